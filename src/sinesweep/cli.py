@@ -1,0 +1,149 @@
+"""The command line of one run: Hydra composes, this checks, trains, and says what went wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sinesweep import config as schema
+from sinesweep import preflight, runs
+from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+from sinesweep.redaction import redact
+
+if TYPE_CHECKING:
+    from sinesweep.training.result import Result
+
+_PACKAGE = Path(__file__).parent
+# In a wheel conf/ lies inside the package, in a checkout at its top.
+CONFIG_DIRECTORY = (
+    _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent.parent / "conf"
+)
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+class Preflight(Callback):
+    """Checks a run before Hydra makes its folder."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Refuse a wrong configuration; Hydra swallows exceptions here, but not SystemExit."""
+        try:
+            preflight.check(_read(config, list(config.hydra.overrides.task)))
+        except InputError as error:
+            sys.exit(_refuse(error))
+
+
+def main() -> None:
+    """Run ``python src/train.py``."""
+    OmegaConf.register_new_resolver("sinesweep.run_directory", runs.directory, replace=True)
+    OmegaConf.register_new_resolver(
+        "sinesweep.new_name", runs.new_name, use_cache=True, replace=True
+    )
+    hydra_prints = os.environ.get(_FULL_ERROR) == "1"
+    os.environ[_FULL_ERROR] = "1"  # have Hydra raise its errors instead of printing them
+    # Hydra 1.4 warns of an argument that 1.3 asks for.
+    version: dict[str, Any] = {}
+    if metadata.version("hydra-core").startswith("1.3"):
+        version["version_base"] = "1.3"
+    try:
+        hydra.main(config_path=str(CONFIG_DIRECTORY), config_name="train", **version)(_run)()
+    except (HydraException, OmegaConfBaseException, InputError) as error:
+        if hydra_prints:
+            raise
+        sys.exit(_refuse(error))
+    finally:
+        if not hydra_prints:
+            os.environ.pop(_FULL_ERROR, None)
+
+
+def _run(cfg: DictConfig) -> float:
+    """Train one run; in a sweep errors are the sweeper's to judge."""
+    hydra_config = HydraConfig.get()
+    directory = Path(hydra_config.runtime.output_dir)
+    overrides = list(hydra_config.overrides.task)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        return _train(cfg, directory, overrides).objective
+    try:
+        return _train(cfg, directory, overrides).objective
+    except InputError as error:
+        _remove_unused(directory)
+        sys.exit(_refuse(error))
+    except Interrupted as interrupted:
+        sys.exit(_say_how_to_continue(interrupted, directory))
+    except Exception:  # noqa: BLE001 # whatever the user's training raised
+        print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+        print(f"sinesweep: the run failed; its folder is {directory}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_FAILED)
+
+
+def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> Result:
+    config = _read(cfg, overrides)
+    from sinesweep.training.result import show
+    from sinesweep.training.serial import train
+
+    name = config.tracking.run_name or ", ".join(
+        override for override in overrides if not override.startswith(("tracking.", "artifacts."))
+    )
+    result = train(config, directory, name=redact(name)[:200] or "defaults")
+    show(result, config.settings.objective, _ui_command(config))
+    if not result.tracked:
+        print(  # noqa: T201
+            "sinesweep: the tracker did not take everything; what is missing is kept in "
+            f"{directory}: send it with  sinesweep audit --root {config.tracking.root}",
+            file=sys.stderr,
+        )
+    return result
+
+
+def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:
+    if cfg.get("resume"):
+        return schema.parse(runs.continued(cfg, overrides))
+    return schema.parse(cfg)
+
+
+def _ui_command(config: schema.Config) -> str | None:
+    if config.tracking.backend == "none":
+        return None
+    root = "" if config.tracking.root == "mlruns" else f" --root {config.tracking.root}"
+    return f"sinesweep ui{root}"
+
+
+def _refuse(error: Exception) -> int:
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        siblings = [str(key) for key in cause.parent_node or ()]  # pyright: ignore[reportGeneralTypeIssues]
+        message = schema.unknown_key(str(cause.full_key), siblings)
+    else:
+        message = str(error).strip()
+    print(redact(f"sinesweep: {message}"), file=sys.stderr)  # noqa: T201
+    return EXIT_INPUT
+
+
+def _say_how_to_continue(interrupted: Interrupted, directory: Path) -> int:
+    run = directory.name.rpartition("-")[2]
+    print(  # noqa: T201
+        f"\nsinesweep: interrupted ({interrupted}); continue with\n"
+        f"  python {sys.argv[0]} resume={run}",
+        file=sys.stderr,
+    )
+    return EXIT_INTERRUPTED
+
+
+def _remove_unused(directory: Path) -> None:
+    """Remove the folder of a run that was refused before it began."""
+    from sinesweep.tracking import record
+
+    if not (directory / record.FILE_NAME).exists():
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,43 @@
+"""``sinesweep ui``: MLflow's pages, for this machine alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from sinesweep.errors import InputError
+from sinesweep.tracking.location import check, locate
+
+HOST = "127.0.0.1"
+
+
+def serve(root: Path, uri: str | None, port: int) -> int:
+    """Become an MLflow server on 127.0.0.1.
+
+    Raises:
+        InputError: nothing was recorded there, or the port is taken.
+    """
+    location = locate(uri, root)
+    check(location)
+    if location.uri.startswith("http"):
+        raise InputError(f"the tracker is a server already: open {location.shown}")
+    if location.uri.startswith("sqlite:///") and not Path(location.uri[10:]).exists():
+        raise InputError(
+            f"--root: there must be runs to show, but {root} has no mlflow.db: run a training "
+            "first, or name its folder with --root"
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise InputError(
+                f"--port: must be free, but {port} is not ({error.strerror}): try --port {port + 1}"
+            ) from None
+    print(f"http://{HOST}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
+    # The address goes by the environment: it can hold a password, and arguments are public.
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": location.uri}
+    arguments = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
+    os.execve(sys.executable, arguments, environment)  # our own arguments

@@ -1,0 +1,20 @@
+"""The two ways in which a command can go wrong: the user's input, or an interruption."""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class InputError(Exception):
+    """The user's input is wrong.
+
+    The message names the rule, the value and the fix. Commands print it alone, without a
+    traceback, and exit with 2.
+    """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM asked the process to stop."""

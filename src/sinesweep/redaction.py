@@ -1,0 +1,38 @@
+"""Keep credentials out of logs, records, artifacts and messages."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "***"
+
+_USER_INFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
+_QUERY = re.compile(
+    r"(?i)([?&](?:password|passwd|pwd|token|secret|api_?key|access_?key|sig|signature)=)[^&\s'\"]+"
+)
+_SECRET_KEY = re.compile(r"(?i)(password|passwd|token|secret|api_?key|access_?key|credential)s?$")
+_SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
+
+
+def redact(text: str) -> str:
+    """Replace credentials in URIs, and the values of known secret variables, by ``***``."""
+    text = _USER_INFO.sub(f"{HIDDEN}@", text)
+    text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
+    for name in _SECRET_VARIABLES:
+        if value := os.environ.get(name):
+            text = text.replace(value, HIDDEN)
+    return text
+
+
+def redact_tree(value: Any, key: str = "") -> Any:
+    """Redact every string of a nested structure, and whatever stands under a secret's name."""
+    if isinstance(value, Mapping):
+        return {name: redact_tree(inner, str(name)) for name, inner in value.items()}
+    if value is not None and _SECRET_KEY.search(key):
+        return HIDDEN
+    if isinstance(value, (list, tuple)):
+        return [redact_tree(inner) for inner in value]
+    return redact(value) if isinstance(value, str) else value

@@ -1,0 +1,135 @@
+"""Run folders: ``<root>/runs/<when>-<id>/``, how they are named, found and continued."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from sinesweep.errors import InputError
+from sinesweep.files import take_lock
+from sinesweep.redaction import redact_tree
+from sinesweep.tracking import record
+
+CONFIG_FILE = "config.yaml"
+LOCK_FILE = "run.lock"
+CHECKPOINTS = "checkpoints"
+
+_NEW_NAME: list[str] = []  # one process starts one run; several would each ask for a folder
+
+
+def new_name() -> str:
+    """Return a name that no other run has: the time, to be read, and a random id."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+
+
+def directory(root: str, resume: str | None) -> str:
+    """Return the folder of the run to continue, or the new one of this process."""
+    if resume:
+        return str(find(Path(root), resume))
+    if not _NEW_NAME:
+        _NEW_NAME.append(new_name())
+    return str(Path(root) / "runs" / _NEW_NAME[0])
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """Yield the folders of all runs that have begun, oldest first."""
+    for path in sorted((root / "runs").glob(f"*/{record.FILE_NAME}")):
+        yield path.parent
+
+
+def find(root: Path, run: str) -> Path:
+    """Find a run's folder by its name, its id, or the beginning of its MLflow id.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    names = {folder: _names(folder) for folder in folders(root)}
+    exact = [folder for folder, known in names.items() if run in known]
+    found = exact or [
+        folder for folder, known in names.items() if any(name.startswith(run) for name in known)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(folder.name for folder in found)
+        raise InputError(f"run {run!r}: must name one run, but begins several: {listed}")
+    close = difflib.get_close_matches(run, [n for known in names.values() for n in known], n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise InputError(f"run {run!r}: there is no such run under {root / 'runs'}{hint}")
+
+
+def run_id(folder: Path) -> str | None:
+    """Return MLflow's id of a run, or None where it has none."""
+    path = folder / "delivery.json"
+    return json.loads(path.read_text())["run_id"] if path.exists() else None
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a process is still training this run."""
+    lock = take_lock(folder / LOCK_FILE)
+    if lock is None:
+        return True
+    lock.close()
+    return False
+
+
+def save_config(folder: Path, values: object) -> Path:
+    """Write the resolved configuration, without credentials."""
+    path = folder / CONFIG_FILE
+    path.write_text(yaml.safe_dump(redact_tree(values), sort_keys=False), encoding="utf-8")
+    return path
+
+
+def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
+    """Return the configuration of the run to continue.
+
+    What the command line says again must be what the run was started with. Where the run is
+    recorded (``tracking``) and what is made at its end (``artifacts``) are taken from the command.
+
+    Raises:
+        InputError: the run is not there, has ended well, still goes on, or was another one.
+    """
+    folder = find(Path(cfg.tracking.root), cfg.resume)
+    end = record.last_end(folder)
+    if end is not None and end["status"] == record.FINISHED:
+        raise InputError(f"resume: the run must be unfinished, but {folder.name} has finished")
+    if is_alive(folder):
+        raise InputError(f"resume: the run must have stopped, but {folder.name} is being trained")
+    saved = OmegaConf.create(yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8")))
+    assert isinstance(saved, DictConfig)
+    for key in ("tracking", "artifacts", "resume"):
+        saved[key] = cfg[key]
+    for key in _keys(overrides):
+        now = _resolved(cfg, key)
+        then = _resolved(saved, key)
+        if now != then:
+            raise InputError(
+                f"resume: {key} must be what the run was started with, {then!r}, but is {now!r}: "
+                "leave it out, or start a new run"
+            )
+    return saved
+
+
+def _names(folder: Path) -> list[str]:
+    names = [folder.name, folder.name.rpartition("-")[2]]
+    tracked = run_id(folder)
+    return [*names, tracked] if tracked else names
+
+
+def _keys(overrides: list[str]) -> Iterator[str]:
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~").split("@")[0].replace("/", ".")
+        if key.split(".")[0] not in ("tracking", "artifacts", "resume", "experiment"):
+            yield key
+
+
+def _resolved(cfg: DictConfig, key: str) -> object:
+    value = OmegaConf.select(cfg, key)
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

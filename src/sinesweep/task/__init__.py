@@ -1,0 +1,1 @@
+"""The reference task: forecast damped sines with a stacked LSTM."""

@@ -1,0 +1,163 @@
+"""The three figures of a run, drawn with matplotlib without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from sinesweep.task.series import Windows
+
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+
+# Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
+BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#7F7F7F", "#D55E00"
+_BASELINE_STYLES = {"constant": ":", "last_value": "--", "linear": "-."}
+
+
+def draw_forecasts(
+    path: Path, windows: Windows, forecasts: NDArray[np.float32], errors: NDArray[np.float64]
+) -> None:
+    """Draw the easiest, the median and the worst reference series with their forecasts.
+
+    Args:
+        path: the PNG to write.
+        windows: N series, (N, I) inputs and (N, O) targets.
+        forecasts: (N, O).
+        errors: (N,), the MAE of each.
+    """
+    order = np.argsort(errors)
+    chosen = {"easiest": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    axes = figure.subplots(1, 3)
+    for axis, (label, n) in zip(axes, chosen.items(), strict=True):
+        read = windows.inputs.shape[1]
+        ahead = np.arange(read, read + windows.targets.shape[1])
+        axis.plot(windows.inputs[n], color=GREY, lw=1, label="read")
+        axis.plot(ahead, windows.targets[n], color=BLUE, marker="o", ms=4, lw=1, label="truth")
+        axis.plot(ahead, forecasts[n], color=RED, marker="x", ms=5, lw=1, label="forecast")
+        axis.axvline(read - 0.5, color=GREY, lw=0.6)
+        pattern = windows.patterns
+        axis.set_title(
+            f"{label}: MAE {errors[n]:.4f}\nperiod {pattern.period[n]:g}, decay {pattern.decay[n]:g}",
+            fontsize=10,
+        )
+        axis.set_xlabel("step")
+        inset = axis.inset_axes((0.58, 0.66, 0.4, 0.32))
+        _zoom(inset, ahead, windows.targets[n], forecasts[n])
+    axes[0].legend(fontsize=8, loc="lower left", ncols=3)
+    axes[0].set_ylabel("value")
+    figure.savefig(path, dpi=110)
+
+
+def draw_error_map(
+    path: Path,
+    windows: Windows,
+    errors: NDArray[np.float64],
+    training_range: Mapping[str, tuple[float, float]],
+) -> None:
+    """Draw the reference MAE over period x decay, the training range as a frame.
+
+    Args:
+        path: the PNG to write.
+        windows: N series on a grid of periods and decays.
+        errors: (N,), the MAE of each.
+        training_range: low and high of ``period`` (steps) and ``decay`` (per step).
+    """
+    periods, decays = np.unique(windows.patterns.period), np.unique(windows.patterns.decay)
+    cells = np.array(
+        [
+            [
+                errors[(windows.patterns.period == p) & (windows.patterns.decay == d)].mean()
+                for p in periods
+            ]
+            for d in decays
+        ]
+    )
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(cells, origin="lower", cmap="viridis", aspect="auto")
+    axis.set_xticks(range(len(periods)), [f"{p:g}" for p in periods])
+    axis.set_yticks(range(len(decays)), [f"{d:g}" for d in decays])
+    axis.set_xlabel("period (steps)")
+    axis.set_ylabel("decay (per step)")
+    axis.set_title(f"reference test MAE, {errors.mean():.4f} on average")
+    middle = (cells.min() + cells.max()) / 2
+    for (row, column), value in np.ndenumerate(cells):
+        colour = "white" if value < middle else "black"
+        axis.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=8)
+    _frame(axis, periods, decays, training_range)
+    figure.colorbar(image, label="MAE")
+    figure.savefig(path, dpi=110)
+
+
+def draw_learning_curves(
+    path: Path, curves: Curves, baselines: Mapping[str, float], best_epoch: int | None
+) -> None:
+    """Draw metrics over epochs, and what the forecasts without a network reach as lines.
+
+    Args:
+        path: the PNG to write.
+        curves: metric name to (epoch, value) pairs.
+        baselines: baseline name to its MAE on the reference validation set.
+        best_epoch: the epoch whose weights were kept.
+    """
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axis = figure.subplots()
+    colours = {"train/mae": GREY, "val/mae": BLUE, "reference/val_mae": RED}
+    for name, points in curves.items():
+        epochs, values = zip(*points, strict=True)
+        marker = "o" if len(points) == 1 else None
+        axis.plot(epochs, values, color=colours.get(name), label=name, lw=1.6, marker=marker)
+    for name, value in baselines.items():
+        if value > 1e-3:
+            label = f"{name.replace('_', ' ')} on reference/val: {value:.4f}"
+            axis.axhline(value, color=GREEN, ls=_BASELINE_STYLES[name], lw=1.2, label=label)
+        else:
+            axis.plot([], [], " ", label=f"{name} on reference/val: {value:.1e} (below the plot)")
+    if best_epoch is not None:
+        axis.axvline(best_epoch, color=ORANGE, lw=1, label=f"weights kept: epoch {best_epoch}")
+    axis.set_yscale("log")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("MAE")
+    axis.grid(alpha=0.3, which="both", lw=0.5)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(path, dpi=110)
+
+
+def _zoom(
+    axis: Axes, ahead: NDArray[np.int_], truth: NDArray[np.float32], guess: NDArray[np.float32]
+) -> None:
+    axis.plot(ahead, truth, color=BLUE, marker="o", ms=3, lw=0.8)
+    axis.plot(ahead, guess, color=RED, marker="x", ms=4, lw=0.8)
+    axis.tick_params(labelsize=6)
+    axis.patch.set_alpha(0.85)
+
+
+def _frame(
+    axis: Axes,
+    periods: NDArray[np.float64],
+    decays: NDArray[np.float64],
+    training_range: Mapping[str, tuple[float, float]],
+) -> None:
+    left, right = np.interp(training_range["period"], periods, np.arange(len(periods)))
+    bottom, top = np.interp(training_range["decay"], decays, np.arange(len(decays)))
+    edge = 0.5
+    axis.add_patch(
+        Rectangle(
+            (left - edge, bottom - edge),
+            right - left + 2 * edge,
+            top - bottom + 2 * edge,
+            fill=False,
+            edgecolor=RED,
+            lw=2,
+        )
+    )
+    axis.text(right + edge, top + edge, "training range ", color=RED, ha="right", va="bottom",
+              fontsize=8)  # fmt: skip

@@ -1,0 +1,101 @@
+"""The stacked LSTM under Lightning: loss, metrics, optimizer.
+
+Shapes: B batch, I input steps, O output steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torchmetrics import MeanAbsoluteError
+
+from sinesweep.task.network import StackedLSTM
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class Forecaster(pl.LightningModule):
+    """Trains a :class:`StackedLSTM` on the mean absolute error.
+
+    Logs ``train/mae`` and ``val/mae`` each epoch and ``test/mae`` once.
+
+    Args:
+        layers: LSTM layers, 1 or more.
+        width: hidden size of every layer.
+        dropout: between layers, in [0, 1).
+        initialization: ``pytorch`` or ``keras``.
+        output_steps: steps to forecast.
+        optimizer: makes the optimizer from the trainable parameters.
+        scheduler: makes the learning rate schedule, stepped each epoch, from the optimizer.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        width: int,
+        dropout: float,
+        initialization: str,
+        output_steps: int,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        scheduler: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler],
+    ) -> None:
+        super().__init__()
+        self.network = StackedLSTM(
+            layers=layers,
+            width=width,
+            output_steps=output_steps,
+            dropout=dropout,
+            initialization=initialization,
+        )
+        self.loss = nn.L1Loss()
+        self.train_mae = MeanAbsoluteError()
+        self.val_mae = MeanAbsoluteError()
+        self.test_mae = MeanAbsoluteError()
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+
+    def forward(self, series: torch.Tensor) -> torch.Tensor:
+        """Forecast: (B, I) to (B, O)."""
+        return self.network(series)
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        """Return the loss of one batch."""
+        inputs, targets = batch
+        forecast = self.network(inputs)
+        self.train_mae.update(forecast.detach(), targets)
+        return self.loss(forecast, targets)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean over the epoch's batches, as they were when they were trained on."""
+        self._log_and_reset("train/mae", self.train_mae)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Count one batch in."""
+        self.val_mae.update(self.network(batch[0]), batch[1])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over the validation set."""
+        self._log_and_reset("val/mae", self.val_mae)
+
+    def test_step(self, batch: Batch, _: int) -> None:
+        """Count one batch in."""
+        self.test_mae.update(self.network(batch[0]), batch[1])
+
+    def on_test_epoch_end(self) -> None:
+        """Log the mean over the test set."""
+        self._log_and_reset("test/mae", self.test_mae)
+
+    def configure_optimizers(self) -> Any:
+        """Make optimizer and schedule from the configuration."""
+        optimizer = self._make_optimizer(p for p in self.parameters() if p.requires_grad)
+        return {"optimizer": optimizer, "lr_scheduler": self._make_scheduler(optimizer)}
+
+    def _log_and_reset(self, name: str, metric: MeanAbsoluteError) -> None:
+        # The metric has already been gathered from all processes.
+        self.log(name, metric.compute(), rank_zero_only=False, sync_dist=False)
+        metric.reset()

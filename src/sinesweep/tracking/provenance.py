@@ -1,0 +1,68 @@
+"""What a run was made with: commit, versions, host, command."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = (
+    "sinesweep",
+    "torch",
+    "pytorch-lightning",
+    "hydra-core",
+    "numpy",
+    "torchmetrics",
+    "mlflow",
+)
+
+
+def tags() -> dict[str, str]:
+    """Return tags that say where the numbers come from."""
+    found = {f"sinesweep.version.{name}": version for name, version in versions().items()}
+    found |= {
+        "sinesweep.version.python": platform.python_version(),
+        "sinesweep.host": socket.gethostname(),
+        "sinesweep.command": command(),
+        "mlflow.source.name": sys.argv[0],
+        "mlflow.source.type": "LOCAL",
+    }
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        found["mlflow.source.git.commit"] = commit
+        found["sinesweep.git.dirty"] = str(bool(_git("status", "--porcelain"))).lower()
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of the packages that decide the numbers."""
+    installed: dict[str, str] = {}
+    for name in PACKAGES:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed
+
+
+def command(*more: str) -> str:
+    """Return the command line of this process, with more arguments, to be typed again."""
+    return shlex.join(["python", *sys.argv, *more])
+
+
+def _git(*arguments: str) -> str | None:
+    folder = Path(sys.argv[0]).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],  # the user's own git
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

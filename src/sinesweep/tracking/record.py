@@ -1,0 +1,99 @@
+"""A run's own account of itself: one JSON object a line, appended as things happen."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sinesweep.redaction import redact_tree
+
+FILE_NAME = "record.jsonl"
+
+FINISHED = "FINISHED"
+FAILED = "FAILED"
+KILLED = "KILLED"
+
+COMPLETE = "COMPLETE"
+FAIL = "FAIL"
+INTERRUPTED = "INTERRUPTED"
+
+Event = dict[str, Any]
+
+
+class Record:
+    """The append-only file of one run.
+
+    A line that a killed process left half written is dropped when the record is opened for
+    writing again. Metrics are written once for each name and step: what a continued run trains
+    again is the same to the last bit, and is not told twice.
+
+    Args:
+        directory: the run's folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / FILE_NAME
+        self._told: set[tuple[str, int]] = set()
+        if self.path.exists():
+            self._drop_torn_line()
+        for event, _ in read(directory):
+            if event["kind"] == "metrics":
+                self._told |= {(name, event["step"]) for name in event["values"]}
+
+    def append(self, kind: str, **content: Any) -> None:
+        """Write one event; it is in the operating system's hands when this returns."""
+        event = {"kind": kind, "time": time.time_ns() // 1_000_000, **redact_tree(content)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    def append_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Write the metrics that have not been told for this step yet."""
+        new = {name: value for name, value in values.items() if (name, step) not in self._told}
+        if new:
+            self._told |= {(name, step) for name in new}
+            self.append("metrics", step=step, values=new)
+
+    def _drop_torn_line(self) -> None:
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with self.path.open("r+b") as file:
+                file.truncate(whole)
+
+
+def read(directory: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """Yield each whole event from a byte offset on, with the offset behind it."""
+    path = directory / FILE_NAME
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield json.loads(line), offset
+
+
+def last_end(directory: Path) -> Event | None:
+    """Return the event that ended the run, or None while it is open."""
+    end: Event | None = None
+    for event, _ in read(directory):
+        if event["kind"] in ("begin", "resume"):
+            end = None
+        elif event["kind"] == "end":
+            end = event
+    return end
+
+
+def metric_history(directory: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return each metric's (step, value) pairs in the order they were told."""
+    history: dict[str, list[tuple[int, float]]] = {}
+    for event, _ in read(directory):
+        if event["kind"] == "metrics":
+            for name, value in event["values"].items():
+                history.setdefault(name, []).append((event["step"], value))
+    return history

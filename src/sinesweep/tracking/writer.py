@@ -1,0 +1,103 @@
+"""The writer process: sends one run's record to MLflow while the run goes on.
+
+It is started by :mod:`sinesweep.tracking.tracker` with the run's folder as its argument and the
+tracker's address in the environment. Its standard input is a pipe from the run: when that closes
+and the record has no end, the run's process has died, and the writer says so to the tracker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sinesweep.files import take_lock
+from sinesweep.redaction import redact
+from sinesweep.tracking import record
+from sinesweep.tracking.location import Location
+
+URI_VARIABLE = "SINESWEEP_TRACKING_URI"
+ARTIFACTS_VARIABLE = "SINESWEEP_TRACKING_ARTIFACTS"
+
+DELIVERED = 0
+NOT_DELIVERED = 3
+
+_POLL = 0.2  # seconds between looks at the record
+_LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
+_PATIENCE = 30.0  # seconds of trying after the run has ended
+
+
+def main() -> int:
+    """Deliver until the run has ended and everything is sent, or patience has."""
+    directory = Path(sys.argv[1])
+    artifacts = os.environ.get(ARTIFACTS_VARIABLE)
+    location = Location(os.environ[URI_VARIABLE], Path(artifacts) if artifacts else None)
+    from sinesweep.tracking.delivery import LOCK_FILE, Delivery
+
+    lock = take_lock(directory / LOCK_FILE, patience=_PATIENCE)
+    if lock is None:
+        return _refuse("another process is sending this run's record")
+    delivery = Delivery(directory, location)
+    try:
+        delivery.prepare()
+        while not delivery.run_id and not _run_is_gone(_POLL / 10):
+            delivery.pump()
+    except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
+        return _refuse(str(error))
+    if not delivery.run_id:
+        return DELIVERED
+    _say(run_id=delivery.run_id)
+    return _follow(directory, delivery.pump)
+
+
+def _follow(directory: Path, pump: Callable[[], str | None]) -> int:
+    pause = _POLL
+    gone_since: float | None = None
+    while True:
+        if gone_since is None and _run_is_gone(pause):
+            gone_since = time.monotonic()
+            close_if_open(directory, "the process died")
+        elif gone_since is not None:
+            time.sleep(pause)
+        try:
+            last = pump()
+        except Exception as error:  # noqa: BLE001 # whatever the tracker failed with, try again
+            print(redact(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            if gone_since is not None and time.monotonic() - gone_since > _PATIENCE:
+                return NOT_DELIVERED
+            continue
+        pause = _POLL
+        if last == "end" or gone_since is not None:
+            return DELIVERED
+
+
+def close_if_open(directory: Path, cause: str) -> bool:
+    """Write the end of a run whose process is gone; tell whether one was missing."""
+    if record.last_end(directory):
+        return False
+    tags = {"sinesweep.state": record.INTERRUPTED, "sinesweep.error": cause}
+    record.Record(directory).append("end", status=record.KILLED, tags=tags)
+    return True
+
+
+def _run_is_gone(within: float) -> bool:
+    readable, _, _ = select.select([sys.stdin], [], [], within)
+    return bool(readable) and sys.stdin.read(1) == ""
+
+
+def _say(**message: str) -> None:
+    print(json.dumps(message), flush=True)  # noqa: T201 # the run reads it
+
+
+def _refuse(cause: str) -> int:
+    _say(error=redact(cause))
+    return NOT_DELIVERED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""Checkpoints that are whole or not there: written each epoch, refused when damaged.
+
+In a run's ``checkpoints`` folder: ``last.ckpt`` after every epoch, ``previous.ckpt`` the one before
+it, ``best.ckpt`` the epoch with the best objective. All are Lightning checkpoints that load with
+``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
+
+from sinesweep.errors import InputError
+
+LAST = "last.ckpt"
+PREVIOUS = "previous.ckpt"
+BEST = "best.ckpt"
+OWN_KEY = "sinesweep"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint under another name and renames it when it is on disk."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any | None = None,  # noqa: ARG002 # Lightning's interface
+    ) -> None:
+        """Write, flush to disk, rename."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.part")
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+class EpochCheckpoint(Checkpoint):
+    """Writes a checkpoint between epochs, once all that the epoch reported has been told.
+
+    Args:
+        directory: the folder for checkpoints.
+        objective: the metric that chooses the best epoch; where it is not reported each epoch,
+            the last epoch is the best.
+        maximize: whether more is better.
+        model: the model's section of the configuration, kept so that the model can be built again.
+    """
+
+    def __init__(
+        self, directory: Path, objective: str, maximize: bool, model: Mapping[str, Any]
+    ) -> None:
+        self._directory = directory
+        self._objective = objective
+        self._maximize = maximize
+        self._model = dict(model)
+        self.best_value: float | None = None
+        self.best_epoch: int | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Keep the epoch that has just ended, its schedule stepped and its metrics told."""
+        if trainer.current_epoch > 0 and not self._is_kept(trainer.current_epoch - 1):
+            self._keep(trainer, trainer.current_epoch - 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Keep the last epoch."""
+        if trainer.current_epoch > 0 and not self._is_kept(trainer.current_epoch - 1):
+            self._keep(trainer, trainer.current_epoch - 1)
+
+    def on_save_checkpoint(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Add what a reader needs to build the model and to go on."""
+        checkpoint[OWN_KEY] = {
+            "model": self._model,
+            "epoch": self._epoch,
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+        }
+
+    def on_load_checkpoint(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Go on from the best so far."""
+        own = checkpoint[OWN_KEY]
+        self._epoch = own["epoch"]
+        self.best_value, self.best_epoch = own["best_value"], own["best_epoch"]
+
+    _epoch: int = -1
+
+    def _is_kept(self, epoch: int) -> bool:
+        return self._epoch >= epoch
+
+    def _keep(self, trainer: pl.Trainer, epoch: int) -> None:
+        self._epoch = epoch
+        is_best = self._is_best(trainer, epoch)
+        new = self._directory / "new.ckpt"
+        trainer.save_checkpoint(new)
+        if not trainer.is_global_zero:
+            return
+        last = self._directory / LAST
+        if last.exists():
+            last.replace(self._directory / PREVIOUS)
+        new.replace(last)
+        if is_best:
+            link = self._directory / ".best.part"
+            link.unlink(missing_ok=True)
+            os.link(last, link)
+            link.replace(self._directory / BEST)
+
+    def _is_best(self, trainer: pl.Trainer, epoch: int) -> bool:
+        value = trainer.callback_metrics.get(self._objective)
+        if value is None:
+            self.best_epoch = epoch
+            return True
+        number = float(value)
+        better = self.best_value is None or (
+            number > self.best_value if self._maximize else number < self.best_value
+        )
+        if better:
+            self.best_value, self.best_epoch = number, epoch
+        return better
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: it is missing, truncated, or not one of ours.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"checkpoint {path}: there is no such file") from None
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"checkpoint {path}: it is damaged or no checkpoint ({cause})") from None
+    if not isinstance(content, dict) or OWN_KEY not in content:
+        raise InputError(f"checkpoint {path}: it was not written by sinesweep")
+    return content
+
+
+def latest(directory: Path) -> tuple[Path | None, list[str]]:
+    """Find the newest checkpoint that is whole.
+
+    Returns:
+        Its path, or None where nothing was kept yet, and a message for each one passed over.
+
+    Raises:
+        InputError: checkpoints are there, and none is whole.
+    """
+    complaints: list[str] = []
+    for name in (LAST, PREVIOUS):
+        path = directory / name
+        if not path.exists():
+            continue
+        try:
+            load(path)
+        except InputError as error:
+            complaints.append(str(error))
+        else:
+            return path, complaints
+    if complaints:
+        raise InputError("\n".join(complaints))
+    return None, []
+
+
+def load_module(path: str | Path) -> pl.LightningModule:
+    """Build a checkpoint's LightningModule with its weights, ready to forecast."""
+    content = load(Path(path))
+    module: pl.LightningModule = instantiate(content[OWN_KEY]["model"])
+    module.load_state_dict(content["state_dict"])
+    return module.eval()

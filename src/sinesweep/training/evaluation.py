@@ -1,0 +1,87 @@
+"""What the task reports beyond Lightning's own loops: reference sets, baselines, skill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Callback
+
+from sinesweep.task import baselines
+from sinesweep.task.datamodule import SeriesDataModule
+from sinesweep.task.series import Windows
+from sinesweep.training.forecasting import forecast
+
+
+class ReferenceEvaluation(Callback):
+    """Logs ``reference/val_mae`` each epoch, and once at the end the test figures.
+
+    Those are ``reference/test_mae`` with its breakdown by decay and by period, the baselines on
+    every set, and the skill over repeating the last value.
+
+    Args:
+        data: the run's data.
+    """
+
+    def __init__(self, data: SeriesDataModule) -> None:
+        self._data = data
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the MAE that models are chosen by."""
+        if trainer.sanity_checking:
+            return
+        errors = forecast_errors(pl_module, self._data.reference.val)
+        pl_module.log("reference/val_mae", float(errors.mean()))
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the figures that models are reported by."""
+        data = self._data
+        by_baseline = evaluate_baselines(data)
+        errors = forecast_errors(pl_module, data.reference.test)
+        values = {
+            f"baseline/{name}/{label}": value
+            for name, by_set in by_baseline.items()
+            for label, value in by_set.items()
+        }
+        values["reference/test_mae"] = float(errors.mean())
+        values |= breakdown(errors, data.reference.test)
+        last_value = by_baseline[baselines.LAST_VALUE]
+        values["reference/skill"] = baselines.skill(
+            values["reference/test_mae"], last_value["reference_test_mae"]
+        )
+        # The module logs its own test MAE right after this hook; skill needs it now.
+        own = baselines.mae(forecast(pl_module, data.splits.test.inputs), data.splits.test)
+        values["test/skill"] = baselines.skill(own, last_value["test_mae"])
+        pl_module.log_dict(values)
+
+
+def evaluate_baselines(data: SeriesDataModule) -> dict[str, dict[str, float]]:
+    """Return ``{baseline: {val_mae, test_mae, reference_val_mae, reference_test_mae}}``."""
+    sets = {
+        "val_mae": data.splits.val,
+        "test_mae": data.splits.test,
+        "reference_val_mae": data.reference.val,
+        "reference_test_mae": data.reference.test,
+    }
+    return baselines.evaluate(data.splits.train, sets)
+
+
+def forecast_errors(module: pl.LightningModule, windows: Windows) -> NDArray[np.float64]:
+    """Return each series' mean absolute error, (N,)."""
+    difference = forecast(module, windows.inputs).astype(np.float64) - windows.targets
+    return np.abs(difference).mean(axis=1)
+
+
+def breakdown(errors: NDArray[np.float64], windows: Windows) -> dict[str, float]:
+    """Return the reference MAE for each decay and for each period of the grid."""
+    return {
+        f"reference/test_mae_by_{name}/{value:g}": float(errors[column == value].mean())
+        for name, column in _columns(windows).items()
+        for value in np.unique(column)
+    }
+
+
+def _columns(windows: Windows) -> Mapping[str, NDArray[np.float64]]:
+    return {"decay": windows.patterns.decay, "period": windows.patterns.period}

@@ -1,0 +1,27 @@
+"""Sets the global seeds of an epoch."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from sinesweep import seeds
+
+
+class EpochSeeds(Callback):
+    """Seeds Python, NumPy and torch at the start of each epoch.
+
+    An epoch's dropout then depends on seed, epoch and process alone, and a run that is continued
+    at an epoch goes on with the numbers of one that was never interrupted.
+
+    Args:
+        seed: the run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Seed."""
+        epoch, rank = trainer.current_epoch, trainer.global_rank
+        pl.seed_everything(seeds.derive(self._seed, "epoch", epoch, rank), verbose=False)

@@ -1,0 +1,446 @@
+"""One run under a Lightning Trainer, from the configuration to the result."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import logging
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sinesweep import runs, seeds
+from sinesweep.config import EPOCH_METRICS, Config
+from sinesweep.errors import InputError, Interrupted
+from sinesweep.files import take_lock
+from sinesweep.interruption import Interruption, interruptible
+from sinesweep.redaction import redact
+from sinesweep.tracking import provenance, record
+from sinesweep.tracking.location import locate
+from sinesweep.tracking.tracker import Dataset, Tracker
+from sinesweep.training.result import Result
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from sinesweep.training.checkpoint import EpochCheckpoint
+
+# What a logged model needs to be loaded elsewhere; sinesweep's own code travels with it.
+_REQUIREMENTS = (
+    "torch",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "numpy",
+    "pydantic",
+    "rich",
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training is made of."""
+
+    data: pl.LightningDataModule
+    module: pl.LightningModule
+    trainer: pl.Trainer
+    checkpoint: EpochCheckpoint
+
+
+def train(config: Config, directory: Path, name: str) -> Result:
+    """Train one run and record it.
+
+    Args:
+        config: the checked configuration.
+        directory: the run's folder, which exists.
+        name: how the tracker calls the run.
+
+    Raises:
+        InputError: something that only building could show is wrong; nothing is left behind.
+        Interrupted: Ctrl-C or SIGTERM; the run is KILLED and can be continued.
+        Exception: what the training failed with; the run is FAILED.
+    """
+    start = time.monotonic()
+    if _rank() > 0:
+        return _train(config, directory, name, Tracker(directory, None), start)
+    lock = take_lock(directory / runs.LOCK_FILE)
+    if lock is None:
+        raise InputError(
+            f"resume: the run must have stopped, but {directory.name} is being trained"
+        )
+    with lock, interruptible() as interruption:
+        root = Path(config.tracking.root)
+        tracked = config.tracking.backend == "mlflow"
+        tracker = Tracker(directory, locate(config.tracking.uri, root) if tracked else None)
+        with _truthful_end(tracker, interruption):
+            return _train(config, directory, name, tracker, start)
+
+
+def _train(config: Config, directory: Path, name: str, tracker: Tracker, start: float) -> Result:
+    import torch
+
+    torch.set_num_threads(config.settings.threads)
+    parts = _build(config, directory, tracker)
+    checkpoint = _resume_point(config, directory)
+    if parts.trainer.is_global_zero:
+        _open(config, directory, name, tracker, parts)
+    with _quiet():
+        parts.trainer.fit(parts.module, parts.data, ckpt_path=checkpoint, weights_only=True)
+        _use_best(parts, directory)
+        if _is_tested(parts):
+            parts.trainer.test(parts.module, parts.data, verbose=False)
+    return _finish(config, directory, tracker, parts, start)
+
+
+@contextmanager
+def _truthful_end(tracker: Tracker, interruption: Interruption) -> Iterator[None]:
+    """Tell the tracker how the run ended, whatever happens, and wait until it knows."""
+    try:
+        yield
+    except InputError:
+        _end(tracker, record.FAILED, record.FAIL, "the input was refused")
+        raise
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if interruption.cause is None:
+            _end(tracker, record.FAILED, record.FAIL, f"the training called exit: {stop!r}")
+            raise RuntimeError(f"the training called exit: {stop!r}") from stop
+        _end(tracker, record.KILLED, record.INTERRUPTED, interruption.cause)
+        raise Interrupted(interruption.cause) from None
+    except BaseException as error:
+        _end(tracker, record.FAILED, record.FAIL, f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        tracker.close()
+
+
+def _end(tracker: Tracker, status: str, state: str, error: str) -> None:
+    if tracker.has_begun:
+        tracker.end(status, {"sinesweep.state": state, "sinesweep.error": redact(error)})
+
+
+def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
+    import pytorch_lightning as pl
+
+    from sinesweep.task.datamodule import SeriesDataModule
+    from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
+    from sinesweep.training.evaluation import ReferenceEvaluation
+    from sinesweep.training.recorder import RecordLogger, StepScale
+    from sinesweep.training.seeding import EpochSeeds
+
+    settings = config.settings
+    data = _instantiate(config, "data", pl.LightningDataModule)
+    pl.seed_everything(seeds.derive(settings.seed, "weights"), verbose=False)
+    module = _instantiate(config, "model", pl.LightningModule)
+    logger = RecordLogger(tracker)
+    keeper = EpochCheckpoint(
+        directory / runs.CHECKPOINTS,
+        settings.objective,
+        settings.direction == "maximize",
+        config.values["model"],
+    )
+    callbacks: list[pl.Callback] = [EpochSeeds(settings.seed), StepScale(logger), keeper]
+    if isinstance(data, SeriesDataModule):
+        data.order_seed = settings.seed
+        callbacks.append(ReferenceEvaluation(data))
+    callbacks.append(_progress())
+    with _quiet(), _refused_by("trainer"):
+        trainer = pl.Trainer(
+            **config.values["trainer"],
+            callbacks=callbacks,
+            logger=logger,
+            plugins=AtomicCheckpointIO(),
+            default_root_dir=directory,
+            enable_model_summary=False,
+        )
+    return Parts(data, module, trainer, keeper)
+
+
+def _instantiate(config: Config, section: str, expected: type[Any]) -> Any:
+    from hydra.utils import instantiate
+
+    with _refused_by(section):
+        made = instantiate(config.values[section], _convert_="all")
+    if not isinstance(made, expected):
+        raise InputError(
+            f"{section}._target_: must make a {expected.__name__}, but makes a {type(made).__name__}"
+        )
+    return made
+
+
+@contextmanager
+def _refused_by(section: str) -> Iterator[None]:
+    """Turn what a class says of its arguments into a message about the section's keys."""
+    from hydra.errors import InstantiationException
+
+    try:
+        yield
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise InputError(f"{section}: {str(cause).splitlines()[0]}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{section}: {str(error).splitlines()[0]}") from error
+
+
+def _progress() -> pl.Callback:
+    from pytorch_lightning.callbacks import TQDMProgressBar
+
+    from sinesweep.training.progress import ProgressLines
+
+    if sys.stdout.isatty():
+        return TQDMProgressBar(refresh_rate=10)
+    return ProgressLines(EPOCH_METRICS)
+
+
+def _resume_point(config: Config, directory: Path) -> Path | None:
+    if config.settings.resume is None:
+        return None
+    from sinesweep.training.checkpoint import latest
+
+    path, complaints = latest(directory / runs.CHECKPOINTS)
+    for complaint in complaints:
+        logging.getLogger(__name__).warning("%s; going on from the one before it", complaint)
+    return path
+
+
+def _open(config: Config, directory: Path, name: str, tracker: Tracker, parts: Parts) -> None:
+    if tracker.has_begun:
+        tracker.resume({"sinesweep.state": "RUNNING", "sinesweep.error": ""})
+        return
+    runs.save_config(directory, config.values)
+    tags: dict[str, Any] = {
+        **provenance.tags(),
+        "sinesweep.run": directory.name.rpartition("-")[2],
+        "sinesweep.directory": str(directory.absolute()),
+        "sinesweep.state": "RUNNING",
+        "sinesweep.seed": config.settings.seed,
+    }
+    datasets = _datasets(parts.data)
+    for dataset in datasets:
+        tags[f"sinesweep.fingerprint.{dataset.context}"] = dataset.digest
+    tracker.begin(
+        name=name,
+        experiment=config.tracking.experiment,
+        params={**config.params, "trainable_parameters": _trainable_parameters(parts.module)},
+        tags=tags,
+        datasets=datasets,
+    )
+    tracker.log_artifact(directory / runs.CONFIG_FILE)
+
+
+def _datasets(data: pl.LightningDataModule) -> list[Dataset]:
+    from sinesweep.task.datamodule import SeriesDataModule
+
+    if not isinstance(data, SeriesDataModule):
+        return []
+    contexts = {"train": "training", "val": "validation", "test": "testing"}
+    sets = [(contexts[label], type(data).__name__, windows) for label, windows in data.splits]
+    sets += [
+        (f"reference_{label}", data.reference.name, windows)
+        for label, windows in (("val", data.reference.val), ("test", data.reference.test))
+    ]
+    return [
+        Dataset(
+            name=name,
+            digest=windows.fingerprint()[:36],  # as long as MLflow allows
+            context=context,
+            source=f"{type(data).__module__}.{type(data).__qualname__}",
+            profile={
+                "series": len(windows),
+                "input_steps": windows.inputs.shape[1],
+                "output_steps": windows.targets.shape[1],
+            },
+        )
+        for context, name, windows in sets
+    ]
+
+
+def _use_best(parts: Parts, directory: Path) -> None:
+    from sinesweep.training.checkpoint import BEST, load
+
+    best = directory / runs.CHECKPOINTS / BEST
+    if best.exists():
+        parts.module.load_state_dict(load(best)["state_dict"])
+
+
+def _is_tested(parts: Parts) -> bool:
+    import pytorch_lightning as pl
+    from pytorch_lightning.utilities.model_helpers import is_overridden
+
+    return is_overridden("test_step", parts.module, pl.LightningModule) and is_overridden(
+        "test_dataloader", parts.data, pl.LightningDataModule
+    )
+
+
+def _finish(
+    config: Config, directory: Path, tracker: Tracker, parts: Parts, start: float
+) -> Result:
+    final = {name: float(value) for name, value in parts.trainer.callback_metrics.items()}
+    if not parts.trainer.is_global_zero:
+        return _result(config, directory, tracker, parts, final, start)
+    history = record.metric_history(directory)
+    metrics = _at_best_epoch(history, parts.checkpoint.best_epoch)
+    result = _result(config, directory, tracker, parts, metrics, start)
+    _write_metrics(directory / "metrics.csv", history)
+    tracker.log_artifact(directory / "metrics.csv")
+    _log_best(directory, tracker)
+    if config.artifacts.figures:
+        _draw(directory, tracker, parts, metrics)
+    if config.artifacts.model:
+        _log_model(directory, tracker, parts)
+    tracker.end(record.FINISHED, {"sinesweep.state": record.COMPLETE})
+    tracked = tracker.close()
+    return _result(config, directory, tracker, parts, metrics, start, tracked)
+
+
+def _result(
+    config: Config,
+    directory: Path,
+    tracker: Tracker,
+    parts: Parts,
+    metrics: dict[str, float],
+    start: float,
+    tracked: bool = True,
+) -> Result:
+    return Result(
+        objective=_objective(config, metrics),
+        metrics=metrics,
+        best_epoch=parts.checkpoint.best_epoch,
+        seconds=time.monotonic() - start,
+        run_id=tracker.run_id,
+        directory=directory,
+        parameters=_trainable_parameters(parts.module),
+        tracked=tracked,
+    )
+
+
+def _at_best_epoch(
+    history: dict[str, list[tuple[int, float]]], best_epoch: int | None
+) -> dict[str, float]:
+    return {
+        name: next((value for step, value in points if step == best_epoch), points[-1][1])
+        for name, points in history.items()
+    }
+
+
+def _objective(config: Config, metrics: dict[str, float]) -> float:
+    name = config.settings.objective
+    if name not in metrics:
+        raise InputError(
+            f"objective: must be a metric that the run logs, but is {name!r}; it logged "
+            f"{', '.join(sorted(metrics)) or 'none'}"
+        )
+    if not math.isfinite(metrics[name]):
+        raise ArithmeticError(f"the objective {name} is {metrics[name]}")
+    return metrics[name]
+
+
+def _write_metrics(path: Path, history: dict[str, list[tuple[int, float]]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["metric", "step", "value"])
+        for name, points in history.items():
+            writer.writerows([name, step, repr(value)] for step, value in points)
+
+
+def _log_best(directory: Path, tracker: Tracker) -> None:
+    from sinesweep.training.checkpoint import BEST
+
+    best = directory / runs.CHECKPOINTS / BEST
+    if best.exists():
+        tracker.log_artifact(best, runs.CHECKPOINTS)
+
+
+def _draw(directory: Path, tracker: Tracker, parts: Parts, metrics: dict[str, float]) -> None:
+    from sinesweep.task import figures
+    from sinesweep.task.datamodule import SeriesDataModule
+    from sinesweep.training.evaluation import forecast_errors
+    from sinesweep.training.forecasting import forecast
+
+    data = parts.data
+    if not isinstance(data, SeriesDataModule):
+        return
+    folder = directory / "figures"
+    folder.mkdir(exist_ok=True)
+    windows = data.reference.test
+    module = parts.module.eval()
+    errors = forecast_errors(module, windows)
+    figures.draw_forecasts(
+        folder / "forecasts.png", windows, forecast(module, windows.inputs), errors
+    )
+    figures.draw_error_map(folder / "error_map.png", windows, errors, data.training_range)
+    history = record.metric_history(directory)
+    curves = {name: history[name] for name in EPOCH_METRICS if name in history}
+    lines = {
+        name: metrics[f"baseline/{name}/reference_val_mae"]
+        for name in ("last_value", "constant", "linear")
+    }
+    figures.draw_learning_curves(
+        folder / "learning_curves.png", curves, lines, parts.checkpoint.best_epoch
+    )
+    for path in sorted(folder.glob("*.png")):
+        tracker.log_artifact(path, "figures")
+
+
+def _log_model(directory: Path, tracker: Tracker, parts: Parts) -> None:
+    from sinesweep.task.datamodule import SeriesDataModule
+    from sinesweep.training.checkpoint import BEST
+
+    best = directory / runs.CHECKPOINTS / BEST
+    if not isinstance(parts.data, SeriesDataModule) or not best.exists():
+        return
+    tracker.log_model(
+        best,
+        example=parts.data.splits.test.inputs[:2].tolist(),
+        output_steps=parts.data.output_steps,
+        requirements=[f"{name}=={_public_version(name)}" for name in _REQUIREMENTS],
+        code=_own_code(type(parts.module)),
+    )
+
+
+def _public_version(package: str) -> str:
+    return metadata.version(package).partition("+")[0]
+
+
+def _own_code(model: type) -> Sequence[str]:
+    """Return the file, or the outermost package, of a model that is not sinesweep's."""
+    package = model.__module__.partition(".")[0]
+    if package == "sinesweep":
+        return []
+    file = Path(inspect.getfile(sys.modules[package]))
+    return [str(file.parent if file.name == "__init__.py" else file)]
+
+
+def _trainable_parameters(module: pl.LightningModule) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _rank() -> int:
+    """Return which of several processes of one training this is; Lightning starts the others."""
+    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's notes on hardware and defaults from the screen; its errors are raised."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # The data is in memory: worker processes would only cost.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*number of training batches.*")
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
