@@ -28,11 +28,54 @@ FINAL_METRICS = ("test/mae", "reference/test_mae", "test/skill", "reference/skil
 # The arguments of pytorch_lightning.Trainer, listed so that a misspelt one is refused before
 # Lightning is imported; a test compares them with the installed release.
 TRAINER_ARGUMENTS = frozenset(
-    ["accelerator", "strategy", "devices", "num_nodes", "precision", "fast_dev_run", "max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches", "val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "benchmark", "inference_mode", "use_distributed_sampler", "profiler", "detect_anomaly", "barebones", "plugins", "sync_batchnorm", "reload_dataloaders_every_n_epochs", "model_registry"]
+    (
+        "accelerator",
+        "strategy",
+        "devices",
+        "num_nodes",
+        "precision",
+        "fast_dev_run",
+        "max_epochs",
+        "min_epochs",
+        "max_steps",
+        "min_steps",
+        "max_time",
+        "limit_train_batches",
+        "limit_val_batches",
+        "limit_test_batches",
+        "limit_predict_batches",
+        "overfit_batches",
+        "val_check_interval",
+        "check_val_every_n_epoch",
+        "num_sanity_val_steps",
+        "log_every_n_steps",
+        "accumulate_grad_batches",
+        "gradient_clip_val",
+        "gradient_clip_algorithm",
+        "deterministic",
+        "benchmark",
+        "inference_mode",
+        "use_distributed_sampler",
+        "profiler",
+        "detect_anomaly",
+        "barebones",
+        "plugins",
+        "sync_batchnorm",
+        "reload_dataloaders_every_n_epochs",
+        "model_registry",
+    )
 )
 # Set by sinesweep itself: run directory, checkpoints, tracking and the screen have keys elsewhere.
 TRAINER_RESERVED = frozenset(
-    ["logger", "callbacks", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "default_root_dir", "enable_autolog_hparams"]
+    (
+        "logger",
+        "callbacks",
+        "enable_checkpointing",
+        "enable_progress_bar",
+        "enable_model_summary",
+        "default_root_dir",
+        "enable_autolog_hparams",
+    )
 )
 
 Count = Annotated[int, Field(ge=1)]
@@ -120,7 +163,7 @@ class DampedSines(_Closed):
         if all(r.low == r.high for r in (self.period, self.decay, self.phase)):
             raise ValueError(
                 "one of period, decay and phase must have low < high, but all three are fixed: "
-                "every series would have one pattern, and the test set would repeat the training set"
+                "every series would have one pattern, and the test set would repeat the training"
             )
         return self
 
@@ -282,7 +325,7 @@ def parse(cfg: DictConfig) -> Config:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean X?"`` for the nearest known word, or the list of a few known ones."""
+    """Return ``"; did you mean X?"`` for the nearest known word, or the list of known ones."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
@@ -351,7 +394,8 @@ def _say(error: ValidationError, schema: type[BaseModel], section: str) -> Itera
     for key, said in rules.items():
         value = inputs[key]
         suffix = "" if isinstance(value, Mapping) else f", but is {value!r}"
-        yield f"{key}: {' or '.join([said[0], *(r.removeprefix('must ') for r in said[1:])])}{suffix}"
+        alternatives = [said[0], *(rule.removeprefix("must ") for rule in said[1:])]
+        yield f"{key}: {' or '.join(alternatives)}{suffix}"
 
 
 def _keys(schema: type[BaseModel]) -> set[str]:
@@ -386,7 +430,7 @@ def _flatten(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
         name = f"{prefix}{key}"
         value = node[key]
         if isinstance(value, DictConfig):
-            if not OmegaConf.is_interpolation(node, key):
+            if not OmegaConf.is_interpolation(node, str(key)):
                 yield from _flatten(value, f"{name}.")
         elif OmegaConf.is_config(value):
             yield name, OmegaConf.to_container(value, resolve=True)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sinesweep.task.series import Windows
@@ -44,7 +45,8 @@ def draw_forecasts(
         axis.axvline(read - 0.5, color=GREY, lw=0.6)
         pattern = windows.patterns
         axis.set_title(
-            f"{label}: MAE {errors[n]:.4f}\nperiod {pattern.period[n]:g}, decay {pattern.decay[n]:g}",
+            f"{label}: MAE {errors[n]:.4f}\n"
+            f"period {pattern.period[n]:g}, decay {pattern.decay[n]:g}",
             fontsize=10,
         )
         axis.set_xlabel("step")
@@ -123,7 +125,7 @@ def draw_learning_curves(
     if best_epoch is not None:
         axis.axvline(best_epoch, color=ORANGE, lw=1, label=f"weights kept: epoch {best_epoch}")
     axis.set_yscale("log")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("epoch")
     axis.set_ylabel("MAE")
     axis.grid(alpha=0.3, which="both", lw=0.5)

@@ -63,7 +63,7 @@ class Forecaster(pl.LightningModule):
         """Forecast: (B, I) to (B, O)."""
         return self.network(series)
 
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the loss of one batch."""
         inputs, targets = batch
         forecast = self.network(inputs)
@@ -74,7 +74,7 @@ class Forecaster(pl.LightningModule):
         """Log the mean over the epoch's batches, as they were when they were trained on."""
         self._log_and_reset("train/mae", self.train_mae)
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count one batch in."""
         self.val_mae.update(self.network(batch[0]), batch[1])
 
@@ -82,7 +82,7 @@ class Forecaster(pl.LightningModule):
         """Log the mean over the validation set."""
         self._log_and_reset("val/mae", self.val_mae)
 
-    def test_step(self, batch: Batch, _: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count one batch in."""
         self.test_mae.update(self.network(batch[0]), batch[1])
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
-from mlflow.pyfunc.model import PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class ServedForecaster(PythonModel):
@@ -22,7 +21,7 @@ class ServedForecaster(PythonModel):
 
         self._module = load_module(context.artifacts["checkpoint"])
 
-    def predict(
+    def predict(  # pyright: ignore[reportIncompatibleMethodOverride] # theirs is untyped
         self,
         context: PythonModelContext,  # noqa: ARG002 # MLflow's interface
         model_input: np.ndarray,

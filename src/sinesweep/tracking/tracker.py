@@ -153,6 +153,8 @@ def _start_writer(directory: Path, location: Location) -> subprocess.Popen[str]:
         # The writer tries again by itself; MLflow's own retries would hide a dead server.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         **os.environ,
         URI_VARIABLE: location.uri,
         "OMP_NUM_THREADS": "1",

@@ -12,13 +12,16 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
+
+if TYPE_CHECKING:
+    from sinesweep.tracking.delivery import Delivery
 
 URI_VARIABLE = "SINESWEEP_TRACKING_URI"
 ARTIFACTS_VARIABLE = "SINESWEEP_TRACKING_ARTIFACTS"
@@ -51,10 +54,10 @@ def main() -> int:
     if not delivery.run_id:
         return DELIVERED
     _say(run_id=delivery.run_id)
-    return _follow(directory, delivery.pump)
+    return _follow(directory, delivery)
 
 
-def _follow(directory: Path, pump: Callable[[], str | None]) -> int:
+def _follow(directory: Path, delivery: Delivery) -> int:
     pause = _POLL
     gone_since: float | None = None
     while True:
@@ -63,17 +66,18 @@ def _follow(directory: Path, pump: Callable[[], str | None]) -> int:
             close_if_open(directory, "the process died")
         elif gone_since is not None:
             time.sleep(pause)
+        late = gone_since is not None and time.monotonic() - gone_since > _PATIENCE
         try:
-            last = pump()
+            last = delivery.pump(skip_files=late)
         except Exception as error:  # noqa: BLE001 # whatever the tracker failed with, try again
             print(redact(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            if gone_since is not None and time.monotonic() - gone_since > _PATIENCE:
+            if late:
                 return NOT_DELIVERED
+            pause = min(2 * pause, _LONGEST_PAUSE)
             continue
         pause = _POLL
         if last == "end" or gone_since is not None:
-            return DELIVERED
+            return NOT_DELIVERED if delivery.skipped else DELIVERED
 
 
 def close_if_open(directory: Path, cause: str) -> bool:

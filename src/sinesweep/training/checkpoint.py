@@ -34,7 +34,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self,
         checkpoint: dict[str, Any],
         path: str | Path,
-        storage_options: Any | None = None,  # noqa: ARG002 # Lightning's interface
+        storage_options: Any | None = None,
     ) -> None:
         """Write, flush to disk, rename."""
         path = Path(path)
@@ -68,20 +68,20 @@ class EpochCheckpoint(Checkpoint):
         self.best_value: float | None = None
         self.best_epoch: int | None = None
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch that has just ended, its schedule stepped and its metrics told."""
         if trainer.current_epoch > 0 and not self._is_kept(trainer.current_epoch - 1):
             self._keep(trainer, trainer.current_epoch - 1)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the last epoch."""
         if trainer.current_epoch > 0 and not self._is_kept(trainer.current_epoch - 1):
             self._keep(trainer, trainer.current_epoch - 1)
 
     def on_save_checkpoint(
         self,
-        trainer: pl.Trainer,  # noqa: ARG002
-        pl_module: pl.LightningModule,  # noqa: ARG002
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
         """Add what a reader needs to build the model and to go on."""
@@ -94,8 +94,8 @@ class EpochCheckpoint(Checkpoint):
 
     def on_load_checkpoint(
         self,
-        trainer: pl.Trainer,  # noqa: ARG002
-        pl_module: pl.LightningModule,  # noqa: ARG002
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
         """Go on from the best so far."""

@@ -6,9 +6,9 @@ from argparse import Namespace
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from sinesweep.tracking.tracker import Tracker
 
@@ -62,11 +62,13 @@ class StepScale(Callback):
     def __init__(self, logger: RecordLogger) -> None:
         self._logger = logger
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Metrics of a batch follow."""
         self._logger.between_batches = True
 
-    def on_validation_start(self, *_: Any) -> None:
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Metrics of a whole set follow."""
         self._logger.between_batches = False
 

@@ -21,7 +21,7 @@ class EpochSeeds(Callback):
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed."""
         epoch, rank = trainer.current_epoch, trainer.global_rank
         pl.seed_everything(seeds.derive(self._seed, "epoch", epoch, rank), verbose=False)

@@ -150,7 +150,8 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     if isinstance(data, SeriesDataModule):
         data.order_seed = settings.seed
         callbacks.append(ReferenceEvaluation(data))
-    callbacks.append(_progress())
+    on_terminal = sys.stdout.isatty()
+    callbacks.append(_progress(on_terminal))
     with _quiet(), _refused_by("trainer"):
         trainer = pl.Trainer(
             **config.values["trainer"],
@@ -159,6 +160,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
             plugins=AtomicCheckpointIO(),
             default_root_dir=directory,
             enable_model_summary=False,
+            enable_progress_bar=on_terminal,
         )
     return Parts(data, module, trainer, keeper)
 
@@ -170,7 +172,8 @@ def _instantiate(config: Config, section: str, expected: type[Any]) -> Any:
         made = instantiate(config.values[section], _convert_="all")
     if not isinstance(made, expected):
         raise InputError(
-            f"{section}._target_: must make a {expected.__name__}, but makes a {type(made).__name__}"
+            f"{section}._target_: must make a {expected.__name__}, but makes a "
+            f"{type(made).__name__}"
         )
     return made
 
@@ -189,14 +192,12 @@ def _refused_by(section: str) -> Iterator[None]:
         raise InputError(f"{section}: {str(error).splitlines()[0]}") from error
 
 
-def _progress() -> pl.Callback:
+def _progress(on_terminal: bool) -> pl.Callback:
     from pytorch_lightning.callbacks import TQDMProgressBar
 
     from sinesweep.training.progress import ProgressLines
 
-    if sys.stdout.isatty():
-        return TQDMProgressBar(refresh_rate=10)
-    return ProgressLines(EPOCH_METRICS)
+    return TQDMProgressBar(refresh_rate=10) if on_terminal else ProgressLines(EPOCH_METRICS)
 
 
 def _resume_point(config: Config, directory: Path) -> Path | None:
@@ -287,7 +288,7 @@ def _finish(
         return _result(config, directory, tracker, parts, final, start)
     history = record.metric_history(directory)
     metrics = _at_best_epoch(history, parts.checkpoint.best_epoch)
-    result = _result(config, directory, tracker, parts, metrics, start)
+    _objective(config, metrics)
     _write_metrics(directory / "metrics.csv", history)
     tracker.log_artifact(directory / "metrics.csv")
     _log_best(directory, tracker)
