@@ -81,7 +81,7 @@ def _run(cfg: DictConfig) -> float:
         _remove_unused(directory)
         sys.exit(_refuse(error))
     except Interrupted as interrupted:
-        sys.exit(_say_how_to_continue(interrupted, directory))
+        sys.exit(_say_how_to_continue(interrupted, directory, cfg.tracking.root))
     except Exception:  # noqa: BLE001 # whatever the user's training raised
         print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         print(f"sinesweep: the run failed; its folder is {directory}", file=sys.stderr)  # noqa: T201
@@ -108,7 +108,7 @@ def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> Result:
 
 
 def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:
-    if cfg.get("resume"):
+    if cfg.get("resume") is not None:
         return schema.parse(runs.continued(cfg, overrides))
     return schema.parse(cfg)
 
@@ -131,11 +131,12 @@ def _refuse(error: Exception) -> int:
     return EXIT_INPUT
 
 
-def _say_how_to_continue(interrupted: Interrupted, directory: Path) -> int:
+def _say_how_to_continue(interrupted: Interrupted, directory: Path, root: str) -> int:
     run = directory.name.rpartition("-")[2]
+    place = "" if root == "mlruns" else f" tracking.root={root}"
     print(  # noqa: T201
         f"\nsinesweep: interrupted ({interrupted}); continue with\n"
-        f"  python {sys.argv[0]} resume={run}",
+        f"  python {sys.argv[0]} resume={run}{place}",
         file=sys.stderr,
     )
     return EXIT_INTERRUPTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import secrets
+import string
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +22,23 @@ CONFIG_FILE = "config.yaml"
 LOCK_FILE = "run.lock"
 CHECKPOINTS = "checkpoints"
 
+_ID_LETTERS = 8
 _NEW_NAME: list[str] = []  # one process starts one run; several would each ask for a folder
 
 
 def new_name() -> str:
-    """Return a name that no other run has: the time, to be read, and a random id."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+    """Return a name that no other run has: the time, to be read, and a random id.
+
+    The id has letters only: Hydra would read ``resume=1234e567`` as a number.
+    """
+    run = "".join(secrets.choice(string.ascii_lowercase) for _ in range(_ID_LETTERS))
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{run}"
 
 
 def directory(root: str, resume: str | None) -> str:
     """Return the folder of the run to continue, or the new one of this process."""
-    if resume:
-        return str(find(Path(root), resume))
+    if resume is not None:
+        return str(find(Path(root), str(resume)))
     if not _NEW_NAME:
         _NEW_NAME.append(new_name())
     return str(Path(root) / "runs" / _NEW_NAME[0])
@@ -96,6 +102,11 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     Raises:
         InputError: the run is not there, has ended well, still goes on, or was another one.
     """
+    if not isinstance(cfg.resume, str):
+        raise InputError(
+            f"resume: must be a run's id, but Hydra reads {cfg.resume!r} as a number: give more of "
+            "the id, or the folder's name"
+        )
     folder = find(Path(cfg.tracking.root), cfg.resume)
     end = record.last_end(folder)
     if end is not None and end["status"] == record.FINISHED:

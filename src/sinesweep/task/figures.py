@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -34,26 +35,25 @@ def draw_forecasts(
     """
     order = np.argsort(errors)
     chosen = {"easiest": order[0], "median": order[len(order) // 2], "worst": order[-1]}
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    axes = figure.subplots(1, 3)
-    for axis, (label, n) in zip(axes, chosen.items(), strict=True):
-        read = windows.inputs.shape[1]
-        ahead = np.arange(read, read + windows.targets.shape[1])
-        axis.plot(windows.inputs[n], color=GREY, lw=1, label="read")
-        axis.plot(ahead, windows.targets[n], color=BLUE, marker="o", ms=4, lw=1, label="truth")
-        axis.plot(ahead, forecasts[n], color=RED, marker="x", ms=5, lw=1, label="forecast")
-        axis.axvline(read - 0.5, color=GREY, lw=0.6)
+    read = windows.inputs.shape[1]
+    ahead = np.arange(read, read + windows.targets.shape[1])
+    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    whole, near = figure.subplots(2, 3, height_ratios=(3, 2))
+    for column, (label, n) in enumerate(chosen.items()):
         pattern = windows.patterns
-        axis.set_title(
+        whole[column].set_title(
             f"{label}: MAE {errors[n]:.4f}\n"
             f"period {pattern.period[n]:g}, decay {pattern.decay[n]:g}",
             fontsize=10,
         )
-        axis.set_xlabel("step")
-        inset = axis.inset_axes((0.58, 0.66, 0.4, 0.32))
-        _zoom(inset, ahead, windows.targets[n], forecasts[n])
-    axes[0].legend(fontsize=8, loc="lower left", ncols=3)
-    axes[0].set_ylabel("value")
+        whole[column].plot(windows.inputs[n], color=GREY, lw=1, label="read")
+        for axis in (whole[column], near[column]):
+            axis.plot(ahead, windows.targets[n], color=BLUE, marker="o", ms=4, lw=1, label="truth")
+            axis.plot(ahead, forecasts[n], color=RED, marker="x", ms=5, lw=1, label="forecast")
+        near[column].set_xlabel("step (the forecast alone)")
+    whole[0].legend(fontsize=8, loc="lower right")
+    whole[0].set_ylabel("value")
+    near[0].set_ylabel("value")
     figure.savefig(path, dpi=110)
 
 
@@ -83,13 +83,13 @@ def draw_error_map(
     )
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axis = figure.subplots()
-    image = axis.imshow(cells, origin="lower", cmap="viridis", aspect="auto")
+    image = axis.imshow(cells, origin="lower", cmap="viridis", aspect="auto", norm=LogNorm())
     axis.set_xticks(range(len(periods)), [f"{p:g}" for p in periods])
     axis.set_yticks(range(len(decays)), [f"{d:g}" for d in decays])
     axis.set_xlabel("period (steps)")
     axis.set_ylabel("decay (per step)")
     axis.set_title(f"reference test MAE, {errors.mean():.4f} on average")
-    middle = (cells.min() + cells.max()) / 2
+    middle = np.sqrt(cells.min() * cells.max())
     for (row, column), value in np.ndenumerate(cells):
         colour = "white" if value < middle else "black"
         axis.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=8)
@@ -133,15 +133,6 @@ def draw_learning_curves(
     figure.savefig(path, dpi=110)
 
 
-def _zoom(
-    axis: Axes, ahead: NDArray[np.int_], truth: NDArray[np.float32], guess: NDArray[np.float32]
-) -> None:
-    axis.plot(ahead, truth, color=BLUE, marker="o", ms=3, lw=0.8)
-    axis.plot(ahead, guess, color=RED, marker="x", ms=4, lw=0.8)
-    axis.tick_params(labelsize=6)
-    axis.patch.set_alpha(0.85)
-
-
 def _frame(
     axis: Axes,
     periods: NDArray[np.float64],
@@ -161,5 +152,12 @@ def _frame(
             lw=2,
         )
     )
-    axis.text(right + edge, top + edge, "training range ", color=RED, ha="right", va="bottom",
-              fontsize=8)  # fmt: skip
+    axis.text(
+        right + edge,
+        top + edge,
+        "training range ",
+        color="white",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+    )

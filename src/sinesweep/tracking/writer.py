@@ -12,6 +12,7 @@ import os
 import select
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,9 @@ def _run_is_gone(within: float) -> bool:
 
 
 def _say(**message: str) -> None:
-    print(json.dumps(message), flush=True)  # noqa: T201 # the run reads it
+    # A run that has died in the meantime does not listen; its end is still to be told.
+    with suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
 
 
 def _refuse(cause: str) -> int:

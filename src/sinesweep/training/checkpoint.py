@@ -67,16 +67,15 @@ class EpochCheckpoint(Checkpoint):
         self._model = dict(model)
         self.best_value: float | None = None
         self.best_epoch: int | None = None
+        self._epoch = -1  # the last one kept
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch that has just ended, its schedule stepped and its metrics told."""
-        if trainer.current_epoch > 0 and not self._is_kept(trainer.current_epoch - 1):
-            self._keep(trainer, trainer.current_epoch - 1)
+        self._keep(trainer, trainer.current_epoch - 1)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the last epoch."""
-        if trainer.current_epoch > 0 and not self._is_kept(trainer.current_epoch - 1):
-            self._keep(trainer, trainer.current_epoch - 1)
+        self._keep(trainer, trainer.current_epoch - 1)
 
     def on_save_checkpoint(
         self,
@@ -85,6 +84,11 @@ class EpochCheckpoint(Checkpoint):
         checkpoint: dict[str, Any],
     ) -> None:
         """Add what a reader needs to build the model and to go on."""
+        # Between epochs Lightning still holds the batch count of the last one, and on restart
+        # would take the next epoch for finished.
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        progress["current"] = dict.fromkeys(progress["current"], 0)
+        progress["is_last_batch"] = False
         checkpoint[OWN_KEY] = {
             "model": self._model,
             "epoch": self._epoch,
@@ -103,18 +107,18 @@ class EpochCheckpoint(Checkpoint):
         self._epoch = own["epoch"]
         self.best_value, self.best_epoch = own["best_value"], own["best_epoch"]
 
-    _epoch: int = -1
-
-    def _is_kept(self, epoch: int) -> bool:
-        return self._epoch >= epoch
-
     def _keep(self, trainer: pl.Trainer, epoch: int) -> None:
+        if epoch <= self._epoch:
+            return
         self._epoch = epoch
         is_best = self._is_best(trainer, epoch)
         new = self._directory / "new.ckpt"
         trainer.save_checkpoint(new)
-        if not trainer.is_global_zero:
-            return
+        if trainer.is_global_zero:
+            self._rotate(new, is_best)
+        trainer.strategy.barrier("sinesweep.checkpoint")
+
+    def _rotate(self, new: Path, is_best: bool) -> None:
         last = self._directory / LAST
         if last.exists():
             last.replace(self._directory / PREVIOUS)

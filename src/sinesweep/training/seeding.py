@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
@@ -21,7 +23,11 @@ class EpochSeeds(Callback):
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed."""
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed before the first batch: the iterators made at an epoch's start draw numbers, too."""
+        if batch_idx > 0:
+            return
         epoch, rank = trainer.current_epoch, trainer.global_rank
         pl.seed_everything(seeds.derive(self._seed, "epoch", epoch, rank), verbose=False)

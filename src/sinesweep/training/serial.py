@@ -440,6 +440,8 @@ def _quiet() -> Iterator[None]:
         # The data is in memory: worker processes would only cost.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
+        # Lightning 2.6 asks torch in a way that torch 2.13 is about to drop.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         try:
             yield
         finally:
