@@ -8,23 +8,19 @@ import sys
 import traceback
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from sinesweep import config as schema
 from sinesweep import preflight, runs
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
 from sinesweep.redaction import redact
-
-if TYPE_CHECKING:
-    from sinesweep.training.result import Result
 
 _PACKAGE = Path(__file__).parent
 # In a wheel conf/ lies inside the package, in a checkout at its top.
@@ -41,7 +37,7 @@ class Preflight(Callback):
         """Refuse a wrong configuration; Hydra swallows exceptions here, but not SystemExit."""
         try:
             preflight.check(_read(config, list(config.hydra.overrides.task)))
-        except InputError as error:
+        except (InputError, OmegaConfBaseException) as error:
             sys.exit(_refuse(error))
 
 
@@ -68,15 +64,13 @@ def main() -> None:
             os.environ.pop(_FULL_ERROR, None)
 
 
-def _run(cfg: DictConfig) -> float:
-    """Train one run; in a sweep errors are the sweeper's to judge."""
+def _run(cfg: DictConfig) -> float | None:
+    """Train one run; leave by SystemExit, since Hydra would print overrides with credentials."""
     hydra_config = HydraConfig.get()
     directory = Path(hydra_config.runtime.output_dir)
     overrides = list(hydra_config.overrides.task)
-    if hydra_config.mode == RunMode.MULTIRUN:
-        return _train(cfg, directory, overrides).objective
     try:
-        return _train(cfg, directory, overrides).objective
+        return _train(cfg, directory, overrides)
     except InputError as error:
         _remove_unused(directory)
         sys.exit(_refuse(error))
@@ -88,7 +82,7 @@ def _run(cfg: DictConfig) -> float:
         sys.exit(EXIT_FAILED)
 
 
-def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> Result:
+def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> float | None:
     config = _read(cfg, overrides)
     from sinesweep.training.result import show
     from sinesweep.training.serial import train
@@ -97,14 +91,16 @@ def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> Result:
         override for override in overrides if not override.startswith(("tracking.", "artifacts."))
     )
     result = train(config, directory, name=redact(name)[:200] or "defaults")
+    if result is None:
+        return None
     show(result, config.settings.objective, _ui_command(config))
     if not result.tracked:
         print(  # noqa: T201
             "sinesweep: the tracker did not take everything; what is missing is kept in "
-            f"{directory}: send it with  sinesweep audit --root {config.tracking.root}",
+            f"{directory}: send it with\n  {_audit_command(config)}",
             file=sys.stderr,
         )
-    return result
+    return result.objective
 
 
 def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:
@@ -120,11 +116,18 @@ def _ui_command(config: schema.Config) -> str | None:
     return f"sinesweep ui{root}"
 
 
+def _audit_command(config: schema.Config) -> str:
+    uri = f" --uri {redact(config.tracking.uri)}" if config.tracking.uri else ""
+    return f"sinesweep audit --root {config.tracking.root}{uri}"
+
+
 def _refuse(error: Exception) -> int:
-    cause = error.__cause__
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+    cause = error.__cause__ or error
+    if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
         siblings = [str(key) for key in cause.parent_node or ()]  # pyright: ignore[reportGeneralTypeIssues]
         message = schema.unknown_key(str(cause.full_key), siblings)
+    elif isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        message = f"{cause.full_key}: {cause.msg}"
     else:
         message = str(error).strip()
     print(redact(f"sinesweep: {message}"), file=sys.stderr)  # noqa: T201
@@ -143,8 +146,13 @@ def _say_how_to_continue(interrupted: Interrupted, directory: Path, root: str) -
 
 
 def _remove_unused(directory: Path) -> None:
-    """Remove the folder of a run that was refused before it began."""
+    """Remove the folder of a run that was refused before it began, and folders it alone was in."""
     from sinesweep.tracking import record
 
-    if not (directory / record.FILE_NAME).exists():
-        shutil.rmtree(directory, ignore_errors=True)
+    if (directory / record.FILE_NAME).exists():
+        return
+    shutil.rmtree(directory)
+    for folder in (directory.parent, directory.parent.parent):
+        if any(folder.iterdir()):
+            return
+        folder.rmdir()

@@ -59,7 +59,6 @@ TRAINER_ARGUMENTS = frozenset(
         "profiler",
         "detect_anomaly",
         "barebones",
-        "plugins",
         "sync_batchnorm",
         "reload_dataloaders_every_n_epochs",
         "model_registry",
@@ -70,6 +69,7 @@ TRAINER_RESERVED = frozenset(
     (
         "logger",
         "callbacks",
+        "plugins",
         "enable_checkpointing",
         "enable_progress_bar",
         "enable_model_summary",
@@ -94,7 +94,7 @@ class _Closed(BaseModel):
 class _Open(BaseModel):
     """A section that also takes keys of the class it names."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Range(_Closed):
@@ -180,19 +180,6 @@ class PostData(_Closed):
     seed: Seed
 
 
-class StackedLSTMModel(_Closed):
-    """Keys of ``model=stacked_lstm``."""
-
-    target: Name = Field(alias="_target_")
-    layers: Count
-    width: Count
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    initialization: Literal["pytorch", "keras"]
-    output_steps: Count
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any]
-
-
 class Optimizer(_Open):
     """A torch optimizer's class and arguments, without its parameters."""
 
@@ -206,6 +193,19 @@ class Scheduler(_Open):
 
     target: Name = Field(alias="_target_")
     partial: Literal[True] = Field(alias="_partial_")
+
+
+class StackedLSTMModel(_Closed):
+    """Keys of ``model=stacked_lstm``."""
+
+    target: Name = Field(alias="_target_")
+    layers: Count
+    width: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    initialization: Literal["pytorch", "keras"]
+    output_steps: Count
+    optimizer: Optimizer
+    scheduler: Scheduler
 
 
 class Trainer(_Open):
@@ -324,20 +324,19 @@ def parse(cfg: DictConfig) -> Config:
     return config
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ``"; did you mean X?"`` for the nearest known word, or the list of known ones."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
-        return f"; did you mean {close[0]}?"
+        return f"; did you mean {prefix}.{close[0]}?" if prefix else f"; did you mean {close[0]}?"
     return f"; known here: {', '.join(known)}" if known else ""
 
 
 def unknown_key(full_key: str, siblings: Iterable[str]) -> str:
     """Return the message for a key that the configuration does not have."""
     parent, _, key = full_key.rpartition(".")
-    names = [f"{parent}.{name}" if parent else name for name in siblings]
-    return f"{full_key}: there is no such key{nearest(full_key if parent else key, names)}"
+    return f"{full_key}: there is no such key{nearest(key, siblings, prefix=parent)}"
 
 
 def _without_hydra(cfg: DictConfig) -> DictConfig:

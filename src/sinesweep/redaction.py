@@ -10,10 +10,9 @@ from typing import Any
 HIDDEN = "***"
 
 _USER_INFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
-_QUERY = re.compile(
-    r"(?i)([?&](?:password|passwd|pwd|token|secret|api_?key|access_?key|sig|signature)=)[^&\s'\"]+"
-)
-_SECRET_KEY = re.compile(r"(?i)(password|passwd|token|secret|api_?key|access_?key|credential)s?$")
+_NAMES = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|sig|credentials?)"
+_QUERY = re.compile(rf"(?i)([?&](?:\w*[_-])?{_NAMES}=)[^&\s'\"]+")
+_SECRET_KEY = re.compile(rf"(?i)(?:^|[._-]){_NAMES}$")
 _SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
 
 
@@ -29,10 +28,10 @@ def redact(text: str) -> str:
 
 def redact_tree(value: Any, key: str = "") -> Any:
     """Redact every string of a nested structure, and whatever stands under a secret's name."""
-    if isinstance(value, Mapping):
-        return {name: redact_tree(inner, str(name)) for name, inner in value.items()}
     if value is not None and _SECRET_KEY.search(key):
         return HIDDEN
+    if isinstance(value, Mapping):
+        return {name: redact_tree(inner, str(name)) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [redact_tree(inner) for inner in value]
     return redact(value) if isinstance(value, str) else value

@@ -22,6 +22,7 @@ CONFIG_FILE = "config.yaml"
 LOCK_FILE = "run.lock"
 CHECKPOINTS = "checkpoints"
 
+_NOT_COMPARED = ("tracking", "artifacts", "resume")
 _ID_LETTERS = 8
 _NEW_NAME: list[str] = []  # one process starts one run; several would each ask for a folder
 
@@ -115,9 +116,9 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
         raise InputError(f"resume: the run must have stopped, but {folder.name} is being trained")
     saved = OmegaConf.create(yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8")))
     assert isinstance(saved, DictConfig)
-    for key in ("tracking", "artifacts", "resume"):
+    for key in _NOT_COMPARED:
         saved[key] = cfg[key]
-    for key in _keys(overrides):
+    for key in _keys(overrides, cfg):
         now = _resolved(cfg, key)
         then = _resolved(saved, key)
         if now != then:
@@ -134,10 +135,12 @@ def _names(folder: Path) -> list[str]:
     return [*names, tracked] if tracked else names
 
 
-def _keys(overrides: list[str]) -> Iterator[str]:
+def _keys(overrides: list[str], cfg: DictConfig) -> Iterator[str]:
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~").split("@")[0].replace("/", ".")
-        if key.split(".")[0] not in ("tracking", "artifacts", "resume", "experiment"):
+        if key == "experiment":  # it can set any key
+            yield from (str(name) for name in cfg if name not in (*_NOT_COMPARED, "hydra"))
+        elif key.split(".")[0] not in _NOT_COMPARED:
             yield key
 
 

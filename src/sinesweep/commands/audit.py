@@ -46,9 +46,8 @@ def _audit_run(folder: Path, location: Location) -> Iterator[str]:
         yield "its writer is still sending"
         return
     with lock:
-        delivery = Delivery(folder, location)
-        delivery.prepare()
         try:
+            delivery = Delivery(folder, location)
             delivery.pump()
         except Exception as error:  # noqa: BLE001 # the next run may still be sent
             yield f"the tracker did not take it ({error})"

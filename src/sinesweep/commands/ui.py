@@ -23,7 +23,7 @@ def serve(root: Path, uri: str | None, port: int) -> int:
     check(location)
     if location.uri.startswith("http"):
         raise InputError(f"the tracker is a server already: open {location.shown}")
-    if location.uri.startswith("sqlite:///") and not Path(location.uri[10:]).exists():
+    if not location.exists:
         raise InputError(
             f"--root: there must be runs to show, but {root} has no mlflow.db: run a training "
             "first, or name its folder with --root"

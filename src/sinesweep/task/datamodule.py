@@ -82,7 +82,8 @@ class Batches(DistributedSampler[torch.Tensor]):
             order = seeds.generator(self._shuffle_seed, "order", self.epoch).permutation(self._rows)
             order = np.resize(order, self._share(self._rows)[1])
         mine = order[self.rank :: self.num_replicas]
-        yield from torch.from_numpy(np.ascontiguousarray(mine)).split(self._batch_size)
+        if len(mine):
+            yield from torch.from_numpy(np.ascontiguousarray(mine)).split(self._batch_size)
 
     def _share(self, rows: int) -> tuple[int, int, int]:
         if self._shuffle_seed is not None:

@@ -66,18 +66,16 @@ class Delivery:
     def __init__(self, directory: Path, location: Location) -> None:
         self._directory = directory
         self._location = location
-        self._client = MlflowClient(tracking_uri=location.uri)
+        # The first to open a database makes its tables: processes of this machine take turns.
+        with self._alone():
+            self._client = MlflowClient(tracking_uri=location.uri)
+            self._client.search_experiments(max_results=1)
         self._state = {**_NOTHING_SENT, **_load(directory)}
 
     @property
     def run_id(self) -> str | None:
         """MLflow's id of the run, once it has one."""
         return self._state["run_id"]
-
-    def prepare(self) -> None:
-        """Create the tracker's schema; two processes at once take turns."""
-        with self._alone():
-            self._client.search_experiments(max_results=1)
 
     def pump(self, skip_files: bool = False) -> str | None:
         """Send every event that was not sent yet.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
 import socket
@@ -10,13 +11,15 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
 
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ANSWER_WITHIN = 5.0  # seconds
+_BUSY_FOR = 30.0  # seconds that another run may take to make its tables
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,20 @@ class Location:
         """The address without credentials."""
         return redact(self.uri)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a tracker already: a server, or a database file."""
+        if not self.uri.startswith(_SQLITE):
+            return True
+        return Path(self.uri.removeprefix(_SQLITE)).exists()
+
 
 def locate(uri: str | None, root: Path) -> Location:
     """Find the tracker: the configured URI, else MLFLOW_TRACKING_URI, else a database in root."""
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI")
     artifacts = root.absolute() / "artifacts"
     if not chosen:
-        return Location(f"sqlite:///{root.absolute() / 'mlflow.db'}", artifacts)
+        return Location(f"{_SQLITE}{root.absolute() / 'mlflow.db'}", artifacts)
     return Location(chosen, artifacts if chosen.startswith("sqlite:") else None)
 
 
@@ -57,32 +67,36 @@ def check(location: Location) -> None:
             "tracking.backend: mlflow must be installed, but is not: "
             "pip install 'sinesweep[mlflow]', or run with tracking=none"
         )
-    parts = urlsplit(location.uri)
-    scheme = parts.scheme.split("+")[0]
-    if scheme in ("", "file"):
-        raise InputError(
-            f"tracking.uri: must be a database or a server, but is {location.shown!r}: MLflow "
-            "refuses plain folders, use sqlite:///path/to/mlflow.db"
-        )
     try:
-        if scheme == "sqlite":
-            _open_database(Path(location.uri.split(":///", 1)[1]))
-        elif scheme in ("http", "https"):
-            _get(location.uri.rstrip("/") + "/health")
-        elif parts.hostname:
-            address = (parts.hostname, parts.port or _DEFAULT_PORTS.get(scheme, 0))
-            socket.create_connection(address, timeout=_ANSWER_WITHIN).close()
-    except (OSError, sqlite3.Error, ValueError) as error:
+        _reach(location)
+    except (OSError, sqlite3.Error, ValueError, http.client.HTTPException) as error:
         raise InputError(
             f"tracking.uri: the tracker must answer, but {location.shown} does not "
             f"({redact(str(error))}): start it, correct the address, or run with tracking=none"
         ) from None
 
 
+def _reach(location: Location) -> None:
+    parts = urlsplit(location.uri)
+    scheme = parts.scheme.split("+")[0]
+    if location.uri.startswith(_SQLITE) and len(location.uri) > len(_SQLITE):
+        _open_database(Path(location.uri.removeprefix(_SQLITE)))
+    elif scheme in ("http", "https") and parts.hostname:
+        _get(location.uri.rstrip("/") + "/health")
+    elif scheme in _DEFAULT_PORTS and parts.hostname:
+        address = (parts.hostname, parts.port or _DEFAULT_PORTS[scheme])
+        socket.create_connection(address, timeout=_ANSWER_WITHIN).close()
+    elif scheme != "databricks":
+        raise InputError(
+            f"tracking.uri: must be a database or a server, but is {location.shown!r}: MLflow "
+            "refuses plain folders, use sqlite:///path/to/mlflow.db or http://host:port"
+        )
+
+
 def _open_database(path: Path) -> None:
     if not path.exists():
         return
-    connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_ANSWER_WITHIN)
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=_BUSY_FOR)
     try:
         connection.execute("PRAGMA schema_version").fetchone()
     finally:

@@ -45,16 +45,19 @@ class Record:
 
     def append(self, kind: str, **content: Any) -> None:
         """Write one event; it is in the operating system's hands when this returns."""
-        event = {"kind": kind, "time": time.time_ns() // 1_000_000, **redact_tree(content)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        self._write(kind, redact_tree(content))
 
     def append_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Write the metrics that have not been told for this step yet."""
         new = {name: value for name, value in values.items() if (name, step) not in self._told}
         if new:
             self._told |= {(name, step) for name in new}
-            self.append("metrics", step=step, values=new)
+            self._write("metrics", {"step": step, "values": new})  # numbers hold no secrets
+
+    def _write(self, kind: str, content: Mapping[str, Any]) -> None:
+        event = {"kind": kind, "time": time.time_ns() // 1_000_000, **content}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
 
     def _drop_torn_line(self) -> None:
         content = self.path.read_bytes()

@@ -45,9 +45,13 @@ def main() -> int:
     lock = take_lock(directory / LOCK_FILE, patience=_PATIENCE)
     if lock is None:
         return _refuse("another process is sending this run's record")
-    delivery = Delivery(directory, location)
+    # An existing tracker is opened while the run imports torch; a new database is not made before
+    # the run has begun.
+    while not (location.exists or (directory / record.FILE_NAME).exists()):
+        if _run_is_gone(_POLL / 10):
+            return DELIVERED
     try:
-        delivery.prepare()
+        delivery = Delivery(directory, location)
         while not delivery.run_id and not _run_is_gone(_POLL / 10):
             delivery.pump()
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors

@@ -7,8 +7,8 @@ it, ``best.ckpt`` the epoch with the best objective. All are Lightning checkpoin
 
 from __future__ import annotations
 
+import math
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -135,8 +135,9 @@ class EpochCheckpoint(Checkpoint):
             self.best_epoch = epoch
             return True
         number = float(value)
-        better = self.best_value is None or (
-            number > self.best_value if self._maximize else number < self.best_value
+        better = math.isfinite(number) and (
+            self.best_value is None
+            or (number > self.best_value if self._maximize else number < self.best_value)
         )
         if better:
             self.best_value, self.best_epoch = number, epoch
@@ -153,7 +154,7 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"checkpoint {path}: there is no such file") from None
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # noqa: BLE001 # the reader fails in many ways on foreign bytes
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"checkpoint {path}: it is damaged or no checkpoint ({cause})") from None
     if not isinstance(content, dict) or OWN_KEY not in content:

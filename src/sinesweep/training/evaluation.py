@@ -16,10 +16,7 @@ from sinesweep.training.forecasting import forecast
 
 
 class ReferenceEvaluation(Callback):
-    """Logs ``reference/val_mae`` each epoch, and once at the end the test figures.
-
-    Those are ``reference/test_mae`` with its breakdown by decay and by period, the baselines on
-    every set, and the skill over repeating the last value.
+    """Logs ``reference/val_mae`` each epoch.
 
     Args:
         data: the run's data.
@@ -35,26 +32,30 @@ class ReferenceEvaluation(Callback):
         errors = forecast_errors(pl_module, self._data.reference.val)
         pl_module.log("reference/val_mae", float(errors.mean()))
 
-    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the figures that models are reported by."""
-        data = self._data
-        by_baseline = evaluate_baselines(data)
-        errors = forecast_errors(pl_module, data.reference.test)
-        values = {
+
+def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[str, float]:
+    """Return the figures that a trained model is reported by.
+
+    Returns:
+        ``test/mae``, ``reference/test_mae`` with its breakdown by decay and by period, the
+        baselines on every set, and the skill over repeating the last value.
+    """
+    by_baseline = evaluate_baselines(data)
+    errors = forecast_errors(module, data.reference.test)
+    test_mae = float(forecast_errors(module, data.splits.test).mean())
+    last_value = by_baseline[baselines.LAST_VALUE]
+    return {
+        "test/mae": test_mae,
+        "test/skill": baselines.skill(test_mae, last_value["test_mae"]),
+        "reference/test_mae": float(errors.mean()),
+        "reference/skill": baselines.skill(float(errors.mean()), last_value["reference_test_mae"]),
+        **breakdown(errors, data.reference.test),
+        **{
             f"baseline/{name}/{label}": value
             for name, by_set in by_baseline.items()
             for label, value in by_set.items()
-        }
-        values["reference/test_mae"] = float(errors.mean())
-        values |= breakdown(errors, data.reference.test)
-        last_value = by_baseline[baselines.LAST_VALUE]
-        values["reference/skill"] = baselines.skill(
-            values["reference/test_mae"], last_value["reference_test_mae"]
-        )
-        # The module logs its own test MAE right after this hook; skill needs it now.
-        own = baselines.mae(forecast(pl_module, data.splits.test.inputs), data.splits.test)
-        values["test/skill"] = baselines.skill(own, last_value["test_mae"])
-        pl_module.log_dict(values)
+        },
+    }
 
 
 def evaluate_baselines(data: SeriesDataModule) -> dict[str, dict[str, float]]:

@@ -55,13 +55,17 @@ class Parts:
     checkpoint: EpochCheckpoint
 
 
-def train(config: Config, directory: Path, name: str) -> Result:
+def train(config: Config, directory: Path, name: str) -> Result | None:
     """Train one run and record it.
 
     Args:
         config: the checked configuration.
         directory: the run's folder, which exists.
         name: how the tracker calls the run.
+
+    Returns:
+        The result, or None in the further processes of a distributed training, which leave the
+        record to the first.
 
     Raises:
         InputError: something that only building could show is wrong; nothing is left behind.
@@ -84,20 +88,22 @@ def train(config: Config, directory: Path, name: str) -> Result:
             return _train(config, directory, name, tracker, start)
 
 
-def _train(config: Config, directory: Path, name: str, tracker: Tracker, start: float) -> Result:
+def _train(
+    config: Config, directory: Path, name: str, tracker: Tracker, start: float
+) -> Result | None:
     import torch
 
     torch.set_num_threads(config.settings.threads)
     parts = _build(config, directory, tracker)
     checkpoint = _resume_point(config, directory)
-    if parts.trainer.is_global_zero:
+    if _is_first(parts):
         _open(config, directory, name, tracker, parts)
     with _quiet():
         parts.trainer.fit(parts.module, parts.data, ckpt_path=checkpoint, weights_only=True)
         _use_best(parts, directory)
         if _is_tested(parts):
             parts.trainer.test(parts.module, parts.data, verbose=False)
-    return _finish(config, directory, tracker, parts, start)
+    return _finish(config, directory, tracker, parts, start) if _is_first(parts) else None
 
 
 @contextmanager
@@ -130,6 +136,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     import pytorch_lightning as pl
 
     from sinesweep.task.datamodule import SeriesDataModule
+    from sinesweep.task.module import Forecaster
     from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
     from sinesweep.training.evaluation import ReferenceEvaluation
     from sinesweep.training.recorder import RecordLogger, StepScale
@@ -139,6 +146,9 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     data = _instantiate(config, "data", pl.LightningDataModule)
     pl.seed_everything(seeds.derive(settings.seed, "weights"), verbose=False)
     module = _instantiate(config, "model", pl.LightningModule)
+    if isinstance(module, Forecaster):
+        with _refused_by("optimizer, scheduler"):
+            module.configure_optimizers()
     logger = RecordLogger(tracker)
     keeper = EpochCheckpoint(
         directory / runs.CHECKPOINTS,
@@ -182,14 +192,18 @@ def _instantiate(config: Config, section: str, expected: type[Any]) -> Any:
 def _refused_by(section: str) -> Iterator[None]:
     """Turn what a class says of its arguments into a message about the section's keys."""
     from hydra.errors import InstantiationException
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     try:
         yield
     except InstantiationException as error:
-        cause = error.__cause__ or error
-        raise InputError(f"{section}: {str(cause).splitlines()[0]}") from error
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{section}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{section}: {_first_lines(error.__cause__ or error)}") from error
+    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        raise InputError(f"{section}: {_first_lines(error)}") from error
+
+
+def _first_lines(error: BaseException) -> str:
+    return " ".join(str(error).splitlines()[:2])
 
 
 def _progress(on_terminal: bool) -> pl.Callback:
@@ -280,45 +294,40 @@ def _is_tested(parts: Parts) -> bool:
     )
 
 
+def _is_first(parts: Parts) -> bool:
+    return parts.trainer.is_global_zero
+
+
 def _finish(
     config: Config, directory: Path, tracker: Tracker, parts: Parts, start: float
 ) -> Result:
-    final = {name: float(value) for name, value in parts.trainer.callback_metrics.items()}
-    if not parts.trainer.is_global_zero:
-        return _result(config, directory, tracker, parts, final, start)
+    from sinesweep.task.datamodule import SeriesDataModule
+    from sinesweep.training.evaluation import final_figures
+
+    if isinstance(parts.data, SeriesDataModule):
+        figures = final_figures(parts.module.eval(), parts.data)
+        tracker.log_metrics(figures, step=parts.trainer.current_epoch)
     history = record.metric_history(directory)
-    metrics = _at_best_epoch(history, parts.checkpoint.best_epoch)
-    _objective(config, metrics)
+    metrics = {name: float(value) for name, value in parts.trainer.callback_metrics.items()}
+    metrics |= _at_best_epoch(history, parts.checkpoint.best_epoch)
+    objective = _objective(config, metrics)
     _write_metrics(directory / "metrics.csv", history)
     tracker.log_artifact(directory / "metrics.csv")
     _log_best(directory, tracker)
     if config.artifacts.figures:
-        _draw(directory, tracker, parts, metrics)
+        _draw(directory, tracker, parts)
     if config.artifacts.model:
         _log_model(directory, tracker, parts)
     tracker.end(record.FINISHED, {"sinesweep.state": record.COMPLETE})
-    tracked = tracker.close()
-    return _result(config, directory, tracker, parts, metrics, start, tracked)
-
-
-def _result(
-    config: Config,
-    directory: Path,
-    tracker: Tracker,
-    parts: Parts,
-    metrics: dict[str, float],
-    start: float,
-    tracked: bool = True,
-) -> Result:
     return Result(
-        objective=_objective(config, metrics),
+        objective=objective,
         metrics=metrics,
         best_epoch=parts.checkpoint.best_epoch,
         seconds=time.monotonic() - start,
         run_id=tracker.run_id,
         directory=directory,
         parameters=_trainable_parameters(parts.module),
-        tracked=tracked,
+        tracked=tracker.close(),
     )
 
 
@@ -359,10 +368,10 @@ def _log_best(directory: Path, tracker: Tracker) -> None:
         tracker.log_artifact(best, runs.CHECKPOINTS)
 
 
-def _draw(directory: Path, tracker: Tracker, parts: Parts, metrics: dict[str, float]) -> None:
+def _draw(directory: Path, tracker: Tracker, parts: Parts) -> None:
     from sinesweep.task import figures
     from sinesweep.task.datamodule import SeriesDataModule
-    from sinesweep.training.evaluation import forecast_errors
+    from sinesweep.training.evaluation import evaluate_baselines, forecast_errors
     from sinesweep.training.forecasting import forecast
 
     data = parts.data
@@ -379,10 +388,7 @@ def _draw(directory: Path, tracker: Tracker, parts: Parts, metrics: dict[str, fl
     figures.draw_error_map(folder / "error_map.png", windows, errors, data.training_range)
     history = record.metric_history(directory)
     curves = {name: history[name] for name in EPOCH_METRICS if name in history}
-    lines = {
-        name: metrics[f"baseline/{name}/reference_val_mae"]
-        for name in ("last_value", "constant", "linear")
-    }
+    lines = {name: maes["reference_val_mae"] for name, maes in evaluate_baselines(data).items()}
     figures.draw_learning_curves(
         folder / "learning_curves.png", curves, lines, parts.checkpoint.best_epoch
     )
@@ -440,6 +446,8 @@ def _quiet() -> Iterator[None]:
         # The data is in memory: worker processes would only cost.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
+        # Metrics are gathered from all processes before they are logged.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         # Lightning 2.6 asks torch in a way that torch 2.13 is about to drop.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         try:

@@ -1,0 +1,31 @@
+# make train [ARGS="model.layers=3"]   set up and run one training
+# make test                            set up and run the tests
+# make check                           lint, format, types
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: train test check benchmarks
+train: .venv/installed
+	$(BIN)/python src/train.py $(ARGS)
+
+test: .venv/tested
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: .venv/tested
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+benchmarks: .venv/tested
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/overhead.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
+	touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@

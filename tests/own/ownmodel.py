@@ -1,0 +1,68 @@
+"""A user's own model and data, as the tests give them to ``python src/train.py --config-dir``."""
+
+import os
+import signal
+import sys
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class OwnModel(pl.LightningModule):
+    """A small network that can be told to misbehave in its second epoch."""
+
+    def __init__(self, hidden: int, misbehave: str | None) -> None:
+        super().__init__()
+        self.network = torch.nn.Sequential(
+            torch.nn.Linear(50, hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, 5)
+        )
+        self._misbehave = misbehave
+
+    def forward(self, series):
+        return self.network(series)
+
+    def training_step(self, batch, batch_idx):
+        if self.current_epoch == 1 and self._misbehave:
+            MISDEEDS[self._misbehave]()
+        loss = (self(batch[0]) - batch[1]).abs().mean()
+        self.log("loss", loss, on_epoch=True, on_step=False)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/mae", (self(batch[0]) - batch[1]).abs().mean())
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+class OwnData(pl.LightningDataModule):
+    """Random numbers."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def _loader(self):
+        return DataLoader(
+            TensorDataset(torch.rand(self._rows, 50), torch.rand(self._rows, 5)), batch_size=16
+        )
+
+    def train_dataloader(self):
+        return self._loader()
+
+    def val_dataloader(self):
+        return self._loader()
+
+
+def _raise() -> None:
+    raise ValueError("the layer exploded at https://bob:hunter2@example.org/")
+
+
+MISDEEDS = {
+    "raise": _raise,
+    "exit": lambda: sys.exit(0),
+    "SIGINT": lambda: os.kill(os.getpid(), signal.SIGINT),
+    "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}

@@ -1,0 +1,78 @@
+"""Run the project's commands as a user does, in a folder of the test's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+OWN = ROOT / "tests" / "own"
+# Small and quick: what is tested is everything around the training.
+SMALL = ("model.width=4", "data.num_series=64", "trainer.max_epochs=3")
+BARE = ("artifacts.figures=false", "artifacts.model=false")
+LIMIT = 180  # seconds: no command hangs a test
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Runner:
+    """Runs commands in one folder with an environment that holds nothing of the user's.
+
+    Args:
+        folder: the working directory; ``mlruns`` appears in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def train(self, *overrides: str, **variables: str) -> Done:
+        """Run ``python src/train.py``."""
+        return self._run([str(ROOT / "src" / "train.py"), *overrides], variables)
+
+    def own(self, *overrides: str, **variables: str) -> Done:
+        """Run ``python src/train.py`` with the tests' own model."""
+        variables = {"PYTHONPATH": str(OWN), **variables}
+        arguments = ["--config-dir", str(OWN / "conf"), "model=own", *overrides]
+        return self.train(*arguments, **variables)
+
+    def sinesweep(self, *arguments: str) -> Done:
+        """Run the ``sinesweep`` command."""
+        return self._run(
+            ["-c", "import sys; from sinesweep.commands import main; sys.exit(main())", *arguments],
+            {},
+        )
+
+    def _run(self, arguments: list[str], variables: dict[str, str]) -> Done:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=environment(**variables),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def run_folder(self) -> Path:
+        """Return the folder of the only run."""
+        (folder,) = (self.folder / "mlruns" / "runs").iterdir()
+        return folder
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return an environment without MLflow's, Hydra's or torch's variables."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    # As in an activated environment: `mlflow models serve` looks for its server on the path.
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
+    return {**kept, **variables}

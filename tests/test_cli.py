@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+WRONG = {
+    "a misspelt key": ("model.layer=3", "did you mean model.layers?"),
+    "a misspelt section": ("modle.layers=3", "did you mean model?"),
+    "an added key that is not there": ("+model.layer=3", "did you mean model.layers?"),
+    "an unknown choice": ("model=gru", "stacked_lstm"),
+    "broken grammar": ("model.layers=[", "no viable alternative"),
+    "a bad range": ("model.layers=0", "model.layers: must be greater than or equal to 1"),
+    "a bad type": ("model.layers=two", "model.layers: must be a valid integer, but is 'two'"),
+    "a reversed range": ("data.decay.low=0.5", "data.decay: low <= high must hold"),
+    "a long output": ("data.output_steps=60", "input_steps + output_steps <= length must hold"),
+    "an unknown accelerator": ("trainer.accelerator=warp", "trainer.accelerator: must be"),
+    "an unknown objective": ("objective=val/mea", "did you mean val/mae?"),
+    "a folder that cannot be written": ("tracking.root=/proc/none", "must be writable"),
+    "a dead server": ("tracking.uri=http://bob:hunter2@127.0.0.1:9", "the tracker must answer"),
+    "a plain folder as tracker": ("tracking.uri=file:./x", "MLflow refuses plain folders"),
+    "an unknown run": ("resume=nonesuch", "there is no such run"),
+    "an unset variable": ("tracking.uri=${oc.env:NOT_SET_HERE}", "NOT_SET_HERE"),
+}
+
+
+@pytest.mark.parametrize(("override", "message"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_input_is_refused_with_one_message_and_nothing_is_created(runner, override, message):
+    """Wrong input ends with exit code 2, says what is wrong, and leaves the folder empty."""
+    done = runner.train(override)
+
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err + done.out
+    assert "hunter2" not in done.err + done.out
+    assert list(runner.folder.iterdir()) == []
+
+
+LATE = {
+    "an argument that the optimizer lacks": ("+optimizer.foo=1", "unexpected keyword argument"),
+    "a class that is not there": ("model._target_=no.such.Class", "No module named 'no'"),
+    "a strategy that Lightning lacks": ("trainer.strategy=warp", "trainer: "),
+    "a duration that is none": ("+trainer.max_time=soon", "not a valid duration"),
+}
+
+
+@pytest.mark.parametrize(("override", "message"), LATE.values(), ids=LATE.keys())
+def test_what_only_building_shows_is_refused_and_removed(runner, override, message):
+    """What torch or Lightning refuse while they are built is the user's input, too."""
+    done = runner.train(override)
+
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert list(runner.folder.iterdir()) == []
+
+
+def test_config_errors_come_before_torch(runner):
+    """A wrong key is refused without importing torch."""
+    done = runner.train("model.layers=0", PYTHONPROFILEIMPORTTIME="1")
+
+    assert done.code == 2
+    assert "sinesweep.config" in done.err
+    assert "| torch" not in done.err
+    assert "mlflow" not in done.err
+
+
+@pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
+def test_help_and_config_are_shown_without_torch(runner, flag):
+    """Looking at the configuration imports nothing heavy and creates nothing."""
+    arguments = ["--cfg", "job"] if flag == "--cfg=job" else [flag]
+    done = runner.train(*arguments, PYTHONPROFILEIMPORTTIME="1")
+
+    assert done.code == 0
+    assert "stacked_lstm" in done.out or "StackedLSTM" in done.out or "Forecaster" in done.out
+    assert "| torch" not in done.err
+    assert list(runner.folder.iterdir()) == []
+
+
+def test_sinesweep_names_the_missing_database(runner):
+    """``sinesweep ui`` in a folder without runs says what to do first."""
+    done = runner.sinesweep("ui")
+
+    assert done.code == 2
+    assert "run a training first" in done.err

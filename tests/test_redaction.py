@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+
+from sinesweep.redaction import redact, redact_tree
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://ann:hunter2@db.example/x", "postgresql://***@db.example/x"),
+        ("http://hunter2@db.example:5000", "http://***@db.example:5000"),
+        ("mysql+pymysql://ann:hun@ter2@db/x", "mysql+pymysql://***@db/x"),
+        ("from https://a:b@one to https://c:d@two", "from https://***@one to https://***@two"),
+    ],
+)
+def test_user_info(text: str, expected: str) -> None:
+    """What stands before the host of a URI is hidden, wherever the URI stands."""
+    assert redact(text) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "PASSWORD",
+        "pwd",
+        "token",
+        "secret",
+        "api_key",
+        "apikey",
+        "access_key",
+        "sig",
+    ],
+)
+def test_query_value(name: str) -> None:
+    """The value of a secret's name in a query is hidden, and the rest of the query kept."""
+    text = f"http://db.example/x?a=1&{name}=hunter2&b=2"
+    assert redact(text) == f"http://db.example/x?a=1&{name}=***&b=2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no secret here",
+        "ann@example.org",
+        "sqlite:////tmp/mlflow.db",
+        "http://db.example:5000/path?page=2",
+        "/runs/user@host/x",
+        "",
+    ],
+)
+def test_harmless_text(text: str) -> None:
+    """Text without credentials stays as it is."""
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "variable", ["MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY"]
+)
+def test_secret_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """The value of a secret environment variable is hidden wherever it appears."""
+    monkeypatch.setenv(variable, "hunter2")
+    assert redact("login with hunter2 refused") == "login with *** refused"
+
+
+def test_empty_secret_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret variable that is set to nothing hides nothing."""
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "")
+    assert redact("as it was") == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        ({"db_password": "hunter2"}, {"db_password": "***"}),
+        ({"api_key": ["a", "b"]}, {"api_key": "***"}),
+        ({"outer": {"TOKEN": 3}}, {"outer": {"TOKEN": "***"}}),
+    ],
+)
+def test_secret_key(tree: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Whatever stands under a secret's name is hidden."""
+    assert redact_tree(tree) == expected
+
+
+def test_strings_inside_a_tree() -> None:
+    """Every string of a nested structure is redacted."""
+    tree = {"uris": ["http://a:b@host", ("https://c:d@host",)]}
+    assert redact_tree(tree) == {"uris": ["http://***@host", ["https://***@host"]]}
+
+
+def test_harmless_tree() -> None:
+    """Numbers, flags, nothing and harmless names stay as they are."""
+    tree = {"token": None, "tokens_seen": 3, "rate": 0.5, "on": True, "list": [1, None]}
+    assert redact_tree(tree) == tree

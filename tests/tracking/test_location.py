@@ -1,0 +1,178 @@
+import importlib.util
+import re
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from sinesweep.errors import InputError
+from sinesweep.tracking.location import Location, check, locate
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own tracker out of the tests."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_default_is_a_database_in_root(tmp_path: Path) -> None:
+    """Without an address runs go to a database in root, and artifacts beside it."""
+    expected = Location(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    assert locate(None, tmp_path) == expected
+
+
+def test_default_does_not_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative root is made absolute."""
+    monkeypatch.chdir(tmp_path)
+    assert locate(None, Path("mlruns")) == locate(None, tmp_path / "mlruns")
+
+
+def test_environment_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's own variable is taken where no address is configured."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    assert locate(None, tmp_path) == Location("http://host:5000", None)
+
+
+def test_configured_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configured address goes before MLflow's variable."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other:5000")
+    assert locate("http://host:5000", tmp_path).uri == "http://host:5000"
+
+
+def test_configured_database(tmp_path: Path) -> None:
+    """A database elsewhere still has its artifacts in root."""
+    uri = "sqlite:////elsewhere/mlflow.db"
+    assert locate(uri, tmp_path) == Location(uri, tmp_path / "artifacts")
+
+
+def test_shown_has_no_credentials() -> None:
+    """The address that is shown has no credentials."""
+    assert Location("http://ann:hunter2@host:5000", None).shown == "http://***@host:5000"
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "/tmp/mlruns", "file:///tmp/mlruns", "./runs"])
+def test_file_store(uri: str) -> None:
+    """A plain folder is refused, with the kind of address to use."""
+    message = f"tracking.uri: must be a database or a server, but is {uri!r}: "
+    with pytest.raises(InputError, match=f"^{re.escape(message)}.*use sqlite:///"):
+        check(Location(uri, None))
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql", "mysql+pymysql"])
+def test_dead_server(closed_port: int, scheme: str) -> None:
+    """A server that does not answer is refused, and the message has no credentials."""
+    address = f"127.0.0.1:{closed_port}"
+    message = f"tracking.uri: the tracker must answer, but {scheme}://***@{address}"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}.*refused") as caught:
+        check(Location(f"{scheme}://ann:hunter2@{address}", None))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_refusal_has_no_hidden_cause(closed_port: int) -> None:
+    """The refusal carries no other exception that a traceback would print."""
+    with pytest.raises(InputError, match="must answer") as caught:
+        check(Location(f"http://ann:hunter2@127.0.0.1:{closed_port}", None))
+    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
+
+
+class _Answer(BaseHTTPRequestHandler):
+    """Answers every request with the server's status."""
+
+    def do_GET(self) -> None:  # the name that http.server calls
+        self.server.asked.append(self.path)  # pyright: ignore[reportAttributeAccessIssue]
+        self.send_response(self.server.status)  # pyright: ignore[reportAttributeAccessIssue]
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Keep the screen clean."""
+
+
+@pytest.fixture
+def server() -> Iterator[HTTPServer]:
+    """A server on loopback whose ``status`` a test can set."""
+    with HTTPServer(("127.0.0.1", 0), _Answer) as server:
+        server.status = 200  # pyright: ignore[reportAttributeAccessIssue]
+        server.asked = []  # pyright: ignore[reportAttributeAccessIssue]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("end", ["", "/", "/prefix/"])
+def test_server_is_asked_for_its_health(server: HTTPServer, end: str) -> None:
+    """A server is asked at its health address."""
+    check(Location(f"http://127.0.0.1:{server.server_port}{end}", None))
+    assert server.asked == [f"{end.rstrip('/')}/health"]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_server_that_wants_a_login(server: HTTPServer, status: int) -> None:
+    """A server that answers at all is there; whether it lets us in is MLflow's to find out."""
+    server.status = status  # pyright: ignore[reportAttributeAccessIssue]
+    check(Location(f"http://127.0.0.1:{server.server_port}", None))
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_broken_server(server: HTTPServer, status: int) -> None:
+    """A server that answers with an error of its own is refused."""
+    server.status = status  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(InputError, match=f"must answer, but .* does not .*{status}"):
+        check(Location(f"http://127.0.0.1:{server.server_port}", None))
+
+
+def test_database_that_is_not_there(tmp_path: Path) -> None:
+    """A new database passes, and checking does not create it."""
+    check(Location(f"sqlite:///{tmp_path / 'mlflow.db'}", None))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["plain", "with space", "número"])
+def test_database_that_is_whole(tmp_path: Path, folder: str) -> None:
+    """A whole database passes, whatever its folder is called."""
+    path = tmp_path / folder / "mlflow.db"
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    check(Location(f"sqlite:///{path}", None))
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all" * 100, b"SQLite format 3\0" + b"x" * 84]
+)
+def test_corrupt_database(tmp_path: Path, content: bytes) -> None:
+    """A file that is no database is refused with SQLite's reason, and left as it is."""
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(content)
+    message = f"tracking.uri: the tracker must answer, but sqlite:///{path} does not (file is not a"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        check(Location(f"sqlite:///{path}", None))
+    assert path.read_bytes() == content
+
+
+def test_folder_in_place_of_the_database(tmp_path: Path) -> None:
+    """A folder where the database should be is refused."""
+    with pytest.raises(InputError, match="the tracker must answer, but sqlite:"):
+        check(Location(f"sqlite:///{tmp_path}", None))
+
+
+def test_mlflow_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where MLflow is missing, the command that installs it is named."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"mlflow must be installed.*sinesweep\[mlflow\]"):
+        check(locate(None, tmp_path))

@@ -1,0 +1,146 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from sinesweep.tracking import record
+from sinesweep.tracking.record import Record
+
+
+def kinds(directory: Path) -> list[str]:
+    """Return the kinds of all whole events."""
+    return [event["kind"] for event, _ in record.read(directory)]
+
+
+def test_events_come_back(tmp_path: Path) -> None:
+    """What is appended is read again, in order, with its time."""
+    for kind in ("begin", "end"):
+        Record(tmp_path).append(kind, number=0.1, names=["a"])
+    events = [event for event, _ in record.read(tmp_path)]
+    assert [event.pop("time") > 0 for event in events] == [True, True]
+    assert events == [{"kind": kind, "number": 0.1, "names": ["a"]} for kind in ("begin", "end")]
+
+
+def test_no_record() -> None:
+    """A folder without a record has no events."""
+    assert list(record.read(Path("/nowhere"))) == []
+
+
+def test_opening_creates_nothing(tmp_path: Path) -> None:
+    """A record comes into being with its first event."""
+    Record(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_offset(tmp_path: Path) -> None:
+    """Reading goes on behind an event that was read before."""
+    events = Record(tmp_path)
+    for kind in ("begin", "metrics", "end"):
+        events.append(kind, values={}, step=0)
+    offsets = [offset for _, offset in record.read(tmp_path)]
+    assert [event["kind"] for event, _ in record.read(tmp_path, offsets[0])] == ["metrics", "end"]
+    assert list(record.read(tmp_path, offsets[-1])) == []
+
+
+@pytest.mark.parametrize("torn", ['{"kind": "end"', '{"kind": "end"}', "{"])
+def test_torn_line_is_not_read(tmp_path: Path, torn: str) -> None:
+    """A line without its end is no event yet."""
+    Record(tmp_path).append("begin")
+    with (tmp_path / record.FILE_NAME).open("a") as file:
+        file.write(torn)
+    assert kinds(tmp_path) == ["begin"]
+
+
+def test_torn_line_is_dropped(tmp_path: Path) -> None:
+    """A line that a killed process left half written is gone when the run goes on."""
+    Record(tmp_path).append("begin")
+    with (tmp_path / record.FILE_NAME).open("a") as file:
+        file.write('{"kind": "metrics", "st')
+    Record(tmp_path).append("resume")
+    assert kinds(tmp_path) == ["begin", "resume"]
+
+
+def test_record_of_a_torn_line_only(tmp_path: Path) -> None:
+    """A record whose first line is torn is begun anew."""
+    (tmp_path / record.FILE_NAME).write_text('{"kind": "beg')
+    Record(tmp_path).append("begin")
+    assert kinds(tmp_path) == ["begin"]
+
+
+def test_metric_is_told_once(tmp_path: Path) -> None:
+    """A metric that was told for a step is not told again, in this process or the next."""
+    first = Record(tmp_path)
+    first.append_metrics({"val/mae": 0.5}, 0)
+    first.append_metrics({"val/mae": 0.4}, 0)
+    Record(tmp_path).append_metrics({"val/mae": 0.3}, 0)
+    assert record.metric_history(tmp_path) == {"val/mae": [(0, 0.5)]}
+
+
+def test_metrics_told_before_add_no_event(tmp_path: Path) -> None:
+    """Nothing is written where nothing is new."""
+    events = Record(tmp_path)
+    for _ in range(2):
+        events.append_metrics({"val/mae": 0.5}, 0)
+    assert kinds(tmp_path) == ["metrics"]
+
+
+def test_new_metric_of_an_old_step(tmp_path: Path) -> None:
+    """Only the metrics that are new for a step are written."""
+    events = Record(tmp_path)
+    events.append_metrics({"val/mae": 0.5}, 0)
+    events.append_metrics({"val/mae": 0.4, "train/mae": 0.6}, 0)
+    assert record.metric_history(tmp_path) == {"val/mae": [(0, 0.5)], "train/mae": [(0, 0.6)]}
+
+
+def test_metric_history(tmp_path: Path) -> None:
+    """The history of a metric is in the order in which it was told."""
+    events = Record(tmp_path)
+    for step, value in ((0, 0.5), (1, 0.25), (2, 0.125)):
+        events.append_metrics({"val/mae": value}, step)
+    assert record.metric_history(tmp_path) == {"val/mae": [(0, 0.5), (1, 0.25), (2, 0.125)]}
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-300, 1 / 3, math.inf, -math.inf])
+def test_metric_keeps_its_bits(tmp_path: Path, value: float) -> None:
+    """A number comes back as it was, infinite ones, too."""
+    Record(tmp_path).append_metrics({"loss": value}, 0)
+    assert record.metric_history(tmp_path)["loss"] == [(0, value)]
+
+
+def test_metric_that_is_not_a_number(tmp_path: Path) -> None:
+    """A loss that has become NaN is told as such."""
+    Record(tmp_path).append_metrics({"loss": math.nan}, 0)
+    assert math.isnan(record.metric_history(tmp_path)["loss"][0][1])
+
+
+@pytest.mark.parametrize(
+    ("appended", "status"),
+    [
+        ([], None),
+        (["begin"], None),
+        (["begin", "KILLED"], "KILLED"),
+        (["begin", "KILLED", "resume"], None),
+        (["begin", "KILLED", "resume", "FINISHED"], "FINISHED"),
+        (["begin", "FAILED", "artifact"], "FAILED"),
+    ],
+)
+def test_last_end(tmp_path: Path, appended: list[str], status: str | None) -> None:
+    """A run has ended by its last end, unless it was resumed since."""
+    events = Record(tmp_path)
+    for kind in appended:
+        if kind.isupper():
+            events.append("end", status=kind)
+        else:
+            events.append(kind)
+    end = record.last_end(tmp_path)
+    assert (end and end["status"]) == status
+
+
+def test_record_has_no_credentials(tmp_path: Path) -> None:
+    """What is written to the record has its credentials hidden."""
+    Record(tmp_path).append(
+        "begin", params={"tracking.uri": "http://ann:hunter2@host", "db.password": "hunter3"}
+    )
+    written = (tmp_path / record.FILE_NAME).read_text()
+    assert "http://***@host" in written
+    assert "hunter" not in written

@@ -1,0 +1,257 @@
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from sinesweep.errors import InputError
+from sinesweep.training import checkpoint
+from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
+from sinesweep.training.forecasting import forecast
+
+
+def saved(content: Any) -> bytes:
+    """Return what torch writes for it."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def zipped() -> bytes:
+    """Return an archive that torch did not write."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.txt", "b")
+    return buffer.getvalue()
+
+
+def whole(number: float = 1.0) -> dict[str, Any]:
+    """Make a small checkpoint of ours."""
+    return {"state_dict": {"a": torch.full((100,), number)}, checkpoint.OWN_KEY: {"model": {}}}
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A checkpoint that is not there is refused."""
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(InputError, match=f"^checkpoint {path}: there is no such file$"):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 0.9, 0.99])
+def test_truncated(tmp_path: Path, part: float) -> None:
+    """A checkpoint whose end is missing is refused, wherever it was cut."""
+    path = tmp_path / "last.ckpt"
+    content = saved(whole())
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(InputError, match=rf"^checkpoint {path}: it is damaged or no checkpoint \("):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        bytes(1000),
+        zipped(),
+        pickle.dumps({"a": Path("x")}, protocol=2),
+    ],
+    ids=["png", "zeros", "zip", "pickle"],
+)
+def test_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    """A file of another kind is refused."""
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^checkpoint {path}: it is damaged or no checkpoint \("):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], torch.zeros(3)])
+def test_foreign(tmp_path: Path, content: Any) -> None:
+    """A checkpoint of another program is refused."""
+    path = tmp_path / "last.ckpt"
+    torch.save(content, path)
+    with pytest.raises(InputError, match=f"^checkpoint {path}: it was not written by sinesweep$"):
+        checkpoint.load(path)
+
+
+class _Trap:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.touch, (Path("sprung"),)
+
+
+def test_code_in_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that would run code is refused, and the code is not run."""
+    monkeypatch.chdir(tmp_path)
+    torch.save({**whole(), "trap": _Trap()}, "last.ckpt")
+    with pytest.raises(InputError, match="it is damaged or no checkpoint"):
+        checkpoint.load(tmp_path / "last.ckpt")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_latest_of_nothing(tmp_path: Path) -> None:
+    """Where nothing was kept yet there is nothing to go on from, and nothing to complain of."""
+    assert checkpoint.latest(tmp_path) == (None, [])
+
+
+def test_latest(tmp_path: Path) -> None:
+    """The last checkpoint is the one to go on from."""
+    for name in (checkpoint.LAST, checkpoint.PREVIOUS):
+        torch.save(whole(), tmp_path / name)
+    assert checkpoint.latest(tmp_path) == (tmp_path / checkpoint.LAST, [])
+
+
+def test_latest_when_killed_between_renames(tmp_path: Path) -> None:
+    """Where a process was killed between two renames the previous checkpoint is the one."""
+    torch.save(whole(), tmp_path / checkpoint.PREVIOUS)
+    assert checkpoint.latest(tmp_path) == (tmp_path / checkpoint.PREVIOUS, [])
+
+
+def test_latest_is_damaged(tmp_path: Path) -> None:
+    """Where the last checkpoint is damaged the previous one is used, and the damage told."""
+    torch.save(whole(), tmp_path / checkpoint.PREVIOUS)
+    (tmp_path / checkpoint.LAST).write_bytes(saved(whole())[:500])
+    path, complaints = checkpoint.latest(tmp_path)
+    assert path == tmp_path / checkpoint.PREVIOUS
+    assert [complaint.split(" (")[0] for complaint in complaints] == [
+        f"checkpoint {tmp_path / checkpoint.LAST}: it is damaged or no checkpoint"
+    ]
+
+
+def test_both_are_damaged(tmp_path: Path) -> None:
+    """Where every checkpoint is damaged each is named, and the run does not start over."""
+    for name in (checkpoint.LAST, checkpoint.PREVIOUS):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=r"last\.ckpt: it is damaged.*\n.*previous\.ckpt: it is"):
+        checkpoint.latest(tmp_path)
+
+
+def test_saving_makes_the_folder(tmp_path: Path) -> None:
+    """A checkpoint is written whole, with its folder, and nothing else is left there."""
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint(whole(), path)
+    assert list(path.parent.iterdir()) == [path]
+    assert torch.equal(checkpoint.load(path)["state_dict"]["a"], torch.ones(100))
+
+
+def test_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails midway leaves the old checkpoint."""
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint(whole(1.0), path)
+
+    half = saved(whole(2.0))[:500]
+
+    def write_half(content: Any, file: Any) -> None:
+        file.write(half)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", write_half)
+    with pytest.raises(OSError, match="no space left"):
+        AtomicCheckpointIO().save_checkpoint(whole(2.0), path)
+    assert torch.equal(checkpoint.load(path)["state_dict"]["a"], torch.ones(100))
+
+
+class _Trainer:
+    """Stands in for Lightning's: its checkpoints hold the epoch."""
+
+    def __init__(self) -> None:
+        self.is_global_zero = True
+        self.current_epoch = 0
+        self.callback_metrics: dict[str, torch.Tensor] = {}
+        self.strategy = SimpleNamespace(barrier=lambda name: None)
+
+    def save_checkpoint(self, path: Path) -> None:
+        torch.save({**whole(), "epoch": self.current_epoch - 1}, path)
+
+
+def keep_epochs(
+    directory: Path, values: list[float | None], *, maximize: bool = False
+) -> EpochCheckpoint:
+    """Go through epochs that report these values of the objective, None for no report."""
+    keeper = EpochCheckpoint(directory, "val/mae", maximize, {})
+    trainer: Any = _Trainer()
+    module: Any = None
+    for epoch, value in enumerate(values):
+        trainer.current_epoch = epoch
+        keeper.on_train_epoch_start(trainer, module)
+        if value is not None:
+            trainer.callback_metrics["val/mae"] = torch.tensor(value)
+    trainer.current_epoch = len(values)
+    keeper.on_train_end(trainer, module)
+    return keeper
+
+
+def epoch_of(path: Path) -> int:
+    """Return the epoch of a stand-in's checkpoint."""
+    return checkpoint.load(path)["epoch"]
+
+
+@pytest.mark.parametrize(
+    ("maximize", "values", "best"),
+    [
+        (False, [0.5, 0.1, 0.3], 1),
+        (True, [0.1, 0.5, 0.3], 1),
+        (False, [0.5, 0.1, 0.1], 1),
+        (False, [0.1], 0),
+        (False, [None, None, None], 2),
+    ],
+    ids=["minimize", "maximize", "first of equals", "one epoch", "not reported"],
+)
+def test_best_epoch(tmp_path: Path, maximize: bool, values: list[float | None], best: int) -> None:
+    """The best checkpoint is that of the epoch with the best objective."""
+    assert keep_epochs(tmp_path, values, maximize=maximize).best_epoch == best
+    assert epoch_of(tmp_path / checkpoint.BEST) == best
+
+
+def test_last_and_previous(tmp_path: Path) -> None:
+    """The last two epochs are kept, and no half-made file beside them."""
+    keep_epochs(tmp_path, [0.5, 0.4, 0.3])
+    assert epoch_of(tmp_path / checkpoint.LAST) == 2
+    assert epoch_of(tmp_path / checkpoint.PREVIOUS) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt", "previous.ckpt", "best.ckpt"}
+
+
+def test_first_epoch_has_no_previous(tmp_path: Path) -> None:
+    """After one epoch there is no checkpoint before it."""
+    keep_epochs(tmp_path, [0.5])
+    assert not (tmp_path / checkpoint.PREVIOUS).exists()
+
+
+# The data is in memory: worker processes would only cost. Eight series are one batch.
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+# Lightning asks torch 2.13 in a way that torch is about to drop.
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_module_comes_back(
+    tmp_path: Path, compose: Callable[..., DictConfig], make_data: Callable[..., Any]
+) -> None:
+    """A trained module is built again from its checkpoint alone, and forecasts the same."""
+    overrides = ("model.width=4", "model.layers=1", "data.num_series=8", "data.val_series=8")
+    cfg = compose(*overrides)
+    model = OmegaConf.to_container(cfg.model, resolve=True)
+    module, data = instantiate(model), make_data(*overrides)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=tmp_path,
+        plugins=AtomicCheckpointIO(),
+        callbacks=[EpochCheckpoint(tmp_path, "val/mae", False, model)],
+    )
+    trainer.fit(module, data)
+    inputs = data.splits.val.inputs
+    again = checkpoint.load_module(tmp_path / checkpoint.LAST)
+    np.testing.assert_array_equal(forecast(again, inputs), forecast(module, inputs))
