@@ -61,6 +61,14 @@ def test_misspelt_key(compose: Compose, override: str, message: str) -> None:
         parse(compose(override))
 
 
+@pytest.mark.parametrize("key", ["trainer.zzz", "artifacts.zzz", "data.period.zzz"])
+def test_key_like_no_other(compose: Compose, key: str) -> None:
+    """A key of a section that resembles none of its keys is refused with all of them."""
+    message = f"^{re.escape(key)}: there is no such key; known here: "
+    with pytest.raises(InputError, match=message):
+        parse(compose(f"+{key}=1"))
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -68,7 +76,6 @@ def test_misspelt_key(compose: Compose, override: str, message: str) -> None:
         ("model.width=2.5", "model.width: must be a valid integer, but is 2.5"),
         ("model.width=null", "model.width: must be a valid integer, but is None"),
         ("seed=true", "seed: must be a valid integer, but is True"),
-        ("optimizer.lr=fast", "optimizer.lr: must be a valid number, but is 'fast'"),
         ("artifacts.figures=1", "artifacts.figures: must be a valid boolean, but is 1"),
         ("resume=1234", "resume: must be a valid string, but is 1234"),
         (
@@ -94,8 +101,11 @@ def test_wrong_type(compose: Compose, override: str, message: str) -> None:
         ("model.layers=0", "model.layers: must be greater than or equal to 1, but is 0"),
         ("model.dropout=1.0", "model.dropout: must be less than 1, but is 1.0"),
         ("model.dropout=-0.1", "model.dropout: must be greater than or equal to 0, but is -0.1"),
-        ("optimizer.lr=0", "optimizer.lr: must be greater than 0, but is 0"),
         ("data.noise=nan", "data.noise: must be a finite number, but is nan"),
+        (
+            "trainer.gradient_clip_val=inf",
+            "trainer.gradient_clip_val: must be a finite number, but is inf",
+        ),
         ("data.noise=-1", "data.noise: must be greater than or equal to 0, but is -1"),
         ("data.period.low=1", "data.period.low: must be greater than or equal to 2, but is 1"),
         ("data.decay.low=-1", "data.decay.low: must be greater than or equal to 0, but is -1"),
@@ -145,13 +155,33 @@ def test_out_of_range(compose: Compose, override: str, message: str) -> None:
         ),
         (["direction=up"], "direction: must be 'minimize' or 'maximize', but is 'up'"),
         (["data=post", "data.input_steps=40"], "data.input_steps: must be 50, but is 40"),
-        (["optimizer._partial_=false"], "optimizer._partial_: must be True, but is False"),
     ],
 )
 def test_not_one_of_the_choices(compose: Compose, overrides: list[str], message: str) -> None:
     """A word that is not one of the choices is refused with the choices."""
     with refused_with(message):
         parse(compose(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=fast", "optimizer.lr: must be a valid number, but is 'fast'"),
+        ("optimizer.lr=0", "optimizer.lr: must be greater than 0, but is 0"),
+        ("optimizer.lr=inf", "optimizer.lr: must be a finite number, but is inf"),
+        ("optimizer._partial_=false", "optimizer._partial_: must be True, but is False"),
+    ],
+)
+def test_wrong_optimizer(compose: Compose, override: str, message: str) -> None:
+    """A wrong value of the optimizer is refused first of all under the key that was set."""
+    with pytest.raises(InputError, match=f"^{re.escape(message)}(\n|$)"):
+        parse(compose(override))
+
+
+def test_part_of_a_section_that_refers_to_another(compose: Compose) -> None:
+    """One key of the model's optimizer would replace the whole of it, and is refused there."""
+    with pytest.raises(InputError, match=r"^model\.optimizer\._target_: this key is missing"):
+        parse(compose("++model.optimizer.lr=3"))
 
 
 @pytest.mark.parametrize("quantity", ["period", "decay", "amplitude", "phase", "offset"])
@@ -197,6 +227,11 @@ def test_reserved_trainer_argument(compose: Compose, argument: str) -> None:
     message = f"trainer.{argument}: sinesweep sets this argument itself; remove the key"
     with refused_with(message):
         parse(compose(f"+trainer.{argument}=null"))
+
+
+def test_plugins_are_reserved() -> None:
+    """Plugins are not the user's to set: the checkpoints are written by one."""
+    assert "plugins" in TRAINER_RESERVED
 
 
 def test_further_trainer_argument(compose: Compose) -> None:
@@ -295,6 +330,7 @@ def test_own_class_objective_is_unchecked(compose: Compose) -> None:
         ["data=post"],
         ["experiment=post"],
         ["optimizer=adamw"],
+        ["optimizer=keras_adam"],
         ["optimizer=sgd"],
         ["scheduler=step"],
         ["scheduler=cosine"],

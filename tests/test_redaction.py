@@ -30,6 +30,9 @@ def test_user_info(text: str, expected: str) -> None:
         "api_key",
         "apikey",
         "access_key",
+        "access_token",
+        "auth_token",
+        "client_secret",
         "sig",
     ],
 )
@@ -76,6 +79,7 @@ def test_empty_secret_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"db_password": "hunter2"}, {"db_password": "***"}),
         ({"api_key": ["a", "b"]}, {"api_key": "***"}),
         ({"outer": {"TOKEN": 3}}, {"outer": {"TOKEN": "***"}}),
+        ({"credentials": {"user": "ann", "pass": "x"}}, {"credentials": "***"}),
     ],
 )
 def test_secret_key(tree: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -177,7 +177,7 @@ def test_continued_with_another_value(
         resume(override)
 
 
-@pytest.mark.parametrize("override", ["data=post", "optimizer=adamw"])
+@pytest.mark.parametrize("override", ["data=post", "optimizer=adamw", "experiment=post"])
 def test_continued_with_another_group(resume: Resume, override: str) -> None:
     """A choice of other values than the run was started with is refused, never ignored."""
     with pytest.raises(InputError, match="must be what the run was started with"):

@@ -204,7 +204,7 @@ def test_evaluation_has_every_row_once(world_size: int, rows: int) -> None:
 
 @pytest.mark.parametrize("shuffle_seed", [None, 0])
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-@pytest.mark.parametrize("rows", [3, 20, 21])
+@pytest.mark.parametrize("rows", [1, 3, 20, 21])
 def test_batches_are_counted(rows: int, world_size: int, shuffle_seed: int | None) -> None:
     """The number of batches is the one announced, and none is empty."""
     for rank in range(world_size):

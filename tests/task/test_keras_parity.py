@@ -4,13 +4,14 @@ Both have the gates in one order: input, forget, cell, output.
 """
 
 import importlib
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from sinesweep.task.datamodule import Batches, PostDataModule, WindowTensors
 from sinesweep.task.network import StackedLSTM
@@ -31,13 +32,30 @@ def keras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def post(make_data: Callable[..., Any]) -> PostDataModule:
+def recipe(compose: Callable[..., DictConfig]) -> DictConfig:
+    """The configuration of the recipe."""
+    return compose("experiment=post")
+
+
+@pytest.fixture(scope="module")
+def post(recipe: DictConfig) -> PostDataModule:
     """The recipe's data."""
-    return make_data("data=post")
+    return instantiate(recipe.data)
+
+
+def make_network(model: DictConfig) -> StackedLSTM:
+    """Make the network of a model's section."""
+    return StackedLSTM(
+        layers=model.layers,
+        width=model.width,
+        output_steps=model.output_steps,
+        dropout=model.dropout,
+        initialization=model.initialization,
+    )
 
 
 @pytest.fixture
-def pair(keras: Any) -> tuple[Any, StackedLSTM]:
+def pair(keras: Any, recipe: DictConfig) -> tuple[Any, StackedLSTM]:
     """The recipe's network in Keras, and ours with its weights."""
     keras.utils.set_random_seed(0)
     theirs = keras.Sequential(
@@ -48,7 +66,7 @@ def pair(keras: Any) -> tuple[Any, StackedLSTM]:
             keras.layers.Dense(5),
         ]
     )
-    ours = StackedLSTM(layers=2, width=20, output_steps=5)
+    ours = make_network(recipe.model)
     with torch.no_grad():
         for parameter, weight in zip(trained(ours), theirs.get_weights(), strict=True):
             parameter.copy_(torch.from_numpy(weight.T.copy()))
@@ -78,20 +96,19 @@ def test_predictions(pair: tuple[Any, StackedLSTM], post: PostDataModule) -> Non
     np.testing.assert_allclose(forecast, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_one_epoch(keras: Any, pair: tuple[Any, StackedLSTM], post: PostDataModule) -> None:
+def test_one_epoch(
+    keras: Any, pair: tuple[Any, StackedLSTM], post: PostDataModule, recipe: DictConfig
+) -> None:
     """Over an epoch of the same batches both have the same losses and end at the same weights."""
     theirs, ours = pair
     # without jit_compile=False Keras would compile the unrolled loop for half a minute
     theirs.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mae", jit_compile=False)
-    optimizer = torch.optim.Adam(trained(ours), lr=1e-3)
+    optimizer = instantiate(recipe.optimizer)(trained(ours))
     data = WindowTensors(post.splits.train)
     expected, losses = [], []
-    for step, rows in enumerate(Batches(data, batch_size=32, shuffle_seed=0), start=1):
+    for rows in Batches(data, batch_size=recipe.data.batch_size, shuffle_seed=0):
         inputs, targets = data[rows]
         expected.append(theirs.train_on_batch(inputs.numpy()[:, :, None], targets.numpy()))
-        # Keras' epsilon of 1e-7 is "epsilon hat" of Kingma and Ba, added before the bias of the
-        # second moment is corrected; PyTorch adds its own afterwards
-        optimizer.param_groups[0]["eps"] = 1e-7 / math.sqrt(1 - 0.999**step)
         optimizer.zero_grad()
         loss = torch.nn.functional.l1_loss(ours(inputs), targets)
         loss.backward()
@@ -104,11 +121,11 @@ def test_one_epoch(keras: Any, pair: tuple[Any, StackedLSTM], post: PostDataModu
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-def test_initial_weights(keras: Any, pair: tuple[Any, StackedLSTM], layer: int) -> None:
-    """Our Keras-like initial weights have the scale and the bias of Keras' own."""
+def test_initial_weights(pair: tuple[Any, StackedLSTM], recipe: DictConfig, layer: int) -> None:
+    """The recipe's initial weights have the scale and the bias of Keras' own."""
     theirs, _ = pair
     torch.manual_seed(0)
-    ours = trained(StackedLSTM(layers=2, width=20, output_steps=5, initialization="keras"))
+    ours = trained(make_network(recipe.model))
     part = slice(3 * layer, 3 * layer + 3)
     for parameter, weight in zip(ours[part], theirs.get_weights()[part], strict=True):
         # 80 uniform numbers or more: their standard deviations differ by 5% (one sigma)

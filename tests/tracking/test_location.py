@@ -1,6 +1,7 @@
 import importlib.util
 import re
 import socket
+import socketserver
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -70,6 +71,15 @@ def test_file_store(uri: str) -> None:
         check(Location(uri, None))
 
 
+@pytest.mark.parametrize(
+    "uri", ["sqlite://", "sqlite:mlflow.db", "http://[::1", "http://host:port", "ftp:xx"]
+)
+def test_misspelt_address(uri: str) -> None:
+    """An address that cannot be one is refused by what it says."""
+    with pytest.raises(InputError, match=f"^tracking.uri: .*{re.escape(uri)}"):
+        check(Location(uri, None))
+
+
 @pytest.mark.parametrize("scheme", ["http", "postgresql", "mysql+pymysql"])
 def test_dead_server(closed_port: int, scheme: str) -> None:
     """A server that does not answer is refused, and the message has no credentials."""
@@ -135,21 +145,42 @@ def test_broken_server(server: HTTPServer, status: int) -> None:
         check(Location(f"http://127.0.0.1:{server.server_port}", None))
 
 
+class _MailGreeting(socketserver.BaseRequestHandler):
+    """Answers as a mail server does."""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.request.sendall(b"220 mail ESMTP\r\n\r\n")
+
+
+def test_server_of_another_kind() -> None:
+    """A server that does not speak HTTP is refused."""
+    with socketserver.TCPServer(("127.0.0.1", 0), _MailGreeting) as server:
+        thread = threading.Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        with pytest.raises(InputError, match=r"the tracker must answer, but http:.* does not"):
+            check(Location(f"http://127.0.0.1:{server.server_address[1]}", None))
+        thread.join()
+
+
 def test_database_that_is_not_there(tmp_path: Path) -> None:
     """A new database passes, and checking does not create it."""
     check(Location(f"sqlite:///{tmp_path / 'mlflow.db'}", None))
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("folder", ["plain", "with space", "número"])
+@pytest.mark.parametrize(
+    "folder", ["plain", "with space", "número", "runs #1", "what?", "a%20b", "a%23"]
+)
 def test_database_that_is_whole(tmp_path: Path, folder: str) -> None:
-    """A whole database passes, whatever its folder is called."""
+    """A whole database passes, whatever its folder is called, and no other is created."""
     path = tmp_path / folder / "mlflow.db"
     path.parent.mkdir()
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE t (x)")
     connection.close()
     check(Location(f"sqlite:///{path}", None))
+    assert [entry.name for entry in tmp_path.iterdir()] == [folder]
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,13 @@ def test_metric_that_is_not_a_number(tmp_path: Path) -> None:
     assert math.isnan(record.metric_history(tmp_path)["loss"][0][1])
 
 
+@pytest.mark.parametrize("name", ["train/tokens", "train/token", "token"])
+def test_metric_named_like_a_secret(tmp_path: Path, name: str) -> None:
+    """A metric keeps its value, whatever it is called."""
+    Record(tmp_path).append_metrics({name: 3.0}, 0)
+    assert record.metric_history(tmp_path) == {name: [(0, 3.0)]}
+
+
 @pytest.mark.parametrize(
     ("appended", "status"),
     [

@@ -1,4 +1,5 @@
 import io
+import math
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -63,8 +64,11 @@ def test_truncated(tmp_path: Path, part: float) -> None:
         bytes(1000),
         zipped(),
         pickle.dumps({"a": Path("x")}, protocol=2),
+        b"epoch,mae\n0,0.5\n",
+        b"hello world\n",
+        b"seed: 0\nobjective: val/mae\n",
     ],
-    ids=["png", "zeros", "zip", "pickle"],
+    ids=["png", "zeros", "zip", "pickle", "csv", "text", "yaml"],
 )
 def test_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     """A file of another kind is refused."""
@@ -204,8 +208,18 @@ def epoch_of(path: Path) -> int:
         (False, [0.5, 0.1, 0.1], 1),
         (False, [0.1], 0),
         (False, [None, None, None], 2),
+        (False, [math.nan, 0.2, 0.3], 1),
+        (True, [math.nan, 0.2, 0.3], 2),
     ],
-    ids=["minimize", "maximize", "first of equals", "one epoch", "not reported"],
+    ids=[
+        "minimize",
+        "maximize",
+        "first of equals",
+        "one epoch",
+        "not reported",
+        "minimize, NaN first",
+        "maximize, NaN first",
+    ],
 )
 def test_best_epoch(tmp_path: Path, maximize: bool, values: list[float | None], best: int) -> None:
     """The best checkpoint is that of the epoch with the best objective."""

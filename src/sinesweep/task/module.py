@@ -56,6 +56,7 @@ class Forecaster(pl.LightningModule):
         self.train_mae = MeanAbsoluteError()
         self.val_mae = MeanAbsoluteError()
         self.test_mae = MeanAbsoluteError()
+        self._epoch: list[Batch] = []
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
 
@@ -67,11 +68,15 @@ class Forecaster(pl.LightningModule):
         """Return the loss of one batch."""
         inputs, targets = batch
         forecast = self.network(inputs)
-        self.train_mae.update(forecast.detach(), targets)
+        self._epoch.append((forecast.detach(), targets))
         return self.loss(forecast, targets)
 
     def on_train_epoch_end(self) -> None:
         """Log the mean over the epoch's batches, as they were when they were trained on."""
+        # Once an epoch: counting each batch in costs a small network some percent of its time.
+        forecasts, targets = (torch.cat(part) for part in zip(*self._epoch, strict=True))
+        self._epoch.clear()
+        self.train_mae.update(forecasts, targets)
         self._log_and_reset("train/mae", self.train_mae)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

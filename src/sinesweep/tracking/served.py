@@ -20,7 +20,7 @@ class ServedForecaster(PythonModel):
         self._module = load_module(context.artifacts["checkpoint"])
 
     # Without annotations: MLflow would take them for a schema of its own, beside the signature.
-    def predict(self, context, model_input, params=None):  # noqa: ARG002
+    def predict(self, context, model_input, params=None):  # noqa: ARG002 # pyright: ignore[reportIncompatibleMethodOverride]
         """Forecast each row.
 
         Args:

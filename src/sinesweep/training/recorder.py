@@ -65,7 +65,7 @@ class StepScale(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Metrics of a batch follow."""
+        """Metrics of batches follow, until a whole set or the epoch has been gone through."""
         self._logger.between_batches = True
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

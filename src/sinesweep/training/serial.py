@@ -137,8 +137,10 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
 
     from sinesweep.task.datamodule import SeriesDataModule
     from sinesweep.task.module import Forecaster
+    from sinesweep.training.callbacks import NoProfiler, Together
     from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
     from sinesweep.training.evaluation import ReferenceEvaluation
+    from sinesweep.training.progress import ProgressLines
     from sinesweep.training.recorder import RecordLogger, StepScale
     from sinesweep.training.seeding import EpochSeeds
 
@@ -161,11 +163,12 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
         data.order_seed = settings.seed
         callbacks.append(ReferenceEvaluation(data))
     on_terminal = sys.stdout.isatty()
-    callbacks.append(_progress(on_terminal))
+    if not on_terminal:
+        callbacks.append(ProgressLines(EPOCH_METRICS))
     with _quiet(), _refused_by("trainer"):
         trainer = pl.Trainer(
-            **config.values["trainer"],
-            callbacks=callbacks,
+            **{"profiler": NoProfiler(), **config.values["trainer"]},
+            callbacks=[Together(callbacks), *_progress_bar(on_terminal)],
             logger=logger,
             plugins=AtomicCheckpointIO(),
             default_root_dir=directory,
@@ -206,12 +209,10 @@ def _first_lines(error: BaseException) -> str:
     return " ".join(str(error).splitlines()[:2])
 
 
-def _progress(on_terminal: bool) -> pl.Callback:
+def _progress_bar(on_terminal: bool) -> list[pl.Callback]:
     from pytorch_lightning.callbacks import TQDMProgressBar
 
-    from sinesweep.training.progress import ProgressLines
-
-    return TQDMProgressBar(refresh_rate=10) if on_terminal else ProgressLines(EPOCH_METRICS)
+    return [TQDMProgressBar(refresh_rate=10)] if on_terminal else []
 
 
 def _resume_point(config: Config, directory: Path) -> Path | None:
