@@ -60,6 +60,14 @@ class Forecaster(pl.LightningModule):
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook it is in some fifty times a step; nn.Module would look each time
+        # whether that is a parameter.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, series: torch.Tensor) -> torch.Tensor:
         """Forecast: (B, I) to (B, O)."""
         return self.network(series)

@@ -30,7 +30,8 @@ ARTIFACTS_VARIABLE = "SINESWEEP_TRACKING_ARTIFACTS"
 DELIVERED = 0
 NOT_DELIVERED = 3
 
-_POLL = 0.2  # seconds between looks at the record
+_POLL = 1.0  # seconds between looks at the record: each costs the training's neighbour core
+_START_POLL = 0.02  # while the run waits for its id
 _LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
 _PATIENCE = 30.0  # seconds of trying after the run has ended
 
@@ -48,11 +49,11 @@ def main() -> int:
     # An existing tracker is opened while the run imports torch; a new database is not made before
     # the run has begun.
     while not (location.exists or (directory / record.FILE_NAME).exists()):
-        if _run_is_gone(_POLL / 10):
+        if _run_is_gone(_START_POLL):
             return DELIVERED
     try:
         delivery = Delivery(directory, location)
-        while not delivery.run_id and not _run_is_gone(_POLL / 10):
+        while not delivery.run_id and not _run_is_gone(_START_POLL):
             delivery.pump()
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
         return _refuse(str(error))

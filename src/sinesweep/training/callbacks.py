@@ -84,7 +84,7 @@ class Together(Checkpoint):
 
 
 class NoProfiler(PassThroughProfiler):
-    """Lightning's profiler for those who want none, without a generator for each of its contexts."""
+    """Lightning's profiler for those who want none, without a generator for each context."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # pyright: ignore[reportIncompatibleMethodOverride] # theirs is a generator
         """Measure nothing."""

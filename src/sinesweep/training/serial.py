@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import inspect
 import logging
 import math
@@ -98,6 +99,9 @@ def _train(
     checkpoint = _resume_point(config, directory)
     if _is_first(parts):
         _open(config, directory, name, tracker, parts)
+    # What is imported stays: without this the garbage collector goes through all of it again and
+    # again while Lightning makes its many small objects.
+    gc.freeze()
     with _quiet():
         parts.trainer.fit(parts.module, parts.data, ckpt_path=checkpoint, weights_only=True)
         _use_best(parts, directory)
