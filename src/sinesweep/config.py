@@ -309,6 +309,10 @@ def parse(cfg: DictConfig) -> Config:
     rest = {key: value for key, value in values.items() if key not in sections}
     settings = _check(Settings, {"": rest}, "", problems)
     problems += _trainer_problems(values)
+    # A section that the model refers to is wrong once, under its own name.
+    problems = [
+        p for p in problems if p.removeprefix("model.") not in problems or p[:6] != "model."
+    ]
     if problems:
         raise InputError("\n".join(problems))
     assert isinstance(settings, Settings)

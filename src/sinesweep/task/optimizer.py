@@ -32,10 +32,13 @@ class KerasAdam(torch.optim.Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-7,
     ) -> None:
+        if epsilon <= 0:
+            raise ValueError(f"epsilon > 0 must hold, but epsilon is {epsilon}")
         super().__init__(params, lr=lr, betas=(betas[0], betas[1]))
+        # Each group counts its own steps, those added later, too.
+        self.defaults |= {"epsilon": epsilon, "steps": 0}
         for group in self.param_groups:
-            group["epsilon"] = epsilon
-            group["steps"] = 0
+            group |= {"epsilon": epsilon, "steps": 0}
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] # theirs is overloaded
         """Take one step."""

@@ -5,6 +5,8 @@ MLflow runs this file as a script, with sinesweep's code beside it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
@@ -19,8 +21,12 @@ class ServedForecaster(PythonModel):
 
         self._module = load_module(context.artifacts["checkpoint"])
 
-    # Without annotations: MLflow would take them for a schema of its own, beside the signature.
-    def predict(self, context, model_input, params=None):  # noqa: ARG002 # pyright: ignore[reportIncompatibleMethodOverride]
+    def predict(  # pyright: ignore[reportIncompatibleMethodOverride] # theirs returns nothing
+        self,
+        context: PythonModelContext,  # noqa: ARG002 # MLflow's interface
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> np.ndarray:
         """Forecast each row.
 
         Args:
