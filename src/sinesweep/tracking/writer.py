@@ -33,7 +33,7 @@ NOT_DELIVERED = 3
 _POLL = 1.0  # seconds between looks at the record: each costs the training's neighbour core
 _START_POLL = 0.02  # while the run waits for its id
 _LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
-_PATIENCE = 30.0  # seconds of trying after the run has ended
+_PATIENCE = 15.0  # seconds of trying after the run has ended
 
 
 def main() -> int:
