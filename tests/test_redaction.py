@@ -78,7 +78,7 @@ def test_empty_secret_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"db_password": "hunter2"}, {"db_password": "***"}),
         ({"api_key": ["a", "b"]}, {"api_key": "***"}),
-        ({"outer": {"TOKEN": 3}}, {"outer": {"TOKEN": "***"}}),
+        ({"outer": {"TOKEN": "3"}}, {"outer": {"TOKEN": "***"}}),
         ({"credentials": {"user": "ann", "pass": "x"}}, {"credentials": "***"}),
     ],
 )

@@ -1,3 +1,3 @@
-"""Tracked, reproducible training runs and sweeps for Hydra, Lightning and MLflow."""
+"""Tracked, reproducible training runs for Hydra, Lightning and MLflow."""
 
 __version__ = "0.1.0"

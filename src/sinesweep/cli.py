@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import traceback
@@ -18,9 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from sinesweep import config as schema
-from sinesweep import preflight, runs
+from sinesweep import distributed, preflight, runs
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
 from sinesweep.redaction import redact
+from sinesweep.tracking.location import locate
 
 _PACKAGE = Path(__file__).parent
 # In a wheel conf/ lies inside the package, in a checkout at its top.
@@ -35,6 +37,8 @@ class Preflight(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a wrong configuration; Hydra swallows exceptions here, but not SystemExit."""
+        if distributed.rank() > 0:
+            return  # the first process has looked
         try:
             preflight.check(_read(config, list(config.hydra.overrides.task)))
         except (InputError, OmegaConfBaseException) as error:
@@ -75,7 +79,7 @@ def _run(cfg: DictConfig) -> float | None:
         _remove_unused(directory)
         sys.exit(_refuse(error))
     except Interrupted as interrupted:
-        sys.exit(_say_how_to_continue(interrupted, directory, cfg.tracking.root))
+        sys.exit(_say_how_to_continue(interrupted, directory, overrides))
     except Exception:  # noqa: BLE001 # whatever the user's training raised
         print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         print(f"sinesweep: the run failed; its folder is {directory}", file=sys.stderr)  # noqa: T201
@@ -97,7 +101,7 @@ def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> float | No
     if not result.tracked:
         print(  # noqa: T201
             "sinesweep: the tracker did not take everything; what is missing is kept in "
-            f"{directory}: send it with\n  {_audit_command(config)}",
+            f"{directory}: send it with\n  sinesweep audit{_place(config)}",
             file=sys.stderr,
         )
     return result.objective
@@ -112,13 +116,15 @@ def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:
 def _ui_command(config: schema.Config) -> str | None:
     if config.tracking.backend == "none":
         return None
+    location = locate(config.tracking.uri, Path(config.tracking.root))
+    if location.uri.startswith("http"):
+        return location.shown
+    return "sinesweep ui" + _place(config)
+
+
+def _place(config: schema.Config) -> str:
     root = "" if config.tracking.root == "mlruns" else f" --root {config.tracking.root}"
-    return f"sinesweep ui{root}"
-
-
-def _audit_command(config: schema.Config) -> str:
-    uri = f" --uri {redact(config.tracking.uri)}" if config.tracking.uri else ""
-    return f"sinesweep audit --root {config.tracking.root}{uri}"
+    return root + (f" --uri {redact(config.tracking.uri)}" if config.tracking.uri else "")
 
 
 def _refuse(error: Exception) -> int:
@@ -134,14 +140,15 @@ def _refuse(error: Exception) -> int:
     return EXIT_INPUT
 
 
-def _say_how_to_continue(interrupted: Interrupted, directory: Path, root: str) -> int:
-    run = directory.name.rpartition("-")[2]
-    place = "" if root == "mlruns" else f" tracking.root={root}"
-    print(  # noqa: T201
-        f"\nsinesweep: interrupted ({interrupted}); continue with\n"
-        f"  python {sys.argv[0]} resume={run}{place}",
-        file=sys.stderr,
-    )
+def _say_how_to_continue(interrupted: Interrupted, directory: Path, overrides: list[str]) -> int:
+    _remove_unused(directory)
+    print(f"\nsinesweep: interrupted ({interrupted})", file=sys.stderr)  # noqa: T201
+    if directory.exists():
+        run = directory.name.rpartition("-")[2]
+        # Where to record, and what to make at the end, is not part of what was trained.
+        again = [word for word in overrides if word.startswith(("tracking", "artifacts"))]
+        command = redact(shlex.join(["python", sys.argv[0], f"resume={run}", *again]))
+        print(f"continue with\n  {command}", file=sys.stderr)  # noqa: T201
     return EXIT_INTERRUPTED
 
 

@@ -160,6 +160,8 @@ class DampedSines(_Closed):
 
     @model_validator(mode="after")
     def _patterns_differ(self) -> DampedSines:
+        if self.amplitude.high == 0:
+            raise ValueError("amplitude.high > 0 must hold, but is 0: every series would be flat")
         if all(r.low == r.high for r in (self.period, self.decay, self.phase)):
             raise ValueError(
                 "one of period, decay and phase must have low < high, but all three are fixed: "

@@ -11,7 +11,8 @@ HIDDEN = "***"
 
 _USER_INFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
 _NAMES = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|sig|credentials?)"
-_QUERY = re.compile(rf"(?i)([?&](?:\w*[_-])?{_NAMES}=)[^&\s'\"]+")
+# In the query of a URI, and in an override of a command line.
+_QUERY = re.compile(rf"(?i)((?:^|[?&\s'\"+~._-]){_NAMES}=)[^&\s'\"]+")
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[._-]){_NAMES}$")
 _SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
 
@@ -27,8 +28,8 @@ def redact(text: str) -> str:
 
 
 def redact_tree(value: Any, key: str = "") -> Any:
-    """Redact every string of a nested structure, and whatever stands under a secret's name."""
-    if value is not None and _SECRET_KEY.search(key):
+    """Redact every string of a nested structure, and texts and sections under a secret's name."""
+    if isinstance(value, (str, Mapping, list, tuple)) and _SECRET_KEY.search(key):
         return HIDDEN
     if isinstance(value, Mapping):
         return {name: redact_tree(inner, str(name)) for name, inner in value.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from sinesweep import distributed
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact_tree
@@ -112,7 +113,7 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     end = record.last_end(folder)
     if end is not None and end["status"] == record.FINISHED:
         raise InputError(f"resume: the run must be unfinished, but {folder.name} has finished")
-    if is_alive(folder):
+    if distributed.rank() == 0 and is_alive(folder):
         raise InputError(f"resume: the run must have stopped, but {folder.name} is being trained")
     saved = OmegaConf.create(yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8")))
     assert isinstance(saved, DictConfig)

@@ -368,6 +368,37 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path
     assert (folder / "metrics.csv").read_text() == expected
 
 
+def test_a_refused_continuation_leaves_the_run_as_it_was(runner):
+    """With no whole checkpoint left a continuation is refused, and the record is not touched."""
+    assert runner.train(*SMALL, *UNTRACKED).code == 0
+    folder = runner.run_folder()
+    as_if_interrupted(folder)
+    for name in ("last.ckpt", "previous.ckpt"):
+        (folder / "checkpoints" / name).write_bytes(b"nonsense")
+    before = (folder / "record.jsonl").read_text()
+
+    done = runner.train(f"resume={folder.name}", *UNTRACKED)
+
+    assert done.code == 2
+    assert "it is damaged or no checkpoint" in done.err
+    assert (folder / "record.jsonl").read_text() == before
+
+
+def test_two_processes_continue_a_run(runner):
+    """A DDP run is continued by as many processes, with the numbers of an uninterrupted one."""
+    two = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", *UNTRACKED)
+    assert runner.train(*SMALL, *two).code == 0
+    folder = runner.run_folder()
+    expected = (folder / "metrics.csv").read_text()
+    as_if_interrupted(folder)
+    (folder / "checkpoints" / "previous.ckpt").replace(folder / "checkpoints" / "last.ckpt")
+
+    done = runner.train(f"resume={folder.name}", *UNTRACKED)
+
+    assert done.code == 0, done.err
+    assert (folder / "metrics.csv").read_text() == expected
+
+
 def test_continuing_another_configuration_is_refused(runner):
     """A run is continued as it was started; a changed key is named with both values."""
     assert runner.train(*SMALL, *UNTRACKED).code == 0
@@ -470,7 +501,7 @@ def test_a_tracking_server_that_dies_loses_nothing(runner):
     finally:
         stop_server(server)
     assert training.wait(timeout=LIMIT) == 0
-    assert f"sinesweep audit --root mlruns --uri {uri}" in (runner.folder / "stderr").read_text()
+    assert f"sinesweep audit --uri {uri}" in (runner.folder / "stderr").read_text()
 
     server = start_server(runner, port)
     try:

@@ -30,7 +30,9 @@ def fit(train: Windows) -> dict[str, Forecast]:
     """
     mean = float(train.targets.mean(dtype=np.float64))
     outputs = train.targets.shape[1]
-    weights = np.linalg.lstsq(_with_one(train.inputs), train.targets.astype(np.float64))[0]
+    weights = np.linalg.lstsq(
+        _with_one(train.inputs), train.targets.astype(np.float64), rcond=None
+    )[0]
     return {
         CONSTANT: lambda inputs: np.full((len(inputs), outputs), mean),
         LAST_VALUE: lambda inputs: np.repeat(inputs[:, -1:].astype(np.float64), outputs, axis=1),

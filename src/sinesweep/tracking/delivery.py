@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from mlflow.types import Schema, TensorSpec
 
 import sinesweep
 from sinesweep.files import write_atomically
+from sinesweep.redaction import redact
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.record import Event
@@ -47,6 +49,8 @@ _LONGEST_TAG = 5000
 
 _NOTHING_SENT = {"run_id": None, "offset": 0, "creating": False, "model_id": None, "skipped": []}
 _FILES = ("artifact", "model")
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -81,8 +85,8 @@ class Delivery:
         """Send every event that was not sent yet.
 
         Args:
-            skip_files: leave a file that cannot be sent behind, so that it does not keep the
-                run's end from being told; ``skipped`` lists what was left.
+            skip_files: leave a file that cannot be sent for the next delivery, so that it does
+                not keep the run's end from being told.
 
         Returns:
             The kind of the last event sent, or None where there was nothing to send.
@@ -90,6 +94,8 @@ class Delivery:
         Raises:
             MlflowException, OSError: the tracker did not take one; what came before it is noted.
         """
+        if not skip_files:
+            self._send_skipped()
         events = list(record.read(self._directory, self._state["offset"]))
         for kind, group in groupby(events, key=lambda pair: pair[0]["kind"]):
             pairs = list(group)
@@ -103,17 +109,23 @@ class Delivery:
         return events[-1][0]["kind"] if events else None
 
     @property
-    def skipped(self) -> list[str]:
-        """The files that were left behind."""
+    def skipped(self) -> list[Event]:
+        """The files that were left behind, to be tried again by the next delivery."""
         return self._state["skipped"]
+
+    def _send_skipped(self) -> None:
+        while self.skipped:
+            self._send(self.skipped[0], skip_files=False)
+            self._note(skipped=self.skipped[1:])
 
     def _send(self, event: Event, skip_files: bool) -> None:
         try:
             getattr(self, f"_send_{event['kind']}")(event)
-        except Exception:
+        except Exception as error:
             if not (skip_files and event["kind"] in _FILES):
                 raise
-            self._note(skipped=[*self.skipped, event.get("path", event["kind"])])
+            _log.warning("left for the next delivery: %s (%s)", event, redact(str(error)))
+            self._note(skipped=[*self.skipped, event])
 
     def _send_begin(self, event: Event) -> None:
         run_id = self._find_run(event) or self._create_run(event)
@@ -237,7 +249,8 @@ class Delivery:
 
 def is_delivered(directory: Path) -> bool:
     """Whether everything in the run's record has been sent."""
-    return not any(True for _ in record.read(directory, _load(directory).get("offset", 0)))
+    state = {**_NOTHING_SENT, **_load(directory)}
+    return not state["skipped"] and not any(record.read(directory, state["offset"]))
 
 
 def open_runs(location: Location, host: str) -> list[tuple[str, str]]:

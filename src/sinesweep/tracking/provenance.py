@@ -10,6 +10,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from sinesweep.redaction import redact
+
 PACKAGES = (
     "sinesweep",
     "torch",
@@ -27,14 +29,15 @@ def tags() -> dict[str, str]:
     found |= {
         "sinesweep.version.python": platform.python_version(),
         "sinesweep.host": socket.gethostname(),
-        "sinesweep.command": command(),
+        "sinesweep.command": redact(command()),
         "mlflow.source.name": sys.argv[0],
         "mlflow.source.type": "LOCAL",
     }
     commit = _git("rev-parse", "HEAD")
-    if commit:
+    changes = _git("status", "--porcelain")
+    if commit and changes is not None:
         found["mlflow.source.git.commit"] = commit
-        found["sinesweep.git.dirty"] = str(bool(_git("status", "--porcelain"))).lower()
+        found["sinesweep.git.dirty"] = str(bool(changes)).lower()
     return found
 
 

@@ -42,6 +42,7 @@ class Tracker:
         self.directory = directory
         self.location = location
         self.run_id: str | None = None
+        self.is_open = False
         self._record: Record | None = None
         self._writer = None if location is None else _start_writer(directory, location)
 
@@ -66,11 +67,13 @@ class Tracker:
             tags=dict(tags),
             datasets=[vars(dataset) for dataset in datasets],
         )
+        self.is_open = True
         self._wait_for_run()
 
     def resume(self, tags: Mapping[str, Any]) -> None:
         """Open the run again, under its old id."""
         self.record.append("resume", tags=dict(tags))
+        self.is_open = True
         self._wait_for_run()
 
     @property
@@ -114,8 +117,10 @@ class Tracker:
         )
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
-        """Close the run: FINISHED, FAILED or KILLED."""
-        self.record.append("end", status=status, tags=dict(tags))
+        """Close the run as FINISHED, FAILED or KILLED, once, and only if this process opened it."""
+        if self.is_open:
+            self.record.append("end", status=status, tags=dict(tags))
+            self.is_open = False
 
     def close(self) -> bool:
         """Let the writer finish.

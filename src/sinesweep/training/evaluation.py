@@ -44,11 +44,9 @@ def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[st
     errors = forecast_errors(module, data.reference.test)
     test_mae = float(forecast_errors(module, data.splits.test).mean())
     last_value = by_baseline[baselines.LAST_VALUE]
-    return {
+    figures = {
         "test/mae": test_mae,
-        "test/skill": baselines.skill(test_mae, last_value["test_mae"]),
         "reference/test_mae": float(errors.mean()),
-        "reference/skill": baselines.skill(float(errors.mean()), last_value["reference_test_mae"]),
         **breakdown(errors, data.reference.test),
         **{
             f"baseline/{name}/{label}": value
@@ -56,6 +54,11 @@ def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[st
             for label, value in by_set.items()
         },
     }
+    for name, label in (("test", "test_mae"), ("reference", "reference_test_mae")):
+        if last_value[label] > 0:  # series damped to a constant leave nothing to be skilled at
+            mae = figures["test/mae" if name == "test" else "reference/test_mae"]
+            figures[f"{name}/skill"] = baselines.skill(mae, last_value[label])
+    return figures
 
 
 def evaluate_baselines(data: SeriesDataModule) -> dict[str, dict[str, float]]:

@@ -7,7 +7,6 @@ import gc
 import inspect
 import logging
 import math
-import os
 import sys
 import time
 import warnings
@@ -18,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sinesweep import runs, seeds
+from sinesweep import distributed, runs, seeds
 from sinesweep.config import EPOCH_METRICS, Config
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import take_lock
@@ -74,7 +73,7 @@ def train(config: Config, directory: Path, name: str) -> Result | None:
         Exception: what the training failed with; the run is FAILED.
     """
     start = time.monotonic()
-    if _rank() > 0:
+    if distributed.rank() > 0:
         return _train(config, directory, name, Tracker(directory, None), start)
     lock = take_lock(directory / runs.LOCK_FILE)
     if lock is None:
@@ -115,9 +114,6 @@ def _truthful_end(tracker: Tracker, interruption: Interruption) -> Iterator[None
     """Tell the tracker how the run ended, whatever happens, and wait until it knows."""
     try:
         yield
-    except InputError:
-        _end(tracker, record.FAILED, record.FAIL, "the input was refused")
-        raise
     except (KeyboardInterrupt, SystemExit) as stop:
         if interruption.cause is None:
             _end(tracker, record.FAILED, record.FAIL, f"the training called exit: {stop!r}")
@@ -132,8 +128,7 @@ def _truthful_end(tracker: Tracker, interruption: Interruption) -> Iterator[None
 
 
 def _end(tracker: Tracker, status: str, state: str, error: str) -> None:
-    if tracker.has_begun:
-        tracker.end(status, {"sinesweep.state": state, "sinesweep.error": redact(error)})
+    tracker.end(status, {"sinesweep.state": state, "sinesweep.error": redact(error)})
 
 
 def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
@@ -432,12 +427,6 @@ def _own_code(model: type) -> Sequence[str]:
 
 def _trainable_parameters(module: pl.LightningModule) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def _rank() -> int:
-    """Return which of several processes of one training this is; Lightning starts the others."""
-    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
-    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
 @contextmanager
