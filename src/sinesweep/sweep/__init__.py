@@ -1,0 +1,1 @@
+"""A sweep: search space, study, controller, workers, results."""

@@ -1,0 +1,66 @@
+"""One trial of a sweep, as tables, views and trackers read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Optuna's names of states.
+RUNNING = "RUNNING"
+COMPLETE = "COMPLETE"
+PRUNED = "PRUNED"
+FAIL = "FAIL"
+
+# What became of a trial, where that is more than its state says.
+INTERRUPTED = "INTERRUPTED"  # stopped with the sweep: FAIL, and run again under a new number
+RETRIED = "RETRIED"  # failed, and run again under a new number
+DROPPED = "DROPPED"  # the sweep was killed before the trial began: FAIL, without folder or run
+REUSED = "REUSED"  # a point that was evaluated before: COMPLETE, with that trial's values
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial.
+
+    Attributes:
+        number: counted from 0; never used again.
+        state: Optuna's name: RUNNING, COMPLETE, PRUNED or FAIL.
+        outcome: the state, or INTERRUPTED, RETRIED, DROPPED or REUSED, which say more.
+        values: one for each objective; None unless the state is COMPLETE.
+        params: dotted key to value, as the sampler proposed it.
+        overrides: the command line that makes the trial's configuration.
+        directory: the trial's folder, or None where it never began.
+        start: when it began, in seconds since the epoch.
+        seconds: how long it took; None while it runs.
+        error: why it failed.
+        origin: the number of the trial that this one repeats, or None.
+    """
+
+    number: int
+    state: str
+    outcome: str
+    values: tuple[float, ...] | None
+    params: Mapping[str, Any]
+    overrides: Sequence[str]
+    directory: Path | None
+    start: float | None
+    seconds: float | None
+    error: str | None
+    origin: int | None
+
+    @property
+    def name(self) -> str:
+        """What the tracker calls the trial."""
+        return run_name(self.number)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the trial is one of ``n_trials``: it has ended and is not run again."""
+        return self.state != RUNNING and self.outcome in (COMPLETE, PRUNED, FAIL)
+
+
+def run_name(number: int) -> str:
+    """Return ``trial-00012`` for 12."""
+    return f"trial-{number:05d}"
