@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from sinesweep.errors import InputError
 from sinesweep.schema import (
@@ -90,14 +91,13 @@ def parse(cfg: DictConfig) -> Config:
     for name in ("data", "model"):
         sections[name] = _schema_of(values, name)
     problems: list[str] = []
-    checked = {name: _check(sections[name], values, name, problems) for name in sections}
+    checked = {
+        name: _check(sections[name], values, name, problems, repeated=_repeated(cfg, name))
+        for name in sections
+    }
     rest = {key: value for key, value in values.items() if key not in sections}
     settings = _check(Settings, {"": rest}, "", problems)
     problems += _trainer_problems(values)
-    # A section that the model refers to is wrong once, under its own name.
-    problems = [
-        p for p in problems if p.removeprefix("model.") not in problems or p[:6] != "model."
-    ]
     if problems:
         raise InputError("\n".join(problems))
     assert isinstance(settings, Settings)
@@ -147,8 +147,22 @@ def _schema_of(values: Mapping[str, Any], section: str) -> type[BaseModel]:
     return _BY_TARGET.get(str(target), OwnClass)
 
 
+def _repeated(cfg: DictConfig, section: str) -> set[str]:
+    """Return the keys that only repeat another section, which is checked under its own name."""
+    node = cfg.get(section)
+    if not isinstance(node, DictConfig):
+        return set()
+    raw = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(raw, dict)
+    return {str(key) for key, value in raw.items() if key in _SECTIONS and value == f"${{{key}}}"}
+
+
 def _check(
-    schema: type[BaseModel], values: Mapping[str, Any], section: str, problems: list[str]
+    schema: type[BaseModel],
+    values: Mapping[str, Any],
+    section: str,
+    problems: list[str],
+    repeated: Container[str] = (),
 ) -> BaseModel | None:
     if section not in values:
         problems.append(f"{section}: this section is missing")
@@ -156,14 +170,19 @@ def _check(
     try:
         return schema.model_validate(values[section])
     except ValidationError as error:
-        problems += _say(error, schema, section)
+        wrong = [problem for problem in error.errors() if _top(problem) not in repeated]
+        problems += _say(wrong, schema, section)
         return None
 
 
-def _say(error: ValidationError, schema: type[BaseModel], section: str) -> Iterator[str]:
+def _top(problem: ErrorDetails) -> str:
+    return str(problem["loc"][0]) if problem["loc"] else ""
+
+
+def _say(wrong: Iterable[ErrorDetails], schema: type[BaseModel], section: str) -> Iterator[str]:
     rules: dict[str, list[str]] = {}
     inputs: dict[str, Any] = {}
-    for problem in error.errors():
+    for problem in wrong:
         # The branches of a union (int, list, "auto") carry no key of their own.
         path = [str(part) for part in problem["loc"] if str(part) in _keys(schema)]
         key = ".".join([section, *path] if section else path)
