@@ -98,8 +98,8 @@ class TestFinishedRun:
         }
         assert inputs["training"].digest == tags["sinesweep.fingerprint.training"]
 
-    def test_baselines_and_breakdown_stand_beside_its_errors(self, finished):
-        """Test and reference MAE come with baselines, skill, and a breakdown by decay."""
+    def test_baselines_stand_beside_its_errors(self, finished):
+        """Test and reference MAE come with baselines and skill."""
         _, run = only_run(finished[0].folder)
         metrics = run.data.metrics
 
@@ -107,10 +107,23 @@ class TestFinishedRun:
         assert math.isclose(metrics["test/skill"], expected, rel_tol=1e-6)
         for name in ("constant", "last_value", "linear"):
             assert f"baseline/{name}/reference_test_mae" in metrics
-        by_decay = [v for k, v in metrics.items() if k.startswith("reference/test_mae_by_decay/")]
-        # Each decay of the grid has as many series, so the mean of the parts is the whole;
-        # 1e-6: the parts are summed in another order.
-        assert math.isclose(np.mean(by_decay), metrics["reference/test_mae"], rel_tol=1e-6)
+
+    @pytest.mark.parametrize(("name", "count"), [("decay", 8), ("period", 9)])
+    @pytest.mark.parametrize("label", ["val", "test"])
+    def test_reference_maes_are_broken_down(self, finished, label, name, count):
+        """Both reference MAEs of the kept weights are told for each decay and each period."""
+        client, run = only_run(finished[0].folder)
+        told = history(client, run)
+        start = f"reference/{label}_mae_by_{name}/"
+        parts = [value for key, value in run.data.metrics.items() if key.startswith(start)]
+        best, _ = min(told["val/mae"], key=lambda point: point[1])
+        whole = {"val": dict(told["reference/val_mae"]).get(best)}
+        whole["test"] = run.data.metrics["reference/test_mae"]
+
+        assert len(parts) == count
+        # Each decay and period of the grid has as many series, so the mean of the parts is the
+        # whole; 1e-6: the parts are summed in another order, the whole of val in float32.
+        assert math.isclose(np.mean(parts), whole[label], rel_tol=1e-6)
 
     def test_its_files_are_artifacts(self, finished):
         """Configuration, metrics, best checkpoint and figures can be opened from the tracker."""
