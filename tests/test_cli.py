@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 WRONG = {
@@ -30,6 +33,31 @@ def test_wrong_input_is_refused_with_one_message_and_nothing_is_created(runner, 
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err + done.out
+    assert "hunter2" not in done.err + done.out
+    assert list(runner.folder.iterdir()) == []
+
+
+class _LetsNobodyIn(BaseHTTPRequestHandler):
+    def do_GET(self):  # the name that http.server calls
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        """Keep the screen clean."""
+
+
+def test_a_wrong_password_is_refused_before_anything_is_created(runner):
+    """A tracker that does not let us in ends the command with exit code 2 and an empty folder."""
+    with HTTPServer(("127.0.0.1", 0), _LetsNobodyIn) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        done = runner.train(f"tracking.uri=http://bob:hunter2@127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+    assert done.code == 2
+    assert "refuses these credentials" in done.err
+    assert "Traceback" not in done.err
     assert "hunter2" not in done.err + done.out
     assert list(runner.folder.iterdir()) == []
 
