@@ -472,13 +472,26 @@ def test_users_own_model_is_judged_on_the_tasks_data(runner):
     assert model.predict(np.zeros((2, 50), np.float32)).shape == (2, 5)
 
 
-def test_an_objective_that_is_never_logged_fails_the_run(runner):
-    """A run of the user's own that does not log its objective says what it did log."""
-    done = runner.own("data=own", "objective=nope", "trainer.max_epochs=1", *BARE)
+def test_an_objective_that_is_not_logged_ends_the_run_after_an_epoch(runner):
+    """A run of the user's own that does not log its objective stops, and says what it did log."""
+    done = runner.own("data=own", "objective=nope", "trainer.max_epochs=1000", *BARE)
 
     assert done.code == 2
-    assert "'nope'; it logged" in done.err
-    assert only_run(runner.folder)[1].info.status == "FAILED"
+    assert "must be a metric that the run logs, but is 'nope'; it logged loss, val/mae" in done.err
+    client, run = only_run(runner.folder)
+    assert run.info.status == "FAILED"
+    assert [step for step, _ in history(client, run)["loss"]] == [0]
+
+
+def test_an_objective_that_not_even_the_test_logs_fails_the_run(runner):
+    """Where a test could still log the objective, the run is judged at its end."""
+    done = runner.own("objective=test/nope", "trainer.max_epochs=2", *BARE)
+
+    assert done.code == 2
+    assert "but is 'test/nope'; it logged " in done.err
+    client, run = only_run(runner.folder)
+    assert run.info.status == "FAILED"
+    assert [step for step, _ in history(client, run)["loss"]] == [0, 1]
 
 
 def test_a_diverging_run_fails(runner):

@@ -104,7 +104,7 @@ def _train(
     with _quiet():
         parts.trainer.fit(parts.module, parts.data, ckpt_path=checkpoint, weights_only=True)
         _use_best(parts, directory)
-        if _is_tested(parts):
+        if _is_tested(parts.module, parts.data):
             parts.trainer.test(parts.module, parts.data, verbose=False)
     return _finish(config, directory, tracker, parts, start) if _is_first(parts) else None
 
@@ -139,6 +139,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     from sinesweep.training.callbacks import NoProfiler, Together
     from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
     from sinesweep.training.evaluation import ReferenceEvaluation
+    from sinesweep.training.objective import ObjectiveCheck
     from sinesweep.training.progress import ProgressLines
     from sinesweep.training.recorder import RecordLogger, StepScale
     from sinesweep.training.seeding import EpochSeeds
@@ -157,7 +158,9 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
         settings.direction == "maximize",
         config.values["model"],
     )
-    callbacks: list[pl.Callback] = [EpochSeeds(settings.seed), StepScale(logger), keeper]
+    tested = isinstance(data, SeriesDataModule) or _is_tested(module, data)
+    judge = ObjectiveCheck(settings.objective, directory, tested)
+    callbacks: list[pl.Callback] = [EpochSeeds(settings.seed), StepScale(logger), keeper, judge]
     if isinstance(data, SeriesDataModule):
         data.order_seed = settings.seed
         callbacks.append(ReferenceEvaluation(data))
@@ -285,12 +288,12 @@ def _use_best(parts: Parts, directory: Path) -> None:
         parts.module.load_state_dict(load(best)["state_dict"])
 
 
-def _is_tested(parts: Parts) -> bool:
+def _is_tested(module: pl.LightningModule, data: pl.LightningDataModule) -> bool:
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.model_helpers import is_overridden
 
-    return is_overridden("test_step", parts.module, pl.LightningModule) and is_overridden(
-        "test_dataloader", parts.data, pl.LightningDataModule
+    return is_overridden("test_step", module, pl.LightningModule) and is_overridden(
+        "test_dataloader", data, pl.LightningDataModule
     )
 
 
@@ -341,12 +344,11 @@ def _at_best_epoch(
 
 
 def _objective(config: Config, metrics: dict[str, float]) -> float:
+    from sinesweep.training.objective import missing
+
     name = config.settings.objective
     if name not in metrics:
-        raise InputError(
-            f"objective: must be a metric that the run logs, but is {name!r}; it logged "
-            f"{', '.join(sorted(metrics)) or 'none'}"
-        )
+        raise missing(name, metrics)
     if not math.isfinite(metrics[name]):
         raise ArithmeticError(f"the objective {name} is {metrics[name]}")
     return metrics[name]
