@@ -81,6 +81,27 @@ def test_what_only_building_shows_is_refused_and_removed(runner, override, messa
     assert list(runner.folder.iterdir()) == []
 
 
+def test_an_own_class_without_such_an_argument_is_refused(runner):
+    """An argument that the user's class does not take is the user's input."""
+    done = runner.own("+model.hiden=3")
+
+    assert done.code == 2
+    assert "unexpected keyword argument 'hiden'" in done.err
+    assert "Traceback" not in done.err
+    assert list(runner.folder.iterdir()) == []
+
+
+def test_an_own_class_that_fails_is_shown_with_its_traceback(runner):
+    """A constructor of the user's that raises fails the run, and the user sees the line."""
+    done = runner.own("model.misbehave=constructor")
+
+    assert done.code == 1
+    assert 'raise TypeError(f"no layers of {hidden}' in done.err
+    assert "TypeError: no layers of 8 for api_token=***" in done.err
+    assert "sinesweep: the run failed before it began" in done.err
+    assert list(runner.folder.iterdir()) == []
+
+
 def test_config_errors_come_before_torch(runner):
     """A wrong key is refused without importing torch."""
     done = runner.train("model.layers=0", PYTHONPROFILEIMPORTTIME="1")

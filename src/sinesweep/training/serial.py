@@ -26,6 +26,7 @@ from sinesweep.redaction import redact
 from sinesweep.tracking import provenance, record
 from sinesweep.tracking.location import locate
 from sinesweep.tracking.tracker import Dataset, Tracker
+from sinesweep.training.blame import is_of_own_code
 from sinesweep.training.result import Result
 
 if TYPE_CHECKING:
@@ -195,15 +196,23 @@ def _instantiate(config: Config, section: str, expected: type[Any]) -> Any:
 
 @contextmanager
 def _refused_by(section: str) -> Iterator[None]:
-    """Turn what a class says of its arguments into a message about the section's keys."""
+    """Turn what a class says of its arguments into a message about the section's keys.
+
+    What the user's own code fails with is no message about keys: it is raised as it is.
+    """
     from hydra.errors import InstantiationException
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     try:
         yield
     except InstantiationException as error:
-        raise InputError(f"{section}: {_first_lines(error.__cause__ or error)}") from error
+        cause = error.__cause__ or error
+        if is_of_own_code(cause):
+            raise cause from cause.__cause__
+        raise InputError(f"{section}: {_first_lines(cause)}") from error
     except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        if is_of_own_code(error):
+            raise
         raise InputError(f"{section}: {_first_lines(error)}") from error
 
 
