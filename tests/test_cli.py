@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 WRONG = {
@@ -34,6 +37,31 @@ def test_wrong_input_is_refused_with_one_message_and_nothing_is_created(runner, 
     assert list(runner.folder.iterdir()) == []
 
 
+class _LetsNobodyIn(BaseHTTPRequestHandler):
+    def do_GET(self):  # the name that http.server calls
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        """Keep the screen clean."""
+
+
+def test_a_wrong_password_is_refused_before_anything_is_created(runner):
+    """A tracker that does not let us in ends the command with exit code 2 and an empty folder."""
+    with HTTPServer(("127.0.0.1", 0), _LetsNobodyIn) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        done = runner.train(f"tracking.uri=http://bob:hunter2@127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+    assert done.code == 2
+    assert "refuses these credentials" in done.err
+    assert "Traceback" not in done.err
+    assert "hunter2" not in done.err + done.out
+    assert list(runner.folder.iterdir()) == []
+
+
 LATE = {
     "an argument that the optimizer lacks": ("+optimizer.foo=1", "unexpected keyword argument"),
     "a class that is not there": ("model._target_=no.such.Class", "No module named 'no'"),
@@ -50,6 +78,27 @@ def test_what_only_building_shows_is_refused_and_removed(runner, override, messa
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
+    assert list(runner.folder.iterdir()) == []
+
+
+def test_an_own_class_without_such_an_argument_is_refused(runner):
+    """An argument that the user's class does not take is the user's input."""
+    done = runner.own("+model.hiden=3")
+
+    assert done.code == 2
+    assert "unexpected keyword argument 'hiden'" in done.err
+    assert "Traceback" not in done.err
+    assert list(runner.folder.iterdir()) == []
+
+
+def test_an_own_class_that_fails_is_shown_with_its_traceback(runner):
+    """A constructor of the user's that raises fails the run, and the user sees the line."""
+    done = runner.own("model.misbehave=constructor")
+
+    assert done.code == 1
+    assert 'raise TypeError(f"no layers of {hidden}' in done.err
+    assert "TypeError: no layers of 8 for api_token=***" in done.err
+    assert "sinesweep: the run failed before it began" in done.err
     assert list(runner.folder.iterdir()) == []
 
 

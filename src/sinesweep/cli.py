@@ -82,7 +82,9 @@ def _run(cfg: DictConfig) -> float | None:
         sys.exit(_say_how_to_continue(interrupted, directory, overrides))
     except Exception:  # noqa: BLE001 # whatever the user's training raised
         print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
-        print(f"sinesweep: the run failed; its folder is {directory}", file=sys.stderr)  # noqa: T201
+        _remove_unused(directory)
+        where = f"; its folder is {directory}" if directory.exists() else " before it began"
+        print(f"sinesweep: the run failed{where}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_FAILED)
 
 

@@ -10,10 +10,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 class OwnModel(pl.LightningModule):
-    """A small network that can be told to misbehave in its second epoch."""
+    """A small network that can be told to misbehave, mostly in its second epoch."""
 
     def __init__(self, hidden: int, misbehave: str | None) -> None:
         super().__init__()
+        if misbehave == "constructor":
+            raise TypeError(f"no layers of {hidden} for api_token=hunter2")
         self.network = torch.nn.Sequential(
             torch.nn.Linear(50, hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, 5)
         )

@@ -29,6 +29,35 @@ def tracker(tmp_path: Path) -> Tracker:
     return tracker
 
 
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("x" * 6000, "x" * 6000),
+        (
+            "x" * 6001,
+            "6,001 characters, in config.yaml among the artifacts (sha256 e12d2a8f900180c3)",
+        ),
+        (["x" * 7000], None),
+    ],
+    ids=["as long as can be", "longer", "list"],
+)
+def test_a_param_is_sent_whole_or_not_at_all(
+    tmp_path: Path, location: Location, value: object, sent: str | None
+) -> None:
+    """What is longer than MLflow takes is replaced by its length, its place and its hash."""
+    tracker = Tracker(tmp_path, None)
+    tracker.begin("name", "experiment", {"long": value}, {"sinesweep.run": "one"}, [])
+    delivery = Delivery(tmp_path, location)
+    delivery.pump()
+
+    assert delivery.run_id is not None
+    param = delivery._client.get_run(delivery.run_id).data.params["long"]
+    if sent is None:
+        assert param.startswith("7,004 characters, in config.yaml among the artifacts (sha256 ")
+    else:
+        assert param == sent
+
+
 def test_a_file_that_cannot_be_sent_waits_for_the_next_delivery(
     tracker: Tracker, location: Location
 ) -> None:

@@ -1,4 +1,6 @@
+import base64
 import importlib.util
+import os
 import re
 import socket
 import socketserver
@@ -16,8 +18,11 @@ from sinesweep.tracking.location import Location, check, locate
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the machine's own tracker out of the tests."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    """Keep the machine's own tracker and logins out of the tests."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_TRACKING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.delenv("NETRC", raising=False)
 
 
 @pytest.fixture
@@ -98,24 +103,41 @@ def test_refusal_has_no_hidden_cause(closed_port: int) -> None:
     assert caught.value.__cause__ is None
 
 
+class _Server(HTTPServer):
+    """A stand-in for MLflow's server, which notes what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.status = 200
+        self.body = b"{}"
+        self.admitted: str | None = None  # the only header that is let in, if any
+        self.asked: list[str] = []
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+
 class _Answer(BaseHTTPRequestHandler):
     """Answers every request with the server's status."""
 
+    server: _Server
+
     def do_GET(self) -> None:  # the name that http.server calls
-        self.server.asked.append(self.path)  # pyright: ignore[reportAttributeAccessIssue]
-        self.send_response(self.server.status)  # pyright: ignore[reportAttributeAccessIssue]
+        self.server.asked.append(self.path)
+        refused = self.server.admitted not in (None, self.headers["Authorization"])
+        self.send_response(401 if refused else self.server.status)
         self.end_headers()
+        self.wfile.write(self.server.body)
 
     def log_message(self, *arguments: object) -> None:
         """Keep the screen clean."""
 
 
 @pytest.fixture
-def server() -> Iterator[HTTPServer]:
-    """A server on loopback whose ``status`` a test can set."""
-    with HTTPServer(("127.0.0.1", 0), _Answer) as server:
-        server.status = 200  # pyright: ignore[reportAttributeAccessIssue]
-        server.asked = []  # pyright: ignore[reportAttributeAccessIssue]
+def server() -> Iterator[_Server]:
+    """A server on loopback."""
+    with _Server() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -124,25 +146,87 @@ def server() -> Iterator[HTTPServer]:
 
 
 @pytest.mark.parametrize("end", ["", "/", "/prefix/"])
-def test_server_is_asked_for_its_health(server: HTTPServer, end: str) -> None:
-    """A server is asked at its health address."""
-    check(Location(f"http://127.0.0.1:{server.server_port}{end}", None))
-    assert server.asked == [f"{end.rstrip('/')}/health"]  # pyright: ignore[reportAttributeAccessIssue]
+def test_server_is_asked_as_mlflow_asks(server: _Server, end: str) -> None:
+    """A server is asked for what only those get whom it lets in."""
+    check(Location(f"http://{server.host}{end}", None))
+    path = "/api/2.0/mlflow/experiments/search?max_results=1"
+    assert server.asked == [f"{end.rstrip('/')}{path}"]
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_server_that_wants_a_login(server: HTTPServer, status: int) -> None:
-    """A server that answers at all is there; whether it lets us in is MLflow's to find out."""
-    server.status = status  # pyright: ignore[reportAttributeAccessIssue]
-    check(Location(f"http://127.0.0.1:{server.server_port}", None))
+ANN = "Basic " + base64.b64encode(b"ann:hun@ter2").decode()
 
 
-@pytest.mark.parametrize("status", [500, 503])
-def test_broken_server(server: HTTPServer, status: int) -> None:
-    """A server that answers with an error of its own is refused."""
-    server.status = status  # pyright: ignore[reportAttributeAccessIssue]
+def test_login_in_the_address(server: _Server) -> None:
+    """User and password of the address are shown to the server."""
+    server.admitted = ANN
+    check(Location(f"http://ann:hun%40ter2@{server.host}", None))
+    with pytest.raises(InputError, match="the tracker must let us in"):
+        check(Location(f"http://ann:wrong@{server.host}", None))
+
+
+def test_login_in_the_environment(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's variables for user and password are shown to the server."""
+    server.admitted = ANN
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hun@ter2")
+    check(Location(f"http://{server.host}", None))
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+    with pytest.raises(InputError, match="the tracker must let us in"):
+        check(Location(f"http://{server.host}", None))
+
+
+def test_token_in_the_environment(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's token is shown to the server."""
+    server.admitted = "Bearer hunter2"
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "hunter2")
+    check(Location(f"http://{server.host}", None))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_wrong_login(server: _Server, status: int) -> None:
+    """Refused credentials are told with the server's answer, and are not in the message."""
+    server.status = status
+    message = (
+        f"tracking.uri: the tracker must let us in, but http://***@{server.host} refuses these "
+        f"credentials (HTTP Error {status}: "
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}.*MLFLOW_TRACKING") as caught:
+        check(Location(f"http://ann:hunter2@{server.host}", None))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_missing_login(server: _Server) -> None:
+    """A server that wants a login is told from one that refuses it."""
+    server.status = 401
+    with pytest.raises(InputError, match="refuses us without credentials"):
+        check(Location(f"http://{server.host}", None))
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4"])
+def test_login_that_only_mlflow_can_do(
+    server: _Server, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Where a plugin of MLflow's logs in, a refusal of the question says nothing."""
+    server.status = 403
+    monkeypatch.setenv(variable, "true")
+    check(Location(f"http://{server.host}", None))
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_broken_server(server: _Server, status: int) -> None:
+    """A server that answers with another error is refused."""
+    server.status = status
     with pytest.raises(InputError, match=f"must answer, but .* does not .*{status}"):
-        check(Location(f"http://127.0.0.1:{server.server_port}", None))
+        check(Location(f"http://{server.host}", None))
+
+
+@pytest.mark.parametrize("body", [b"<html>log in here</html>", b"", b"\xff"])
+def test_server_of_another_program(server: _Server, body: bytes) -> None:
+    """A server that answers, but not as MLflow does, is refused."""
+    server.body = body
+    with pytest.raises(InputError, match=r"what answers at /api/.* is not MLflow"):
+        check(Location(f"http://{server.host}", None))
 
 
 class _MailGreeting(socketserver.BaseRequestHandler):

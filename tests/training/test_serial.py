@@ -98,8 +98,8 @@ class TestFinishedRun:
         }
         assert inputs["training"].digest == tags["sinesweep.fingerprint.training"]
 
-    def test_baselines_and_breakdown_stand_beside_its_errors(self, finished):
-        """Test and reference MAE come with baselines, skill, and a breakdown by decay."""
+    def test_baselines_stand_beside_its_errors(self, finished):
+        """Test and reference MAE come with baselines and skill."""
         _, run = only_run(finished[0].folder)
         metrics = run.data.metrics
 
@@ -107,10 +107,23 @@ class TestFinishedRun:
         assert math.isclose(metrics["test/skill"], expected, rel_tol=1e-6)
         for name in ("constant", "last_value", "linear"):
             assert f"baseline/{name}/reference_test_mae" in metrics
-        by_decay = [v for k, v in metrics.items() if k.startswith("reference/test_mae_by_decay/")]
-        # Each decay of the grid has as many series, so the mean of the parts is the whole;
-        # 1e-6: the parts are summed in another order.
-        assert math.isclose(np.mean(by_decay), metrics["reference/test_mae"], rel_tol=1e-6)
+
+    @pytest.mark.parametrize(("name", "count"), [("decay", 8), ("period", 9)])
+    @pytest.mark.parametrize("label", ["val", "test"])
+    def test_reference_maes_are_broken_down(self, finished, label, name, count):
+        """Both reference MAEs of the kept weights are told for each decay and each period."""
+        client, run = only_run(finished[0].folder)
+        told = history(client, run)
+        start = f"reference/{label}_mae_by_{name}/"
+        parts = [value for key, value in run.data.metrics.items() if key.startswith(start)]
+        best, _ = min(told["val/mae"], key=lambda point: point[1])
+        whole = {"val": dict(told["reference/val_mae"]).get(best)}
+        whole["test"] = run.data.metrics["reference/test_mae"]
+
+        assert len(parts) == count
+        # Each decay and period of the grid has as many series, so the mean of the parts is the
+        # whole; 1e-6: the parts are summed in another order, the whole of val in float32.
+        assert math.isclose(np.mean(parts), whole[label], rel_tol=1e-6)
 
     def test_its_files_are_artifacts(self, finished):
         """Configuration, metrics, best checkpoint and figures can be opened from the tracker."""
@@ -459,13 +472,26 @@ def test_users_own_model_is_judged_on_the_tasks_data(runner):
     assert model.predict(np.zeros((2, 50), np.float32)).shape == (2, 5)
 
 
-def test_an_objective_that_is_never_logged_fails_the_run(runner):
-    """A run of the user's own that does not log its objective says what it did log."""
-    done = runner.own("data=own", "objective=nope", "trainer.max_epochs=1", *BARE)
+def test_an_objective_that_is_not_logged_ends_the_run_after_an_epoch(runner):
+    """A run of the user's own that does not log its objective stops, and says what it did log."""
+    done = runner.own("data=own", "objective=nope", "trainer.max_epochs=1000", *BARE)
 
     assert done.code == 2
-    assert "'nope'; it logged" in done.err
-    assert only_run(runner.folder)[1].info.status == "FAILED"
+    assert "must be a metric that the run logs, but is 'nope'; it logged loss, val/mae" in done.err
+    client, run = only_run(runner.folder)
+    assert run.info.status == "FAILED"
+    assert [step for step, _ in history(client, run)["loss"]] == [0]
+
+
+def test_an_objective_that_not_even_the_test_logs_fails_the_run(runner):
+    """Where a test could still log the objective, the run is judged at its end."""
+    done = runner.own("objective=test/nope", "trainer.max_epochs=2", *BARE)
+
+    assert done.code == 2
+    assert "but is 'test/nope'; it logged " in done.err
+    client, run = only_run(runner.folder)
+    assert run.info.status == "FAILED"
+    assert [step for step, _ in history(client, run)["loss"]] == [0, 1]
 
 
 def test_a_diverging_run_fails(runner):

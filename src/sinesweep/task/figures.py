@@ -19,6 +19,7 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 
 # Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#7F7F7F", "#D55E00"
+_OUT = 1000.0  # columns or rows: where a side of the frame goes that lies beyond the grid
 _BASELINE_STYLES = {"constant": ":", "last_value": "--", "linear": "-."}
 
 
@@ -93,7 +94,8 @@ def draw_error_map(
     for (row, column), value in np.ndenumerate(cells):
         colour = "white" if value < middle else "black"
         axis.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=8)
-    _frame(axis, periods, decays, training_range)
+    frame = _frame(axis, periods, decays, training_range)
+    figure.legend(handles=[frame], fontsize=8, loc="outside lower center", frameon=False)
     figure.colorbar(image, label="MAE")
     figure.savefig(path, dpi=110)
 
@@ -138,26 +140,43 @@ def _frame(
     periods: NDArray[np.float64],
     decays: NDArray[np.float64],
     training_range: Mapping[str, tuple[float, float]],
-) -> None:
-    left, right = np.interp(training_range["period"], periods, np.arange(len(periods)))
-    bottom, top = np.interp(training_range["decay"], decays, np.arange(len(decays)))
-    edge = 0.5
-    axis.add_patch(
-        Rectangle(
-            (left - edge, bottom - edge),
-            right - left + 2 * edge,
-            top - bottom + 2 * edge,
-            fill=False,
-            edgecolor=RED,
-            lw=2,
-        )
+) -> Rectangle:
+    """Frame the cells inside the training range; a side that lies beyond the grid is not drawn."""
+    left, right = _edges(periods, training_range["period"])
+    bottom, top = _edges(decays, training_range["decay"])
+    label = ", ".join(f"{name} {_span(training_range[name])}" for name in ("period", "decay"))
+    if _OUT in (left, -right, bottom, -top):
+        label += " (outside this grid)"
+    elif _OUT in (-left, right, -bottom, top):
+        label += " (beyond the open sides, too)"
+    # Out of sight is far enough: the axes cut off what does not belong to them.
+    frame = Rectangle(
+        (left, bottom),
+        right - left,
+        top - bottom,
+        fill=False,
+        edgecolor=RED,
+        lw=2,
+        label=f"training range: {label}",
     )
-    axis.text(
-        right + edge,
-        top + edge,
-        "training range ",
-        color="white",
-        ha="right",
-        va="bottom",
-        fontsize=8,
-    )
+    axis.add_patch(frame)
+    return frame
+
+
+def _edges(grid: NDArray[np.float64], span: tuple[float, float]) -> tuple[float, float]:
+    """Return the edges of the cells within a span, in columns of the grid from 0."""
+    low, high = span
+    left = np.searchsorted(grid, low, side="left") - 0.5
+    right = np.searchsorted(grid, high, side="right") - 0.5
+    if low < grid[0] or low > grid[-1]:
+        left = np.copysign(_OUT, low - grid[0])
+    if high < grid[0] or high > grid[-1]:
+        right = np.copysign(_OUT, high - grid[0])
+    # A span between two columns holds no cell, but has its place.
+    narrow = 0.1 if left == right and abs(left) < _OUT else 0.0
+    return float(left - narrow), float(right + narrow)
+
+
+def _span(span: tuple[float, float]) -> str:
+    low, high = span
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

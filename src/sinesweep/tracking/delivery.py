@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import shutil
@@ -130,7 +131,7 @@ class Delivery:
     def _send_begin(self, event: Event) -> None:
         run_id = self._find_run(event) or self._create_run(event)
         self._note(run_id=run_id, creating=False)
-        params = [Param(key, _text(value)) for key, value in event["params"].items()]
+        params = [Param(key, _param(_text(value))) for key, value in event["params"].items()]
         for chunk in _chunks(params, _PARAMS_A_CALL):
             self._client.log_batch(run_id, params=chunk)
         datasets = [_dataset_input(entry) for entry in event["datasets"]]
@@ -278,8 +279,15 @@ def _load(directory: Path) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text[:_LONGEST_PARAM]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _param(text: str) -> str:
+    """Return the text, or where MLflow would not take it what stands for it: never a part."""
+    if len(text) <= _LONGEST_PARAM:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{len(text):,} characters, in config.yaml among the artifacts (sha256 {digest})"
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:

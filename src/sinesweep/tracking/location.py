@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import json
 import os
 import socket
 import sqlite3
@@ -15,11 +16,15 @@ from urllib.parse import quote, urlsplit
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
+from sinesweep.tracking.credentials import HELP, authorization, only_mlflow_can_log_in
 
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ANSWER_WITHIN = 5.0  # seconds
 _BUSY_FOR = 30.0  # seconds that another run may take to make its tables
 _SQLITE = "sqlite:///"
+# The cheapest question that a server answers only to those whom it lets in.
+_PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
+_LONGEST_ANSWER = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def locate(uri: str | None, root: Path) -> Location:
 
 
 def check(location: Location) -> None:
-    """Refuse a tracker that is not installed, not supported or does not answer.
+    """Refuse a tracker that is not installed, not supported, does not answer or lets us not in.
 
     Raises:
         InputError: naming the address without credentials.
@@ -82,7 +87,7 @@ def _reach(location: Location) -> None:
     if location.uri.startswith(_SQLITE) and len(location.uri) > len(_SQLITE):
         _open_database(Path(location.uri.removeprefix(_SQLITE)))
     elif scheme in ("http", "https") and parts.hostname:
-        _get(location.uri.rstrip("/") + "/health")
+        _log_in(location)
     elif scheme in _DEFAULT_PORTS and parts.hostname:
         address = (parts.hostname, parts.port or _DEFAULT_PORTS[scheme])
         socket.create_connection(address, timeout=_ANSWER_WITHIN).close()
@@ -103,13 +108,25 @@ def _open_database(path: Path) -> None:
         connection.close()
 
 
-def _get(url: str) -> None:
-    parts = urlsplit(url)
+def _log_in(location: Location) -> None:
+    parts = urlsplit(location.uri.rstrip("/") + _PROBE)
     host = parts.netloc.rpartition("@")[2]
     request = urllib.request.Request(parts._replace(netloc=host).geturl())  # http(s) only
+    header = authorization(parts)
+    if header is not None:
+        request.add_unredirected_header("Authorization", header)  # for this server alone
     try:
-        urllib.request.urlopen(request, timeout=_ANSWER_WITHIN).close()
+        with urllib.request.urlopen(request, timeout=_ANSWER_WITHIN) as response:
+            json.loads(response.read(_LONGEST_ANSWER))
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code >= 500:
+        if error.code not in (401, 403):
             raise
+        if not only_mlflow_can_log_in():
+            whom = "us without credentials" if header is None else "these credentials"
+            raise InputError(
+                f"tracking.uri: the tracker must let us in, but {location.shown} refuses {whom} "
+                f"({redact(str(error))}): {HELP}"
+            ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise ValueError(f"what answers at {_PROBE} is not MLflow") from None

@@ -37,8 +37,8 @@ def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[st
     """Return the figures that a trained model is reported by.
 
     Returns:
-        ``test/mae``, ``reference/test_mae`` with its breakdown by decay and by period, the
-        baselines on every set, and the skill over repeating the last value.
+        ``test/mae``, ``reference/test_mae``, the breakdown of both reference MAEs by decay and by
+        period, the baselines on every set, and the skill over repeating the last value.
     """
     by_baseline = evaluate_baselines(data)
     errors = forecast_errors(module, data.reference.test)
@@ -47,7 +47,8 @@ def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[st
     figures = {
         "test/mae": test_mae,
         "reference/test_mae": float(errors.mean()),
-        **breakdown(errors, data.reference.test),
+        **breakdown(errors, data.reference.test, "test"),
+        **breakdown(forecast_errors(module, data.reference.val), data.reference.val, "val"),
         **{
             f"baseline/{name}/{label}": value
             for name, by_set in by_baseline.items()
@@ -78,10 +79,16 @@ def forecast_errors(module: pl.LightningModule, windows: Windows) -> NDArray[np.
     return np.abs(difference).mean(axis=1)
 
 
-def breakdown(errors: NDArray[np.float64], windows: Windows) -> dict[str, float]:
-    """Return the reference MAE for each decay and for each period of the grid."""
+def breakdown(errors: NDArray[np.float64], windows: Windows, label: str) -> dict[str, float]:
+    """Return the reference MAE for each decay and for each period of the grid.
+
+    Args:
+        errors: (N,), the MAE of each series.
+        windows: the N series.
+        label: ``val`` or ``test``.
+    """
     return {
-        f"reference/test_mae_by_{name}/{value:g}": float(errors[column == value].mean())
+        f"reference/{label}_mae_by_{name}/{value:g}": float(errors[column == value].mean())
         for name, column in _columns(windows).items()
         for value in np.unique(column)
     }

@@ -26,6 +26,7 @@ from sinesweep.redaction import redact
 from sinesweep.tracking import provenance, record
 from sinesweep.tracking.location import locate
 from sinesweep.tracking.tracker import Dataset, Tracker
+from sinesweep.training.blame import is_of_own_code
 from sinesweep.training.result import Result
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _train(
     with _quiet():
         parts.trainer.fit(parts.module, parts.data, ckpt_path=checkpoint, weights_only=True)
         _use_best(parts, directory)
-        if _is_tested(parts):
+        if _is_tested(parts.module, parts.data):
             parts.trainer.test(parts.module, parts.data, verbose=False)
     return _finish(config, directory, tracker, parts, start) if _is_first(parts) else None
 
@@ -139,6 +140,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     from sinesweep.training.callbacks import NoProfiler, Together
     from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
     from sinesweep.training.evaluation import ReferenceEvaluation
+    from sinesweep.training.objective import ObjectiveCheck
     from sinesweep.training.progress import ProgressLines
     from sinesweep.training.recorder import RecordLogger, StepScale
     from sinesweep.training.seeding import EpochSeeds
@@ -157,7 +159,9 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
         settings.direction == "maximize",
         config.values["model"],
     )
-    callbacks: list[pl.Callback] = [EpochSeeds(settings.seed), StepScale(logger), keeper]
+    tested = isinstance(data, SeriesDataModule) or _is_tested(module, data)
+    judge = ObjectiveCheck(settings.objective, directory, tested)
+    callbacks: list[pl.Callback] = [EpochSeeds(settings.seed), StepScale(logger), keeper, judge]
     if isinstance(data, SeriesDataModule):
         data.order_seed = settings.seed
         callbacks.append(ReferenceEvaluation(data))
@@ -192,15 +196,23 @@ def _instantiate(config: Config, section: str, expected: type[Any]) -> Any:
 
 @contextmanager
 def _refused_by(section: str) -> Iterator[None]:
-    """Turn what a class says of its arguments into a message about the section's keys."""
+    """Turn what a class says of its arguments into a message about the section's keys.
+
+    What the user's own code fails with is no message about keys: it is raised as it is.
+    """
     from hydra.errors import InstantiationException
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     try:
         yield
     except InstantiationException as error:
-        raise InputError(f"{section}: {_first_lines(error.__cause__ or error)}") from error
+        cause = error.__cause__ or error
+        if is_of_own_code(cause):
+            raise cause from cause.__cause__
+        raise InputError(f"{section}: {_first_lines(cause)}") from error
     except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        if is_of_own_code(error):
+            raise
         raise InputError(f"{section}: {_first_lines(error)}") from error
 
 
@@ -285,12 +297,12 @@ def _use_best(parts: Parts, directory: Path) -> None:
         parts.module.load_state_dict(load(best)["state_dict"])
 
 
-def _is_tested(parts: Parts) -> bool:
+def _is_tested(module: pl.LightningModule, data: pl.LightningDataModule) -> bool:
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.model_helpers import is_overridden
 
-    return is_overridden("test_step", parts.module, pl.LightningModule) and is_overridden(
-        "test_dataloader", parts.data, pl.LightningDataModule
+    return is_overridden("test_step", module, pl.LightningModule) and is_overridden(
+        "test_dataloader", data, pl.LightningDataModule
     )
 
 
@@ -341,12 +353,11 @@ def _at_best_epoch(
 
 
 def _objective(config: Config, metrics: dict[str, float]) -> float:
+    from sinesweep.training.objective import missing
+
     name = config.settings.objective
     if name not in metrics:
-        raise InputError(
-            f"objective: must be a metric that the run logs, but is {name!r}; it logged "
-            f"{', '.join(sorted(metrics)) or 'none'}"
-        )
+        raise missing(name, metrics)
     if not math.isfinite(metrics[name]):
         raise ArithmeticError(f"the objective {name} is {metrics[name]}")
     return metrics[name]
