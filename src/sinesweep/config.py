@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -65,6 +65,8 @@ class Config:
         )
 
 
+Schema = TypeVar("Schema", bound=BaseModel)
+
 _SECTIONS: dict[str, type[BaseModel]] = {
     "optimizer": Optimizer,
     "scheduler": Scheduler,
@@ -111,6 +113,20 @@ def parse(cfg: DictConfig) -> Config:
     )
     _check_objective(config)
     return config
+
+
+def check_section(schema: type[Schema], values: Mapping[str, Any], section: str) -> Schema:
+    """Check one section by itself.
+
+    Raises:
+        InputError: naming each wrong key with its rule and value.
+    """
+    problems: list[str] = []
+    checked = _check(schema, {section: values}, section, problems)
+    if problems:
+        raise InputError("\n".join(problems))
+    assert isinstance(checked, schema)
+    return checked
 
 
 def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:

@@ -29,8 +29,8 @@ def check(config: Config) -> None:
         _check_accelerator(config.trainer.accelerator)
 
 
-def check_folder(root: Path) -> None:
-    """Refuse a folder that cannot be written to, or whose disk is full."""
+def check_folder(root: Path, key: str = "tracking.root") -> None:
+    """Refuse a folder that cannot be written to, or whose disk is full; its key is named."""
     existing = root.absolute()
     while not existing.exists():
         existing = existing.parent
@@ -40,14 +40,14 @@ def check_folder(root: Path) -> None:
             probe.flush()
     except OSError as error:
         raise InputError(
-            f"tracking.root: the folder must be writable, but {root} is not "
-            f"({error.strerror}): choose another one with tracking.root=..."
+            f"{key}: the folder must be writable, but {root} is not "
+            f"({error.strerror}): choose another one with {key}=..."
         ) from None
     free = shutil.disk_usage(existing).free
     if free < _ROOM:
         raise InputError(
-            f"tracking.root: the disk must have {_ROOM >> 20} MiB free, but {root} has "
-            f"{free >> 20}: make room, or choose another folder with tracking.root=..."
+            f"{key}: the disk must have {_ROOM >> 20} MiB free, but {root} has "
+            f"{free >> 20}: make room, or choose another folder with {key}=..."
         )
 
 

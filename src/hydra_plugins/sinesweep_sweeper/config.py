@@ -1,0 +1,137 @@
+"""The sweeper's keys and defaults, and the presets of samplers and pruners.
+
+What is null is left to Optuna's own default. Optuna's arguments that are not listed are added with
+a plus: ``+hydra.sweeper.sampler.gamma=...``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class SinesweepConf:
+    """Keys of ``hydra.sweeper``. Those that hydra-optuna-sweeper has mean what they mean there."""
+
+    _target_: str = "hydra_plugins.sinesweep_sweeper.sweeper.SinesweepSweeper"
+    _recursive_: bool = False  # sampler and pruner are built when the sweep has been checked
+    defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
+    sampler: Any = MISSING
+    pruner: Any = MISSING
+
+    # what is searched
+    direction: Any = "minimize"  # or a list, one for each value that the function returns
+    directions: Any = None  # another name for a list of directions
+    params: Any = None  # key: value in the override grammar, e.g. model.width: range(8, 65, 8)
+    custom_search_space: str | None = None  # function of (config, optuna trial)
+    repeats: int = 1  # evaluate each point under so many seeds; the study is told the mean
+    seed_key: str = "seed"  # the key that repeats change
+    deduplicate: bool = False  # a point that was evaluated before is told its old value
+
+    # how long
+    n_trials: int | None = None  # the total; null: every combination, or 20 where there is no end
+    timeout: float | None = None  # seconds for the sweep
+    terminator: Any = None  # an optuna.terminator class by _target_
+
+    # on what
+    workers: int | None = None  # processes; null: n_jobs, or else one for each core
+    n_jobs: int | None = None
+
+    # what when a trial fails
+    on_failure: str = "continue"  # or abort
+    retries: int = 0  # run a failed trial again so often
+    max_failure_rate: float = 1.0  # end the sweep when more than this share of n_trials failed
+    trial_timeout: float | None = None  # seconds for one trial
+
+    # where
+    study_name: str | None = None  # null: the sweep file's name, or one drawn from what is swept
+    storage: Any = None  # null: a journal in the sweep's folder; or an Optuna storage URL
+    root: str = "multirun"  # the sweep's folder is <root>/<study_name>, unless hydra.sweep.dir is set
+    tracking: Any = None  # backend, uri, root and experiment of MLflow; null: no tracker
+    preload: list[str] = field(default_factory=list)  # modules that all workers share
+    stream: bool = False  # show what trials print, each line with its trial's number
+
+    # the application's own look at a sweep before it begins: a function of
+    # (sample configurations, swept keys, objectives) that raises sinesweep.InputError
+    check: str | None = None
+
+
+_SAMPLERS: dict[str, dict[str, Any]] = {
+    "tpe": {
+        "_target_": "optuna.samplers.TPESampler",
+        "seed": None,
+        "n_startup_trials": None,
+        "n_ei_candidates": None,
+        "multivariate": None,
+        "group": None,
+        "constant_liar": None,
+    },
+    "random": {"_target_": "optuna.samplers.RandomSampler", "seed": None},
+    "grid": {"_target_": "sinesweep.sweep.sampling.Grid"},
+    "cmaes": {
+        "_target_": "optuna.samplers.CmaEsSampler",
+        "seed": None,
+        "n_startup_trials": None,
+        "sigma0": None,
+    },
+    "gp": {
+        "_target_": "optuna.samplers.GPSampler",
+        "seed": None,
+        "n_startup_trials": None,
+        "deterministic_objective": None,
+    },
+    "nsgaii": {
+        "_target_": "optuna.samplers.NSGAIISampler",
+        "seed": None,
+        "population_size": None,
+        "mutation_prob": None,
+        "crossover_prob": None,
+        "swapping_prob": None,
+    },
+    "qmc": {
+        "_target_": "optuna.samplers.QMCSampler",
+        "seed": None,
+        "qmc_type": None,
+        "scramble": None,
+    },
+}
+_PRUNERS: dict[str, dict[str, Any]] = {
+    "none": {"_target_": "optuna.pruners.NopPruner"},
+    "median": {
+        "_target_": "optuna.pruners.MedianPruner",
+        "n_startup_trials": None,
+        "n_warmup_steps": None,
+        "interval_steps": None,
+    },
+    "asha": {
+        "_target_": "optuna.pruners.SuccessiveHalvingPruner",
+        "min_resource": None,
+        "reduction_factor": None,
+        "min_early_stopping_rate": None,
+    },
+    "hyperband": {
+        "_target_": "optuna.pruners.HyperbandPruner",
+        "min_resource": None,
+        "max_resource": None,
+        "reduction_factor": None,
+    },
+    "patient": {
+        "_target_": "optuna.pruners.PatientPruner",
+        "wrapped_pruner": {"_target_": "optuna.pruners.MedianPruner"},
+        "patience": 5,
+        "min_delta": None,
+    },
+}
+
+
+def register() -> None:
+    """Tell Hydra's configuration store."""
+    store = ConfigStore.instance()
+    store.store(group="hydra/sweeper", name="sinesweep", node=SinesweepConf, provider="sinesweep")
+    for group, presets in (("sampler", _SAMPLERS), ("pruner", _PRUNERS)):
+        for name, node in presets.items():
+            store.store(group=f"hydra/sweeper/{group}", name=name, node=node, provider="sinesweep")

@@ -1,0 +1,91 @@
+"""A sweep from the command line to its exit code."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from sinesweep import refusal
+from sinesweep.errors import (
+    EXIT_FAILED,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    InputError,
+)
+from sinesweep.redaction import redact
+from sinesweep.sweep import plan as plans
+from sinesweep.sweep import preflight, settings
+from sinesweep.sweep.interrupts import counted_interrupts
+from sinesweep.sweep.nursery import Nursery
+from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.worker import Worker
+
+def run(
+    keys: Mapping[str, Any],
+    arguments: Sequence[str],
+    config: DictConfig,
+    context: HydraContext,
+    function: TaskFunction,
+) -> int:
+    """Run or continue a sweep; say what went wrong.
+
+    Args:
+        keys: ``hydra.sweeper``.
+        arguments: the command line's overrides.
+        config: what Hydra composed of them.
+        context: Hydra's configuration loader and callbacks.
+        function: the user's, of a configuration.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        checked = settings.parse(keys)
+        plan = plans.make(checked, arguments, config, context)
+        preflight.check(plan)
+        return _run(plan, function)
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        _say(f"sinesweep: {refusal.message(error)}")
+        return EXIT_INPUT
+    except KeyboardInterrupt as interrupt:
+        _say(f"sinesweep: interrupted{f' ({interrupt})' if interrupt.args else ''}")
+        _say(f"continue with\n  {typed_again()}")
+        return EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 # ours, or a sampler's, or a storage's
+        _say(redact(traceback.format_exc()))
+        _say(f"sinesweep: the sweep failed; continue it with\n  {typed_again()}")
+        return EXIT_FAILED
+
+
+def typed_again() -> str:
+    """Return the command line of this process, without credentials."""
+    return redact(shlex.join(["python", *sys.argv]))
+
+
+def _run(plan: Plan, function: TaskFunction) -> int:
+    # Before anything is imported that starts threads or opens connections.
+    nursery = Nursery(Worker(plan, function).serve, plan.settings.preload, _threads(plan))
+    try:
+        from sinesweep.sweep.conduct import conduct
+
+        with counted_interrupts() as interrupts:
+            return conduct(plan, nursery, interrupts)
+    finally:
+        nursery.close()
+
+
+def _threads(plan: Plan) -> int:
+    return max(1, (os.cpu_count() or 1) // plan.settings.processes)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 # the user reads it

@@ -1,0 +1,136 @@
+"""One conducted sweep: study, tracker, screen and tables around the control loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sinesweep.errors import InputError, Interrupted
+from sinesweep.files import take_lock
+from sinesweep.redaction import redact
+from sinesweep.sweep import preflight
+from sinesweep.sweep.command import typed_again
+from sinesweep.sweep.controller import Controller, SweepFailed
+from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED
+from sinesweep.sweep.interrupts import Interrupts
+from sinesweep.sweep.nursery import Nursery
+from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.reporter import Reporter
+from sinesweep.sweep.sampling import Place
+from sinesweep.sweep.storage import open_storage
+from sinesweep.sweep.study import SweepStudy
+from sinesweep.tracking import provenance
+from sinesweep.tracking.location import Location, locate
+from sinesweep.tracking.sweep_record import SweepTracker
+
+LOCK_FILE = "sweep.lock"
+
+
+def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
+    """Run the trials that are still to be run; return the exit code.
+
+    Raises:
+        InputError: something that only opening could show is wrong.
+        Interrupted: Ctrl-C or SIGTERM; everything is closed and can be continued.
+    """
+    sampler = preflight.build_sampler(plan)
+    pruner = preflight.build_pruner(plan)
+    terminator = preflight.build_terminator(plan)
+    kept = plan.settings.storage
+    storage = open_storage(kept, plan.folder) if kept else None
+    with _alone(plan):
+        plan.save_definition()
+        place = Place(plan.folder, plan.settings.sampler.values)
+        storage = storage or open_storage(None, plan.folder)
+        study = SweepStudy(plan, storage, sampler, pruner, place)
+        with _tracked(plan) as tracker:
+            reporter = Reporter(plan, study, tracker)
+            controller = Controller(
+                plan.settings, plan.total, study, nursery, terminator, reporter, interrupts
+            )
+            try:
+                controller.run()
+            finally:
+                reporter.close()
+        return reporter.show_end()
+
+
+@contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    """Hold the sweep's lock; two controllers would run the same trials twice."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    path = plan.folder / LOCK_FILE
+    lock = take_lock(path)
+    if lock is None:
+        raise InputError(
+            f"sweep {plan.name}: must be run by one process at a time, but is being run by "
+            f"{path.read_text().strip() or 'another one'}: wait for it, or begin another sweep "
+            "with hydra.sweeper.study_name=..."
+        )
+    with lock:
+        lock.truncate(0)
+        lock.write(
+            f"process {os.getpid()} on {socket.gethostname()} since "
+            f"{time.strftime('%Y-%m-%d %H:%M:%S')} ({typed_again()})\n"
+        )
+        lock.flush()
+        yield
+
+
+@contextmanager
+def _tracked(plan: Plan) -> Iterator[SweepTracker]:
+    """Open the parent run, and close it as what happened."""
+    tracker = SweepTracker(plan.folder, _location(plan))
+    try:
+        tracker.begin(
+            name=plan.name,
+            experiment=plan.settings.tracking.experiment if plan.settings.tracking else "sinesweep",
+            params=_params(plan),
+            tags={
+                **provenance.tags(),
+                "sinesweep.sweep": plan.name,
+                "sinesweep.directory": str(plan.folder.absolute()),
+            },
+        )
+        yield tracker
+        tracker.end(COMPLETE, None)
+    except Interrupted as interrupted:
+        tracker.end(INTERRUPTED, str(interrupted))
+        raise
+    except SweepFailed as failure:
+        tracker.end(FAIL, str(failure))
+        raise
+    except BaseException as error:
+        tracker.end(FAIL, redact(f"{type(error).__name__}: {error}"))
+        raise
+    finally:
+        tracker.close()
+
+
+def _location(plan: Plan) -> Location | None:
+    tracking = plan.settings.tracking
+    if not plan.settings.is_tracked or tracking is None:
+        return None
+    return locate(tracking.uri, Path(tracking.root))
+
+
+def _params(plan: Plan) -> Mapping[str, Any]:
+    settings = plan.settings
+    return {
+        "sweep": plan.name,
+        "overrides": " ".join(plan.space.fixed),
+        **{f"space.{key}": text for key, text in plan.space.written.items()},
+        "sampler": settings.sampler.target,
+        "sampler.arguments": json.dumps(settings.sampler.values, default=str),
+        "pruner": settings.pruner.target,
+        "seed": settings.sampler.values.get("seed"),
+        "directions": ",".join(settings.objectives),
+        "n_trials": plan.total,
+        "workers": settings.processes,
+    }

@@ -1,0 +1,219 @@
+"""The process that workers are forked from, and that none of them outlives.
+
+It is forked from the command before anything heavy is imported or opened there, so it can fork
+again at any time: no threads, no database connections. A worker has the command's function,
+configuration store, resolvers and modules as they are, and a worker that was lost is replaced at
+once. The nursery is the workers' parent, so it learns how each ended; when the command dies,
+however it dies, its end of the socket closes, and the nursery kills every worker and what they
+started.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+_LONGEST_MESSAGE = 4096
+_PR_SET_PDEATHSIG = 1
+# What decides how many threads a library starts, read when it is loaded.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+Serve = Callable[[Connection], None]
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a worker ended: its status as :func:`os.waitpid` has it."""
+
+    worker: int
+    status: int
+
+    @property
+    def cause(self) -> str:
+        """Words for it."""
+        if os.WIFSIGNALED(self.status):
+            number = os.WTERMSIG(self.status)
+            name = signal.Signals(number).name
+            hint = " (out of memory?)" if number == signal.SIGKILL else ""
+            return f"the worker process was killed by {name}{hint}"
+        return f"the worker process ended with exit code {os.waitstatus_to_exitcode(self.status)}"
+
+
+class Nursery:
+    """The controller's side: starts and kills workers by number.
+
+    Args:
+        serve: what a worker does with its connection until it closes.
+        preload: modules to import before the first worker is forked.
+        threads: of each worker, for the libraries that read it from the environment.
+    """
+
+    def __init__(self, serve: Serve, preload: Sequence[str], threads: int) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._socket.close()
+            _run_nursery(theirs, serve, preload, threads)
+        theirs.close()
+
+    def fileno(self) -> int:
+        """Readable when a worker has ended."""
+        return self._socket.fileno()
+
+    def start(self, worker: int) -> Connection:
+        """Start a worker; return the connection to it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            message = json.dumps({"start": worker}).encode()
+            socket.send_fds(self._socket, [message], [theirs.fileno()])
+        return Connection(ours.detach())
+
+    def kill(self, worker: int) -> None:
+        """Kill a worker and all that it started; its Exit follows."""
+        self._socket.send(json.dumps({"kill": worker}).encode())
+
+    def read_exit(self) -> Exit | None:
+        """Return the next worker's end, or None where the nursery itself is gone."""
+        try:
+            message = self._socket.recv(_LONGEST_MESSAGE)
+        except ConnectionResetError:
+            return None
+        return Exit(**json.loads(message)) if message else None
+
+    def close(self) -> None:
+        """Kill every worker and wait until all are gone."""
+        self._socket.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+
+def _run_nursery(
+    control: socket.socket, serve: Serve, preload: Sequence[str], threads: int
+) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()  # Ctrl-C in the terminal is for the controller alone
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        for name in _THREAD_VARIABLES:
+            os.environ[name] = str(threads)
+        for module in preload:
+            with suppress(ImportError):  # the function that needs it will say so
+                importlib.import_module(module)
+        _Workers(control, serve).run()
+        code = 0
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class _Workers:
+    """The nursery's side."""
+
+    def __init__(self, control: socket.socket, serve: Serve) -> None:
+        self._control = control
+        self._serve = serve
+        self._pids: dict[int, int] = {}  # pid to worker
+
+    def run(self) -> None:
+        """Do as the controller says until it is gone."""
+        wake, woken = os.pipe()
+        for end in (wake, woken):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        while True:
+            readable, _, _ = select.select([self._control, wake], [], [])
+            if wake in readable:
+                os.read(wake, _LONGEST_MESSAGE)
+                self._reap()
+            if self._control in readable and not self._obey():
+                break
+        signal.set_wakeup_fd(-1)
+        for pid in list(self._pids):
+            _kill_group(pid)
+            os.waitpid(pid, 0)
+
+    def _obey(self) -> bool:
+        message, descriptors, _, _ = socket.recv_fds(self._control, _LONGEST_MESSAGE, 1)
+        if not message:
+            return False
+        order = json.loads(message)
+        if "start" in order:
+            self._fork(order["start"], descriptors[0])
+        for pid, worker in self._pids.items():
+            if worker == order.get("kill"):
+                _kill_group(pid)
+        return True
+
+    def _fork(self, worker: int, descriptor: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._control.close()
+            _run_worker(self._serve, descriptor)
+        with suppress(ProcessLookupError, PermissionError):
+            os.setpgid(pid, pid)  # the child does so, too: whoever is first
+        os.close(descriptor)
+        self._pids[pid] = worker
+
+    def _reap(self) -> None:
+        while self._pids:
+            # Not reaped yet, so that its number is not given to another process meanwhile.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return
+            _kill_group(ended.si_pid)  # what it started does not outlive it
+            _, status = os.waitpid(ended.si_pid, 0)
+            worker = self._pids.pop(ended.si_pid, None)
+            if worker is not None:
+                message = json.dumps({"worker": worker, "status": status}).encode()
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    self._control.send(message)
+
+
+def _run_worker(serve: Serve, descriptor: int) -> NoReturn:
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _die_with_parent()
+        serve(Connection(descriptor))
+        code = 0
+    except (EOFError, ConnectionResetError, BrokenPipeError):
+        code = 0  # the controller is gone, or needs no more
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _die_with_parent() -> None:
+    """Have Linux kill this process when the nursery dies, even of SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,196 @@
+"""One sweep before it begins: its name, folder, search space, and what makes it the same sweep."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from sinesweep.errors import InputError
+from sinesweep.files import write_atomically
+from sinesweep.redaction import redact, redact_tree
+from sinesweep.sweep import space
+from sinesweep.sweep.entry import run_name
+from sinesweep.sweep.settings import DEFAULT_TRIALS, Settings, Target
+from sinesweep.sweep.space import Space
+
+DEFINITION_FILE = "sweep.yaml"
+# Where a sweep is recorded, and what is made of a trial besides its value, may change.
+_NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
+# Hydra's default: a folder that the same command would not find again.
+_HYDRAS_OWN_FOLDER = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"
+_LONGEST_DIFFERENCE = 12
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep, checked.
+
+    Attributes:
+        settings: the keys of ``hydra.sweeper``.
+        space: what is searched, what is fixed.
+        name: the study's name.
+        folder: where everything about the sweep is.
+        context: Hydra's configuration loader and callbacks.
+        config: the composed configuration of the command.
+    """
+
+    settings: Settings
+    space: Space
+    name: str
+    folder: Path
+    context: HydraContext
+    config: DictConfig
+
+    @property
+    def is_enumeration(self) -> bool:
+        """Whether every combination is run once, in order."""
+        settings = self.settings
+        bounded = settings.n_trials or settings.timeout or settings.terminator
+        return not (bounded or self.space.size is None or settings.custom_search_space)
+
+    @property
+    def total(self) -> int | None:
+        """How many trials the sweep has in all, or None where another budget ends it."""
+        if self.is_enumeration:
+            return self.space.size
+        if self.settings.n_trials:
+            # A grid has no more than its points.
+            size = self.space.size if self.settings.sampler.is_grid else None
+            return min(self.settings.n_trials, size or self.settings.n_trials)
+        return None if self.settings.timeout or self.settings.terminator else DEFAULT_TRIALS
+
+    def directory(self, number: int) -> Path:
+        """Return the folder of a trial."""
+        return self.folder / "trials" / str(number)
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Compose the configuration that overrides make.
+
+        Raises:
+            hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: they make none.
+        """
+        return self.context.config_loader.load_sweep_config(self.config, list(overrides))
+
+    def job(self, number: int, overrides: Sequence[str], directory: Path) -> DictConfig:
+        """Compose a trial's configuration, with Hydra's keys for its job."""
+        config = self.compose(overrides)
+        with open_dict(config):
+            config.hydra.job.id = run_name(number)
+            config.hydra.job.num = number
+            config.hydra.sweep.dir = str(self.folder)
+            config.hydra.sweep.subdir = str(directory.relative_to(self.folder))
+        return config
+
+    @cached_property
+    def base(self) -> DictConfig:
+        """The configuration with what is fixed and nothing of what is swept."""
+        return self.compose(self.space.fixed)
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """What makes this sweep the same sweep, without credentials."""
+        plain = OmegaConf.to_container(self.base, resolve=False, enum_to_str=True)
+        assert isinstance(plain, dict)
+        found = {
+            "objectives": list(self.settings.objectives),
+            "space": dict(self.space.written),
+            "custom_search_space": self.settings.custom_search_space,
+            "repeats": self.settings.repeats,
+            "config": {str(k): v for k, v in plain.items() if k not in _NOT_COMPARED},
+        }
+        return redact_tree(json.loads(json.dumps(found)))
+
+    def refuse_change(self) -> None:
+        """Refuse to go on with a folder that holds another sweep.
+
+        Raises:
+            InputError: showing what differs.
+        """
+        path = self.folder / DEFINITION_FILE
+        if not path.exists():
+            return
+        before = dict(_flat(_load(path)["definition"]))
+        now = dict(_flat(self.definition))
+        changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        if not changed:
+            return
+        lines = [f"  {key}: {_shown(before, key)} -> {_shown(now, key)}" for key in changed]
+        more = len(lines) - _LONGEST_DIFFERENCE
+        raise InputError(
+            f"sweep {self.name}: must be continued as it was begun, but differs:\n"
+            + "\n".join(lines[:_LONGEST_DIFFERENCE] + [f"  and {more} more"] * (more > 0))
+            + f"\ncontinue it with the old values, or begin another: {other_name(self.name)}"
+        )
+
+    def save_definition(self) -> None:
+        """Write the definition into the sweep's folder, once."""
+        path = self.folder / DEFINITION_FILE
+        if not path.exists():
+            storage = self.settings.storage
+            kept = storage.target if isinstance(storage, Target) else storage
+            study = {"name": self.name, "storage": kept and redact(kept)}
+            content = {"study": study, "definition": self.definition}
+            write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
+
+
+def _load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def other_name(name: str) -> str:
+    """Return an override that makes another sweep of a command."""
+    return f"hydra.sweeper.study_name={name}-2"
+
+
+def make(
+    settings: Settings, arguments: Sequence[str], config: DictConfig, context: HydraContext
+) -> Plan:
+    """Make the plan of a command.
+
+    Raises:
+        InputError: the search space cannot be read.
+    """
+    found = space.read(settings.params or {}, arguments, context.config_loader)
+    name = settings.study_name or _sweep_file(config) or _drawn_name(found, settings, config)
+    return Plan(settings, found, name, _folder(name, settings, config), context, config)
+
+
+def _sweep_file(config: DictConfig) -> str | None:
+    chosen = config.hydra.runtime.choices.get("sweeps")
+    return str(chosen).replace("/", "-") if chosen else None
+
+
+def _drawn_name(found: Space, settings: Settings, config: DictConfig) -> str:
+    """Draw a name from the command, so that the same command finds its sweep again."""
+    fixed = [line for line in found.fixed if not line.lstrip("+~").startswith(_NOT_COMPARED)]
+    command = [config.hydra.job.config_name, dict(found.written), fixed, settings.objectives]
+    digest = hashlib.sha256(json.dumps(command).encode()).hexdigest()[:6]
+    words = [key.split("@")[0].replace("/", ".").rpartition(".")[2] for key in found.dimensions]
+    return "-".join([*(word.lstrip("+") for word in words[:4]), digest])
+
+
+def _folder(name: str, settings: Settings, config: DictConfig) -> Path:
+    raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+    assert isinstance(raw, dict)
+    if raw["dir"] != _HYDRAS_OWN_FOLDER:
+        return Path(config.hydra.sweep.dir)
+    return Path(settings.root) / name
+
+
+def _flat(tree: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:
+    if not isinstance(tree, Mapping) or not tree:
+        return [(prefix.removesuffix("."), tree)]
+    return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}{key}.")]
+
+
+def _shown(flat: Mapping[str, Any], key: str) -> str:
+    return repr(flat[key]) if key in flat else "(not there)"

@@ -1,0 +1,149 @@
+"""What can be known of a sweep before trial 0: a wrong one is refused with nothing created."""
+
+from __future__ import annotations
+
+import warnings
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import get_method, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sinesweep import refusal
+from sinesweep.errors import InputError
+from sinesweep.preflight import check_folder
+from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.settings import Target
+from sinesweep.tracking import location
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.terminator import BaseTerminator
+
+_WITHOUT_PLUS = "+~"
+
+
+def check(plan: Plan) -> None:
+    """Look at everything that needs neither Optuna nor the tracker's client.
+
+    Raises:
+        InputError: naming what is wrong and how to mend it.
+    """
+    plan.refuse_change()
+    _check_space(plan)
+    _check_repeats(plan)
+    configs = [_compose(plan, point) for point in plan.space.corners()]
+    if plan.settings.check:
+        swept = [key.lstrip(_WITHOUT_PLUS) for key in plan.space.dimensions]
+        _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
+    if plan.settings.custom_search_space:
+        _named(plan.settings.custom_search_space, "custom_search_space")
+    check_folder(plan.folder, "hydra.sweeper.root")
+    if plan.settings.is_tracked:
+        assert plan.settings.tracking is not None
+        tracking = plan.settings.tracking
+        location.check(location.locate(tracking.uri, Path(tracking.root)))
+
+
+def build_sampler(plan: Plan) -> BaseSampler:
+    """Make the sampler.
+
+    Raises:
+        InputError: its class cannot be made of its arguments.
+    """
+    from optuna.samplers import BaseSampler
+
+    from sinesweep.sweep.sampling import Grid
+
+    target = plan.settings.sampler
+    if plan.is_enumeration or target.target.endswith("sampling.Grid"):
+        return Grid(plan.space)
+    if target.is_grid and "search_space" not in target.values:
+        values = {key: d.ends() if not hasattr(d, "values") else list(d.values)  # pyright: ignore
+                  for key, d in plan.space.dimensions.items()}  # fmt: skip
+        return _built(target, "sampler", BaseSampler, search_space=values)
+    return _built(target, "sampler", BaseSampler)
+
+
+def build_pruner(plan: Plan) -> BasePruner:
+    """Make the pruner.
+
+    Raises:
+        InputError: its class cannot be made of its arguments.
+    """
+    from optuna.pruners import BasePruner
+
+    return _built(plan.settings.pruner, "pruner", BasePruner)
+
+
+def build_terminator(plan: Plan) -> BaseTerminator | None:
+    """Make the terminator, if there is to be one.
+
+    Raises:
+        InputError: its class cannot be made of its arguments.
+    """
+    from optuna.terminator import BaseTerminator
+
+    target = plan.settings.terminator
+    return None if target is None else _built(target, "terminator", BaseTerminator)
+
+
+def _check_space(plan: Plan) -> None:
+    if plan.settings.sampler.is_grid and plan.space.size is None:
+        raise InputError(
+            "hydra.sweeper.sampler: a grid needs lists or ranges, but an interval has no end of "
+            "values: use range(low, high, step), or another sampler"
+        )
+
+
+def _check_repeats(plan: Plan) -> None:
+    key = plan.settings.seed_key
+    if plan.settings.repeats == 1:
+        return
+    if key in plan.space.dimensions:
+        raise InputError(f"hydra.sweeper.seed_key: {key} must not be swept where points are repeated")
+    if not isinstance(OmegaConf.select(plan.base, key), int):
+        raise InputError(
+            f"hydra.sweeper.seed_key: must name an integer of the configuration, but {key} is "
+            f"{OmegaConf.select(plan.base, key)!r}: repeats change it"
+        )
+
+
+def _compose(plan: Plan, point: dict[str, Any]) -> DictConfig:
+    try:
+        return plan.job(0, plan.space.overrides(point), plan.directory(0))
+    except (HydraException, OmegaConfBaseException) as error:
+        shown = " ".join(f"{key}={value}" for key, value in point.items())
+        raise InputError(f"{refusal.message(error)}\n(at the point {shown})") from error
+
+
+def _named(path: str, key: str) -> Any:
+    try:
+        return get_method(path)
+    except Exception as error:  # noqa: BLE001 # importing a user's module may fail in any way
+        raise InputError(
+            f"hydra.sweeper.{key}: must name a function, but {path} is none "
+            f"({str(error.__cause__ or error).splitlines()[0]})"
+        ) from error
+
+
+def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*is experimental.*")
+            made = instantiate({**target.values, **more}, _convert_="all")
+    except (InstantiationException, OmegaConfBaseException) as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise InputError(f"hydra.sweeper.{key}: {target.target}: {cause}") from error
+    if not isinstance(made, expected):
+        raise InputError(
+            f"hydra.sweeper.{key}._target_: must make a {expected.__name__} of Optuna's, but "
+            f"{target.target} makes a {type(made).__name__}"
+        )
+    return made
+
+

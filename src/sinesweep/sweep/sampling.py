@@ -1,0 +1,252 @@
+"""Samplers that keep their place: what a sampler would propose next survives the process.
+
+After each proposal the sampler is written to the sweep's folder. A sweep that is continued goes on
+with the very state it was stopped in, so it proposes what it would have proposed all along, and
+repeats nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from sinesweep.sweep.space import Space
+
+PLACE_FILE = "sampler.pickle"
+
+# These take a trial's number for its place in the sequence; a trial that was run again has another.
+_BY_NUMBER = (CmaEsSampler, GridSampler)
+
+_log = logging.getLogger(__name__)
+
+
+class Grid(BaseSampler):
+    """Every combination once, in order, the last dimension changing fastest.
+
+    Args:
+        space: a finite search space.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._next = 0
+
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002 # Optuna's interface
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Propose every dimension."""
+        return self._space.distributions()
+
+    def sample_relative(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return the next combination."""
+        point = self._space.point(self._next)
+        self._next += 1
+        return point
+
+    def sample_independent(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:
+        """Refuse a parameter that the grid does not have."""
+        raise ValueError(f"{param_name} must be one of the grid's, but the grid does not have it")
+
+
+class Again(BaseSampler):
+    """Proposes the point of an earlier trial."""
+
+    def __init__(self, earlier: FrozenTrial) -> None:
+        self._earlier = earlier
+
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Propose what the earlier trial was proposed."""
+        return self._earlier.distributions
+
+    def sample_relative(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return the point."""
+        return self._earlier.params
+
+    def sample_independent(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:
+        """Return the point's coordinate."""
+        return self._earlier.params[param_name]
+
+
+class Sequencer(BaseSampler):
+    """A sampler and how many proposals it has made.
+
+    Args:
+        inner: any of Optuna's samplers, or a user's own.
+        asks: the proposals made so far.
+    """
+
+    def __init__(self, inner: BaseSampler, asks: int = 0) -> None:
+        self.inner = inner
+        self.asks = asks
+        self.wants_to_stop = False
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Hand on."""
+        return self.inner.infer_relative_search_space(study, self._placed(trial))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Hand on."""
+        return self.inner.sample_relative(study, self._placed(trial), search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Hand on."""
+        placed = self._placed(trial)
+        return self.inner.sample_independent(study, placed, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Hand on."""
+        self.inner.before_trial(study, self._placed(trial))
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Hand on; what the sampler has of ``study.stop`` is noted, since no loop is Optuna's."""
+        guarded: Any = _Stoppable(study, self)
+        self.inner.after_trial(guarded, trial, state, values)
+
+    def reseed_rng(self) -> None:
+        """Hand on."""
+        self.inner.reseed_rng()
+
+    def _placed(self, trial: FrozenTrial) -> FrozenTrial:
+        if not isinstance(self.inner, _BY_NUMBER):
+            return trial
+        placed = copy.copy(trial)
+        placed.number = self.asks
+        return placed
+
+
+class _Stoppable:
+    """A study whose ``stop`` can be called outside of Optuna's own loop."""
+
+    def __init__(self, study: Study, sampler: Sequencer) -> None:
+        self._study = study
+        self._sampler = sampler
+
+    def stop(self) -> None:
+        self._sampler.wants_to_stop = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+
+class Place:
+    """The file in which a sampler's state is kept.
+
+    Only the sweep's own process writes and reads it. It is a pickle: whoever can write into the
+    sweep's folder can run code in the sweep.
+
+    Args:
+        folder: the sweep's folder.
+        made_from: the sampler's configuration: another sampler does not go on from this one's
+            state.
+    """
+
+    def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
+        self._path = folder / PLACE_FILE
+        self._made_from = json.dumps(made_from, sort_keys=True, default=str)
+        self._works = True
+
+    def find(self, fresh: BaseSampler, begun: int) -> Sequencer:
+        """Return the sampler where it was left.
+
+        Args:
+            fresh: the sampler as configured.
+            begun: proposals that the study knows of.
+        """
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                header = json.loads(file.readline())
+                # Another sampler does not go on from this one's state.
+                if header["made_from"] == self._made_from and header["asks"] >= begun - 1:
+                    pickled = file.read()
+                    if pickled:
+                        return Sequencer(pickle.loads(pickled), header["asks"])  # noqa: S301 # our own
+                    begun = header["asks"]
+        elif begun <= 1:
+            return Sequencer(fresh)
+        # It must not begin with the draws that were made before.
+        fresh.reseed_rng()
+        return Sequencer(fresh, begun)
+
+    @staticmethod
+    def asks(folder: Path) -> int:
+        """Return how many proposals are known to have been made."""
+        path = folder / PLACE_FILE
+        if not path.exists():
+            return 0
+        with path.open("rb") as file:
+            return json.loads(file.readline())["asks"]
+
+    def save(self, sampler: Sequencer) -> None:
+        """Write the sampler's state, whole or not at all."""
+        header = {"asks": sampler.asks, "made_from": self._made_from}
+        content = json.dumps(header).encode() + b"\n" + self._pickled(sampler.inner)
+        temporary = self._path.with_suffix(".part")
+        temporary.write_bytes(content)
+        temporary.replace(self._path)
+
+    def _pickled(self, inner: BaseSampler) -> bytes:
+        if self._works:
+            try:
+                return pickle.dumps(inner)
+            except Exception as error:  # noqa: BLE001 # a user's class may fail in any way
+                self._works = False
+                _log.warning(
+                    "the sampler cannot be pickled (%s): a continued sweep will not propose "
+                    "exactly what this one would",
+                    error,
+                )
+        return b""

@@ -1,0 +1,80 @@
+"""Where a sweep's study is kept: a journal in the sweep's folder, or any storage of Optuna's."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from optuna.storages import BaseStorage, JournalStorage, get_storage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+from sinesweep.errors import InputError
+from sinesweep.redaction import redact
+from sinesweep.sweep.settings import Target
+
+JOURNAL_FILE = "study.journal"
+
+
+class _SystemLock(JournalFileOpenLock):
+    """A lock that the system lets go of when its process dies; Optuna's own wait 30 s for that."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._descriptor = -1
+
+    def acquire(self) -> bool:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_storage(chosen: str | Target | None, folder: Path) -> BaseStorage:
+    """Open the storage of a sweep.
+
+    Args:
+        chosen: a storage URL, an Optuna storage by ``_target_``, or None for the journal.
+        folder: the sweep's folder, which exists.
+
+    Raises:
+        InputError: the storage does not answer.
+    """
+    if chosen is None:
+        return _open_journal(folder / JOURNAL_FILE)
+    try:
+        if isinstance(chosen, Target):
+            return instantiate(chosen.values, _convert_="all")
+        return get_storage(chosen)
+    except Exception as error:  # every database raises its own driver's errors
+        shown: Any = redact(chosen) if isinstance(chosen, str) else chosen.target
+        cause = redact(str(error.__cause__ or error)).splitlines()[0]
+        raise InputError(
+            f"hydra.sweeper.storage: the study's storage must answer, but {shown} does not "
+            f"({cause}): correct the address, or leave the key out to keep the study in the "
+            "sweep's folder"
+        ) from error
+
+
+def _open_journal(path: Path) -> JournalStorage:
+    if path.exists():
+        _drop_torn_line(path)
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=_SystemLock(path)))
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a failing machine left half written: Optuna would read it as damage."""
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end == 0:
+            return
+        start = max(0, end - (1 << 20))
+        file.seek(start)
+        whole = file.read().rfind(b"\n") + 1
+        if start + whole < end and (whole or not start):
+            file.truncate(start + whole)

@@ -1,0 +1,287 @@
+"""The sweep's study: what was proposed, what became of it, and what is still to be run.
+
+Everything is kept in Optuna's storage at the moment it is known, so that a killed sweep can be
+continued from the storage, the sampler's place and the trials' folders alone. A trial's user
+attribute ``sinesweep`` says which proposal it is, or which trial it runs again; a trial without it
+never began.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from hydra.utils import get_method
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from sinesweep.redaction import HIDDEN
+from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, PRUNED, RETRIED, REUSED, Entry
+from sinesweep.sweep.outcome import Outcome, read_outcome
+from sinesweep.sweep.plan import DEFINITION_FILE, Plan
+from sinesweep.sweep.sampling import Again, Place, Sequencer
+from sinesweep.sweep.storage import JOURNAL_FILE, open_storage
+
+_PLACE = "sinesweep"
+_OUTCOME = "sinesweep.outcome"
+_ERROR = "sinesweep.error"
+_RUN_AGAIN = (INTERRUPTED, RETRIED)
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class SweepStudy:
+    """Optuna's study, asked and told for a whole sweep.
+
+    Args:
+        plan: the sweep.
+        storage: where the study is kept.
+        sampler: as configured; it goes on from where it was left.
+        pruner: decides on reports.
+        place: where the sampler's state is kept.
+
+    Attributes:
+        entries: every trial by its number.
+        closed: the trials that a killed process had left running, as they were closed.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        storage: BaseStorage,
+        sampler: BaseSampler,
+        pruner: BasePruner,
+        place: Place,
+    ) -> None:
+        self._plan = plan
+        self.optuna = optuna.create_study(
+            study_name=plan.name,
+            storage=storage,
+            pruner=pruner,
+            directions=list(plan.settings.objectives),
+            load_if_exists=True,
+        )
+        self._place = place
+        self._sequencer = place.find(sampler, _proposals(self._trials()))
+        self.optuna.sampler = self._sequencer
+        self._distributions = plan.space.distributions()
+        self._running: dict[int, optuna.Trial] = {}
+        self._known: dict[str, Entry] = {}
+        self._counted = 0
+        self.entries: dict[int, Entry] = {}
+        closed = list(close_running(self.optuna, plan.folder, self._sequencer.asks))
+        for trial in self._trials():
+            self._note(trial)
+        self.closed = [self.entries[number] for number in closed]
+        self._again = deque(_not_repeated(self.entries.values()))
+
+    @property
+    def counted(self) -> int:
+        """How many trials of ``n_trials`` have ended."""
+        return self._counted
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another trial may begin."""
+        if self._again:
+            return True
+        if self._sequencer.wants_to_stop:
+            return False
+        total = self._plan.total
+        return total is None or self._counted + len(self._running) < total
+
+    def next(self) -> Entry:
+        """Begin a trial: one that is to be run again, or the sampler's next proposal.
+
+        Returns:
+            An entry that is RUNNING, or, where points are not evaluated twice, one that has ended.
+        """
+        trial = self._ask_again(self._again[0]) if self._again else self._ask()
+        if self._again:
+            self._again.popleft()
+        self._running[trial.number] = trial
+        entry = self._note(self._trials()[trial.number])
+        known = self._known.get(_point(entry.params))
+        if self._plan.settings.deduplicate and known:
+            trial.set_user_attr(_OUTCOME, REUSED)
+            return self._tell(trial.number, Outcome(REUSED, values=known.values))
+        return entry
+
+    def report(self, number: int, value: float, step: int) -> None:
+        """Store an intermediate value; Optuna takes none where there are several objectives."""
+        if len(self._plan.settings.objectives) == 1:
+            self._running[number].report(value, step)
+
+    def should_prune(self, number: int) -> bool:
+        """Ask the pruner."""
+        return len(self._plan.settings.objectives) == 1 and self._running[number].should_prune()
+
+    def end(self, number: int, outcome: Outcome) -> Entry:
+        """Tell the study what became of a trial.
+
+        Where the trial is to be run again, that is known from here on, and survives the process.
+        """
+        entry = self._tell(number, outcome)
+        if entry.outcome in _RUN_AGAIN:
+            self._again.append(number)
+        return entry
+
+    def attempts(self, number: int) -> int:
+        """Return how often a trial's point has failed before."""
+        failed = 0
+        origin = self.entries[number].origin
+        while origin is not None:
+            failed += self.entries[origin].outcome == RETRIED
+            origin = self.entries[origin].origin
+        return failed
+
+    def _ask_again(self, number: int) -> optuna.Trial:
+        earlier = self._trials()[number]
+        self.optuna.sampler = Again(earlier)
+        try:
+            trial = self.optuna.ask(earlier.distributions)
+        finally:
+            self.optuna.sampler = self._sequencer
+        trial.set_user_attr(_PLACE, {"origin": number})
+        return trial
+
+    def _ask(self) -> optuna.Trial:
+        trial = self.optuna.ask(self._distributions)
+        if self._plan.settings.custom_search_space:
+            self._extend(trial, self._plan.settings.custom_search_space)
+        # In this order: a proposal that was not saved is made again, and this trial dropped.
+        trial.set_user_attr(_PLACE, {"ask": self._sequencer.asks})
+        self._sequencer.asks += 1
+        self._place.save(self._sequencer)
+        return trial
+
+    def _extend(self, trial: optuna.Trial, custom_search_space: str) -> None:
+        for override in self._plan.space.fixed:
+            key, _, text = override.partition("=")
+            trial.set_user_attr(key, text)
+        get_method(custom_search_space)(self._plan.base, trial)
+
+    def _tell(self, number: int, outcome: Outcome) -> Entry:
+        _tell(self.optuna, number, outcome)
+        self._running.pop(number, None)
+        return self._note(self._trials()[number])
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.optuna.get_trials(deepcopy=False)
+
+    def _note(self, trial: FrozenTrial) -> Entry:
+        entry = to_entry(trial, self._plan.folder, self._plan.space.overrides(trial.params))
+        self.entries[entry.number] = entry
+        self._counted += entry.counts
+        if entry.outcome == COMPLETE:
+            self._known.setdefault(_point(entry.params), entry)
+        return entry
+
+
+def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) -> Entry:
+    """Return a trial of Optuna's as the rest of the sweep reads it.
+
+    Args:
+        trial: as the storage has it.
+        folder: the sweep's folder.
+        overrides: what makes the trial's configuration.
+    """
+    outcome = trial.user_attrs.get(_OUTCOME, trial.state.name)
+    start, end = trial.datetime_start, trial.datetime_complete
+    began = outcome not in (DROPPED, REUSED)
+    return Entry(
+        number=trial.number,
+        state=trial.state.name,
+        outcome=outcome,
+        values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+        params=dict(trial.params),
+        overrides=overrides,
+        directory=folder / "trials" / str(trial.number) if began else None,
+        start=start.timestamp() if start else None,
+        seconds=(end - start).total_seconds() if start and end else None,
+        error=trial.user_attrs.get(_ERROR),
+        origin=trial.user_attrs.get(_PLACE, {}).get("origin"),
+    )
+
+
+def close_running(study: optuna.Study, folder: Path, asks: int) -> Iterator[int]:
+    """Close the trials that a killed process left running.
+
+    A trial whose worker had left its outcome is told that; one that had not begun is dropped; any
+    other is INTERRUPTED, to be run again.
+
+    Args:
+        study: nobody else may be running it.
+        folder: the sweep's folder.
+        asks: the proposals that the sampler is known to have made.
+
+    Returns:
+        The numbers of the trials that were closed.
+    """
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for number, place in [(trial.number, trial.user_attrs.get(_PLACE)) for trial in running]:
+        if place is None or place.get("ask", -1) >= asks:
+            outcome = Outcome(DROPPED, error="the sweep was killed before the trial began")
+        else:
+            found = read_outcome(folder / "trials" / str(number))
+            outcome = found or Outcome.interrupted("the sweep was killed")
+        _tell(study, number, outcome)
+        yield number
+
+
+def close_orphans(folder: Path) -> list[Entry]:
+    """Close what a sweep's killed process left running, without continuing the sweep.
+
+    Args:
+        folder: a sweep's folder, whose lock the caller has.
+
+    Returns:
+        The trials that have ended, those just closed among them; nothing where the study is kept
+        in a storage whose address holds a password, which only the sweep's own command knows.
+    """
+    definition = folder / DEFINITION_FILE
+    if not definition.exists():
+        return []
+    kept = yaml.safe_load(definition.read_text(encoding="utf-8"))["study"]
+    if kept["storage"] is None and not (folder / JOURNAL_FILE).exists():
+        return []
+    if HIDDEN in str(kept["storage"]) or isinstance(kept["storage"], Mapping):
+        return []
+    study = optuna.load_study(study_name=kept["name"], storage=open_storage(kept["storage"], folder))
+    list(close_running(study, folder, Place.asks(folder)))
+    return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)]
+
+
+def _tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
+    if outcome.kind in (COMPLETE, REUSED):
+        study.tell(number, outcome.values, TrialState.COMPLETE)
+        return
+    if outcome.kind == PRUNED:
+        study.tell(number, state=TrialState.PRUNED)
+        return
+    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)  # noqa: SLF001 # a trial by number has no public handle
+    study._storage.set_trial_user_attr(trial_id, _ERROR, outcome.error)  # noqa: SLF001
+    study._storage.set_trial_user_attr(trial_id, _OUTCOME, outcome.kind)  # noqa: SLF001
+    study.tell(number, state=TrialState.FAIL)
+
+
+def _proposals(trials: Iterable[FrozenTrial]) -> int:
+    """Return how many of the sampler's proposals the study knows of."""
+    return 1 + max((trial.user_attrs.get(_PLACE, {}).get("ask", -1) for trial in trials), default=-1)
+
+
+def _not_repeated(entries: Iterable[Entry]) -> list[int]:
+    entries = list(entries)
+    repeated = {entry.origin for entry in entries if entry.outcome != DROPPED}
+    return [e.number for e in entries if e.outcome in _RUN_AGAIN and e.number not in repeated]
+
+
+def _point(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True)

@@ -1,0 +1,81 @@
+"""A trial's record for the tracker, where its function keeps none of its own.
+
+The reference task's training writes a full record itself; for any other function the worker writes
+its parameters and what it reports.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from sinesweep.sweep.entry import RUNNING, run_name
+from sinesweep.sweep.messages import Assignment
+from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.plan import Plan
+from sinesweep.tracking import record
+from sinesweep.tracking.record import Record
+
+
+class TrialRecord:
+    """Writes what is known of a trial, if the sweep is tracked.
+
+    Args:
+        plan: the sweep.
+        assignment: the trial.
+    """
+
+    def __init__(self, plan: Plan, assignment: Assignment) -> None:
+        self._plan = plan
+        self._assignment = assignment
+        self._own: Record | None = None
+
+    def report(self, value: float, step: int) -> None:
+        """Take a reported value."""
+        if self._begin():
+            assert self._own is not None
+            self._own.append_metrics({"objective": value}, step)
+
+    def values(self, outcome: Outcome) -> None:
+        """Take what the trial came to."""
+        if outcome.values is None or not self._plan.settings.is_tracked:
+            return
+        self._begin()
+        count = len(outcome.values)
+        names = ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
+        told = dict(zip(names, outcome.values, strict=True))
+        Record(self._assignment.directory).append_metrics(told, 0)
+
+    def _begin(self) -> bool:
+        """Whether the record is ours to write; the first to write it begins it."""
+        directory, tracking = self._assignment.directory, self._plan.settings.tracking
+        if not self._plan.settings.is_tracked or tracking is None:
+            return False
+        if self._own is None and not (directory / record.FILE_NAME).exists():
+            self._own = Record(directory)
+            self._own.append(
+                "begin",
+                name=run_name(self._assignment.number),
+                experiment=tracking.experiment,
+                params=dict(_pair(override) for override in self._assignment.overrides),
+                tags=tags(self._plan.name, self._assignment.number, directory),
+                datasets=[],
+            )
+        return self._own is not None
+
+
+def tags(sweep: str, number: int, directory: Path) -> dict[str, Any]:
+    """Return the tags by which a trial's run is found."""
+    return {
+        "sinesweep.sweep": sweep,
+        "sinesweep.trial": number,
+        "sinesweep.state": RUNNING,
+        "sinesweep.directory": str(directory.absolute()),
+        "sinesweep.host": socket.gethostname(),
+    }
+
+
+def _pair(override: str) -> tuple[str, str]:
+    key, _, text = override.partition("=")
+    return key.lstrip("+"), text
