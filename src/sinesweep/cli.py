@@ -9,20 +9,25 @@ import sys
 import traceback
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep import config as schema
-from sinesweep import distributed, preflight, runs
+from sinesweep import distributed, preflight, refusal, runs
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+from sinesweep.fairness import PARAMETERS
 from sinesweep.redaction import redact
+from sinesweep.sweep.trial import current_trial
 from sinesweep.tracking.location import locate
+
+if TYPE_CHECKING:
+    from sinesweep.training.result import Result
 
 _PACKAGE = Path(__file__).parent
 # In a wheel conf/ lies inside the package, in a checkout at its top.
@@ -68,11 +73,13 @@ def main() -> None:
             os.environ.pop(_FULL_ERROR, None)
 
 
-def _run(cfg: DictConfig) -> float | None:
+def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
     """Train one run; leave by SystemExit, since Hydra would print overrides with credentials."""
     hydra_config = HydraConfig.get()
     directory = Path(hydra_config.runtime.output_dir)
     overrides = list(hydra_config.overrides.task)
+    if current_trial().is_managed:
+        return _train(cfg, directory, overrides)  # the sweep says how it ended
     try:
         return _train(cfg, directory, overrides)
     except InputError as error:
@@ -88,7 +95,9 @@ def _run(cfg: DictConfig) -> float | None:
         sys.exit(EXIT_FAILED)
 
 
-def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> float | None:
+def _train(
+    cfg: DictConfig, directory: Path, overrides: list[str]
+) -> float | tuple[float, ...] | None:
     config = _read(cfg, overrides)
     from sinesweep.training.result import show
     from sinesweep.training.serial import train
@@ -106,7 +115,19 @@ def _train(cfg: DictConfig, directory: Path, overrides: list[str]) -> float | No
             f"{directory}: send it with\n  sinesweep audit{_place(config)}",
             file=sys.stderr,
         )
-    return result.objective
+    return _returned(config, result)
+
+
+def _returned(config: schema.Config, result: Result) -> float | tuple[float, ...]:
+    known = {**result.metrics, PARAMETERS: float(result.parameters)}
+    missing = [name for name in config.settings.returned if name not in known]
+    if missing:
+        raise InputError(
+            f"returns: must be metrics that the run logs, but {missing[0]!r} is none of "
+            f"{', '.join(sorted(known))}"
+        )
+    values = tuple(known[name] for name in config.settings.returned)
+    return values if len(values) > 1 else values[0]
 
 
 def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:
@@ -130,15 +151,7 @@ def _place(config: schema.Config) -> str:
 
 
 def _refuse(error: Exception) -> int:
-    cause = error.__cause__ or error
-    if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
-        siblings = [str(key) for key in cause.parent_node or ()]  # pyright: ignore[reportGeneralTypeIssues]
-        message = schema.unknown_key(str(cause.full_key), siblings)
-    elif isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        message = f"{cause.full_key}: {cause.msg}"
-    else:
-        message = str(error).strip()
-    print(redact(f"sinesweep: {message}"), file=sys.stderr)  # noqa: T201
+    print(f"sinesweep: {refusal.message(error)}", file=sys.stderr)  # noqa: T201
     return EXIT_INPUT
 
 

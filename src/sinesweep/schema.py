@@ -234,5 +234,12 @@ class Settings(_Closed):
     seed: Seed
     objective: Name
     direction: Literal["minimize", "maximize"]
+    returns: Annotated[list[Name], Field(min_length=1)] | None
+    unfair: bool
     threads: Count
     resume: Name | None
+
+    @property
+    def returned(self) -> list[str]:
+        """The metrics that a sweep is told, in order."""
+        return self.returns or [self.objective]

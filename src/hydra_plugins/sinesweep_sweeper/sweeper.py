@@ -30,8 +30,6 @@ class SinesweepSweeper(Sweeper):
 
         assert self.config is not None
         assert self.hydra_context is not None
-        code = run(
-            self._settings, arguments, self.config, self.hydra_context, self._task_function
-        )
+        code = run(self._settings, arguments, self.config, self.hydra_context, self._task_function)
         if code:
             sys.exit(code)

@@ -29,6 +29,7 @@ from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.worker import Worker
 
+
 def run(
     keys: Mapping[str, Any],
     arguments: Sequence[str],

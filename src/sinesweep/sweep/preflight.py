@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +104,9 @@ def _check_repeats(plan: Plan) -> None:
     if plan.settings.repeats == 1:
         return
     if key in plan.space.dimensions:
-        raise InputError(f"hydra.sweeper.seed_key: {key} must not be swept where points are repeated")
+        raise InputError(
+            f"hydra.sweeper.seed_key: {key} must not be swept where points are repeated"
+        )
     if not isinstance(OmegaConf.select(plan.base, key), int):
         raise InputError(
             f"hydra.sweeper.seed_key: must name an integer of the configuration, but {key} is "
@@ -124,7 +125,7 @@ def _compose(plan: Plan, point: dict[str, Any]) -> DictConfig:
 def _named(path: str, key: str) -> Any:
     try:
         return get_method(path)
-    except Exception as error:  # noqa: BLE001 # importing a user's module may fail in any way
+    except Exception as error:  # importing a user's module may fail in any way
         raise InputError(
             f"hydra.sweeper.{key}: must name a function, but {path} is none "
             f"({str(error.__cause__ or error).splitlines()[0]})"
@@ -145,5 +146,3 @@ def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
             f"{target.target} makes a {type(made).__name__}"
         )
     return made
-
-

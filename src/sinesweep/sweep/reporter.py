@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sinesweep.errors import EXIT_DONE, EXIT_FAILED
-from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
+from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.tracking.sweep_record import SweepTracker
@@ -34,15 +33,21 @@ class Reporter:
         print("started", entry.number, worker, entry.overrides)
 
     def ended(self, entry: Entry) -> None:
-        if entry.directory: self._tracker.trial_ended(entry)
+        if entry.directory:
+            self._tracker.trial_ended(entry)
         print("ended", entry.number, entry.outcome, entry.values, entry.error)
 
-    def reported(self, entry: Entry, value: float, step: int) -> None: pass
+    def reported(self, entry: Entry, value: float, step: int) -> None:
+        pass
 
-    def message(self, text: str) -> None: print(text)
+    def message(self, text: str) -> None:
+        print(text)
 
-    def tick(self) -> None: pass
+    def tick(self) -> None:
+        pass
 
-    def close(self) -> None: pass
+    def close(self) -> None:
+        pass
 
-    def show_end(self) -> int: return 0
+    def show_end(self) -> int:
+        return 0

@@ -213,7 +213,7 @@ class Place:
                 if header["made_from"] == self._made_from and header["asks"] >= begun - 1:
                     pickled = file.read()
                     if pickled:
-                        return Sequencer(pickle.loads(pickled), header["asks"])  # noqa: S301 # our own
+                        return Sequencer(pickle.loads(pickled), header["asks"])  # our own
                     begun = header["asks"]
         elif begun <= 1:
             return Sequencer(fresh)

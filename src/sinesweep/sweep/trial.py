@@ -50,7 +50,7 @@ class Trial:
         """Whether a sweep runs the trial, and so keeps its state."""
         return self.number is not None
 
-    def report(self, value: float, step: int) -> None:  # noqa: ARG002 # nobody listens
+    def report(self, value: float, step: int) -> None:  # nobody listens
         """Report an intermediate value of the objective.
 
         Args:
@@ -144,7 +144,5 @@ def current_trial() -> Trial:
 
 def set_current(trial: Trial | None) -> None:
     """Make a trial the one that :func:`current_trial` returns; None for none."""
-    global _current  # noqa: PLW0603 # one worker process runs one trial
+    global _current  # one worker process runs one trial
     _current = trial or _DETACHED
-
-

@@ -1,0 +1,82 @@
+"""What a sweep of the reference task must not do: judge models by data that changes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from sinesweep import config as schema
+from sinesweep import preflight
+from sinesweep.config import EPOCH_METRICS, FINAL_METRICS, Config, nearest
+from sinesweep.errors import InputError
+
+PARAMETERS = "parameters"  # not a metric, but something to be traded against one
+
+_FAIR = {
+    "val/mae": "reference/val_mae",
+    "test/mae": "reference/test_mae",
+    "test/skill": "reference/skill",
+}
+# Validation and test series do not depend on these.
+_HARMLESS = ("data.num_series", "data.batch_size")
+
+
+def check_sweep(
+    configs: Sequence[DictConfig], swept: Sequence[str], directions: Sequence[str]
+) -> None:
+    """Refuse a sweep of ``python src/train.py`` that could not succeed, or would mislead.
+
+    Args:
+        configs: samples from the ends of the search space.
+        swept: the keys that are swept.
+        directions: of the values that the sweep expects.
+
+    Raises:
+        InputError: naming the key, the rule and the fix.
+    """
+    checked = [schema.parse(config) for config in configs]
+    first = checked[0]
+    preflight.check(first)
+    if first.trainer.devices not in (1, "auto") and first.trainer.devices != [0]:
+        raise InputError(
+            "trainer.devices: must be 1 in a sweep, which has many trials at once instead, but is "
+            f"{first.trainer.devices}: leave it out, or train one run without -m"
+        )
+    _check_directions(first, directions)
+    if not first.settings.unfair:
+        for name in first.settings.returned:
+            _refuse_unfair(name, swept)
+
+
+def _check_directions(config: Config, directions: Sequence[str]) -> None:
+    names = config.settings.returned
+    if len(names) != len(directions):
+        raise InputError(
+            f"returns: must name a metric for each of the sweep's {len(directions)} directions, "
+            f"but names {len(names)}: {', '.join(names)}"
+        )
+    if not config.own_task:
+        return
+    known = (*EPOCH_METRICS, *FINAL_METRICS, PARAMETERS)
+    for name, direction in zip(names, directions, strict=True):
+        if name not in known:
+            raise InputError(
+                f"returns: must be metrics that the task logs, but one is {name!r}"
+                f"{nearest(name, known)}"
+            )
+        best = "maximize" if name.endswith("skill") else "minimize"
+        if direction != best:
+            raise InputError(
+                f"hydra.sweeper.direction: {name} is to {best}, but the direction is {direction!r}"
+            )
+
+
+def _refuse_unfair(objective: str, swept: Sequence[str]) -> None:
+    changing = [key for key in swept if key.split(".")[0] == "data" and key not in _HARMLESS]
+    if objective in _FAIR and changing:
+        raise InputError(
+            f"objective: must be measured on data that stays the same, but {changing[0]} is swept "
+            f"and changes the series that {objective} is measured on: trials would be chosen for "
+            f"easy data. Use objective={_FAIR[objective]}, or say unfair=true"
+        )
