@@ -126,8 +126,8 @@ def _returned(config: schema.Config, result: Result) -> float | tuple[float, ...
             f"returns: must be metrics that the run logs, but {missing[0]!r} is none of "
             f"{', '.join(sorted(known))}"
         )
-    values = tuple(known[name] for name in config.settings.returned)
-    return values if len(values) > 1 else values[0]
+    values = [known[name] for name in config.settings.returned]
+    return tuple(values) if len(values) > 1 else values[0]
 
 
 def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:

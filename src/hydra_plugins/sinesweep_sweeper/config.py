@@ -50,9 +50,7 @@ class SinesweepConf:
     # where
     study_name: str | None = None  # null: the sweep file's name, or one drawn from what is swept
     storage: Any = None  # null: a journal in the sweep's folder; or an Optuna storage URL
-    root: str = (
-        "multirun"  # the sweep's folder is <root>/<study_name>, unless hydra.sweep.dir is set
-    )
+    root: str = "multirun"  # the sweep's folder is in it, unless hydra.sweep.dir names one
     tracking: Any = None  # backend, uri, root and experiment of MLflow; null: no tracker
     preload: list[str] = field(default_factory=list)  # modules that all workers share
     stream: bool = False  # show what trials print, each line with its trial's number

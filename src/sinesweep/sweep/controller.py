@@ -48,7 +48,7 @@ class Observer(Protocol):
         """A moment has passed."""
 
 
-class SweepFailed(Exception):
+class SweepFailed(Exception):  # noqa: N818 # a verdict, not a fault of the program
     """The sweep ended for a reason of its own: too many failures, or no process to run trials."""
 
 

@@ -105,7 +105,8 @@ def _check_repeats(plan: Plan) -> None:
         return
     if key in plan.space.dimensions:
         raise InputError(
-            f"hydra.sweeper.seed_key: {key} must not be swept where points are repeated"
+            f"hydra.sweeper.seed_key: must not be swept where points are repeated, but {key} is: "
+            "repeat over another key, or leave repeats out"
         )
     if not isinstance(OmegaConf.select(plan.base, key), int):
         raise InputError(

@@ -44,8 +44,8 @@ class Target(BaseModel):
     @property
     def values(self) -> dict[str, Any]:
         """The section as Hydra instantiates it."""
-        arguments = {key: value for key, value in (self.model_extra or {}).items()}
-        return {"_target_": self.target, **{k: v for k, v in arguments.items() if v is not None}}
+        arguments = (self.model_extra or {}).items()
+        return {"_target_": self.target, **{k: v for k, v in arguments if v is not None}}
 
 
 class TrackingSettings(BaseModel):

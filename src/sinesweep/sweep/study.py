@@ -254,9 +254,8 @@ def close_orphans(folder: Path) -> list[Entry]:
         return []
     if HIDDEN in str(kept["storage"]) or isinstance(kept["storage"], Mapping):
         return []
-    study = optuna.load_study(
-        study_name=kept["name"], storage=open_storage(kept["storage"], folder)
-    )
+    storage = open_storage(kept["storage"], folder)
+    study = optuna.load_study(study_name=kept["name"], storage=storage)
     list(close_running(study, folder, Place.asks(folder)))
     return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)]
 
@@ -268,19 +267,18 @@ def _tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
     if outcome.kind == PRUNED:
         study.tell(number, state=TrialState.PRUNED)
         return
-    trial_id = study._storage.get_trial_id_from_study_id_trial_number(
-        study._study_id, number
-    )  # a trial by number has no public handle
-    study._storage.set_trial_user_attr(trial_id, _ERROR, outcome.error)
-    study._storage.set_trial_user_attr(trial_id, _OUTCOME, outcome.kind)
+    # Optuna has no public way to a trial's attributes by its number.
+    storage = study._storage
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    storage.set_trial_user_attr(trial_id, _ERROR, outcome.error)
+    storage.set_trial_user_attr(trial_id, _OUTCOME, outcome.kind)
     study.tell(number, state=TrialState.FAIL)
 
 
 def _proposals(trials: Iterable[FrozenTrial]) -> int:
     """Return how many of the sampler's proposals the study knows of."""
-    return 1 + max(
-        (trial.user_attrs.get(_PLACE, {}).get("ask", -1) for trial in trials), default=-1
-    )
+    asks = (trial.user_attrs.get(_PLACE, {}).get("ask", -1) for trial in trials)
+    return 1 + max(asks, default=-1)
 
 
 def _not_repeated(entries: Iterable[Entry]) -> list[int]:
