@@ -35,9 +35,10 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
-def whole(number: float = 1.0) -> dict[str, Any]:
+def whole(number: float = 1.0, *, run: str | None = "one") -> dict[str, Any]:
     """Make a small checkpoint of ours."""
-    return {"state_dict": {"a": torch.full((100,), number)}, checkpoint.OWN_KEY: {"model": {}}}
+    own = {"model": {}, "run": run}
+    return {"state_dict": {"a": torch.full((100,), number)}, checkpoint.OWN_KEY: own}
 
 
 def test_missing(tmp_path: Path) -> None:
@@ -111,20 +112,20 @@ def test_latest_of_nothing(tmp_path: Path) -> None:
 def test_latest(tmp_path: Path) -> None:
     """The last checkpoint is the one to go on from."""
     for name in (checkpoint.LAST, checkpoint.PREVIOUS):
-        torch.save(whole(), tmp_path / name)
+        torch.save(whole(run=tmp_path.parent.name), tmp_path / name)
     assert checkpoint.latest(tmp_path) == (tmp_path / checkpoint.LAST, [])
 
 
 def test_latest_when_killed_between_renames(tmp_path: Path) -> None:
     """Where a process was killed between two renames the previous checkpoint is the one."""
-    torch.save(whole(), tmp_path / checkpoint.PREVIOUS)
+    torch.save(whole(run=tmp_path.parent.name), tmp_path / checkpoint.PREVIOUS)
     assert checkpoint.latest(tmp_path) == (tmp_path / checkpoint.PREVIOUS, [])
 
 
 def test_latest_is_damaged(tmp_path: Path) -> None:
     """Where the last checkpoint is damaged the previous one is used, and the damage told."""
-    torch.save(whole(), tmp_path / checkpoint.PREVIOUS)
-    (tmp_path / checkpoint.LAST).write_bytes(saved(whole())[:500])
+    torch.save(whole(run=tmp_path.parent.name), tmp_path / checkpoint.PREVIOUS)
+    (tmp_path / checkpoint.LAST).write_bytes(saved(whole(run=tmp_path.parent.name))[:500])
     path, complaints = checkpoint.latest(tmp_path)
     assert path == tmp_path / checkpoint.PREVIOUS
     assert [complaint.split(" (")[0] for complaint in complaints] == [
@@ -137,6 +138,26 @@ def test_both_are_damaged(tmp_path: Path) -> None:
     for name in (checkpoint.LAST, checkpoint.PREVIOUS):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError, match=r"last\.ckpt: it is damaged.*\n.*previous\.ckpt: it is"):
+        checkpoint.latest(tmp_path)
+
+
+@pytest.mark.parametrize("owner", ["another", None])
+def test_latest_is_of_another_run(tmp_path: Path, owner: str | None) -> None:
+    """Another run's checkpoint is passed over for the previous one of this run."""
+    run = tmp_path.parent.name
+    torch.save(whole(run=owner), tmp_path / checkpoint.LAST)
+    torch.save(whole(run=run), tmp_path / checkpoint.PREVIOUS)
+    last = tmp_path / checkpoint.LAST
+    assert checkpoint.latest(tmp_path) == (
+        tmp_path / checkpoint.PREVIOUS,
+        [f"checkpoint {last}: it must be of run {run}, but is of {owner}"],
+    )
+
+
+def test_only_another_runs_checkpoint(tmp_path: Path) -> None:
+    """Where another run's checkpoint is all there is, the run is not continued with it."""
+    torch.save(whole(run="another"), tmp_path / checkpoint.LAST)
+    with pytest.raises(InputError, match=r"last\.ckpt: it must be of run .*, but is of another$"):
         checkpoint.latest(tmp_path)
 
 

@@ -381,6 +381,28 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path
     assert (folder / "metrics.csv").read_text() == expected
 
 
+def test_another_runs_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path_factory):
+    """With another run's checkpoint as its last a run goes on from its own previous one."""
+    from runner import Runner
+
+    other = Runner(tmp_path_factory.mktemp("other"))
+    assert other.train(*SMALL, "model.width=5", *UNTRACKED).code == 0
+    assert runner.train(*SMALL, *UNTRACKED).code == 0
+    folder = runner.run_folder()
+    expected = (folder / "metrics.csv").read_text()
+    as_if_interrupted(folder)
+    foreign = other.run_folder() / "checkpoints" / "last.ckpt"
+    last = folder / "checkpoints" / "last.ckpt"
+    last.write_bytes(foreign.read_bytes())
+
+    done = runner.train(f"resume={folder.name}", *UNTRACKED)
+
+    assert done.code == 0, done.err
+    said = f"it must be of run {folder.name}, but is of {other.run_folder().name}"
+    assert said in done.out + done.err
+    assert (folder / "metrics.csv").read_text() == expected
+
+
 def test_a_refused_continuation_leaves_the_run_as_it_was(runner):
     """With no whole checkpoint left a continuation is refused, and the record is not touched."""
     assert runner.train(*SMALL, *UNTRACKED).code == 0

@@ -94,6 +94,7 @@ class EpochCheckpoint(Checkpoint):
         progress["is_last_batch"] = False
         checkpoint[OWN_KEY] = {
             "model": self._model,
+            "run": _run_of(self._directory),
             "epoch": self._epoch,
             "best_value": self.best_value,
             "best_epoch": self.best_epoch,
@@ -166,13 +167,13 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def latest(directory: Path) -> tuple[Path | None, list[str]]:
-    """Find the newest checkpoint that is whole.
+    """Find the newest checkpoint that is whole and of this run.
 
     Returns:
         Its path, or None where nothing was kept yet, and a message for each one passed over.
 
     Raises:
-        InputError: checkpoints are there, and none is whole.
+        InputError: checkpoints are there, and none will do.
     """
     complaints: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -180,7 +181,7 @@ def latest(directory: Path) -> tuple[Path | None, list[str]]:
         if not path.exists():
             continue
         try:
-            load(path)
+            _check_run(load(path), path)
         except InputError as error:
             complaints.append(str(error))
         else:
@@ -188,6 +189,17 @@ def latest(directory: Path) -> tuple[Path | None, list[str]]:
     if complaints:
         raise InputError("\n".join(complaints))
     return None, []
+
+
+def _check_run(content: Mapping[str, Any], path: Path) -> None:
+    run, owner = _run_of(path.parent), content[OWN_KEY].get("run")
+    if owner != run:
+        raise InputError(f"checkpoint {path}: it must be of run {run}, but is of {owner}")
+
+
+def _run_of(directory: Path) -> str:
+    """Return the name of the run whose folder for checkpoints this is."""
+    return directory.absolute().parent.name
 
 
 def load_module(path: str | Path) -> pl.LightningModule:
