@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from sinesweep import distributed
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
-from sinesweep.redaction import redact_tree
+from sinesweep.redaction import hidden_keys, redact_tree
 from sinesweep.tracking import record
 
 CONFIG_FILE = "config.yaml"
@@ -99,10 +99,12 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the configuration of the run to continue.
 
     What the command line says again must be what the run was started with. Where the run is
-    recorded (``tracking``) and what is made at its end (``artifacts``) are taken from the command.
+    recorded (``tracking``) and what is made at its end (``artifacts``) are taken from the command,
+    and so are secrets, which the run's files do not hold.
 
     Raises:
-        InputError: the run is not there, has ended well, still goes on, or was another one.
+        InputError: the run is not there, has ended well, still goes on, or was another one; or a
+            secret is missing.
     """
     if not isinstance(cfg.resume, str):
         raise InputError(
@@ -119,15 +121,38 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     assert isinstance(saved, DictConfig)
     for key in _NOT_COMPARED:
         saved[key] = cfg[key]
-    for key in _keys(overrides, cfg):
+    hidden = _hidden(saved)
+    given: set[str] = set()
+    for word in _keys(overrides, cfg):
+        # One part of a section that is hidden as a whole has nothing to be compared with.
+        key = next((known for known in hidden if _is_within(word, known)), word)
         now = _resolved(cfg, key)
-        then = _resolved(saved, key)
-        if now != then:
+        shown, then = redact_tree(now, key), redact_tree(_resolved(saved, key), key)
+        if shown != then:
             raise InputError(
-                f"resume: {key} must be what the run was started with, {then!r}, but is {now!r}: "
+                f"resume: {key} must be what the run was started with, {then!r}, but is {shown!r}: "
                 "leave it out, or start a new run"
             )
+        if shown != now:
+            OmegaConf.update(saved, key, now)
+        given.add(key)
+    missing = [key for key in hidden if not any(_is_within(key, known) for known in given)]
+    if missing:
+        raise InputError(
+            f"resume: {' and '.join(missing)} must be given again, since a run's files hold no "
+            f"secrets: resume={cfg.resume} {' '.join(f'{key}=...' for key in missing)}"
+        )
     return saved
+
+
+def _hidden(saved: DictConfig) -> list[str]:
+    """Return the keys whose values were kept out of the saved configuration."""
+    compared = OmegaConf.masked_copy(saved, [str(k) for k in saved if k not in _NOT_COMPARED])
+    return list(hidden_keys(OmegaConf.to_container(compared)))
+
+
+def _is_within(key: str, section: str) -> bool:
+    return f"{key}.".startswith(f"{section}.")
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,6 +1,8 @@
 import io
 import math
 import pickle
+import re
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -290,3 +292,47 @@ def test_module_comes_back(
     inputs = data.splits.val.inputs
     again = checkpoint.load_module(tmp_path / checkpoint.LAST)
     np.testing.assert_array_equal(forecast(again, inputs), forecast(module, inputs))
+
+
+class _Confidential(torch.nn.Module):
+    """Stands in for a model that needs a password."""
+
+    def __init__(self, login: dict[str, str]) -> None:
+        super().__init__()
+        self.login = login
+
+
+CONFIDENTIAL = {"_target_": f"{__name__}._Confidential", "login": {"password": "hunter2"}}
+
+
+def kept(directory: Path) -> bytes:
+    """Return the content of a checkpoint of a confidential model."""
+    keeper = EpochCheckpoint(directory, "val/mae", False, CONFIDENTIAL)
+    batches = {"current": {}, "is_last_batch": True}
+    content: dict[str, Any] = {
+        "state_dict": {},
+        "loops": {"fit_loop": {"epoch_loop.batch_progress": batches}},
+    }
+    stand_in: Any = None
+    keeper.on_save_checkpoint(stand_in, stand_in, content)
+    return saved(content)
+
+
+def test_checkpoint_has_no_credentials(tmp_path: Path) -> None:
+    """A password in the model's section is not in the checkpoint."""
+    assert b"hunter2" not in kept(tmp_path)
+
+
+def test_loading_asks_for_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model with a secret is loaded with the secret given again, and refused without it."""
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[_Confidential.__module__])
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(kept(tmp_path))
+    message = (
+        f"checkpoint {path}: holds no secrets, and needs login.password of the model: "
+        "load_module(path, login=...)"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        checkpoint.load_module(path)
+    module: Any = checkpoint.load_module(path, login={"password": "hunter3"})
+    assert module.login == {"password": "hunter3"}

@@ -21,6 +21,8 @@ import yaml
 from mlflow import MlflowClient
 from runner import BARE, LIMIT, OWN, ROOT, SMALL, environment
 
+from sinesweep.errors import InputError
+
 UNTRACKED = ("tracking=none", *BARE)
 
 
@@ -280,6 +282,52 @@ def test_credentials_reach_no_file(runner):
     for path in runner.folder.rglob("*"):
         if path.is_file():
             assert secret.encode() not in path.read_bytes(), path
+
+
+class TestConfidentialModel:
+    """A run of the user's own model with a password in its section."""
+
+    SECRETS = ("+model.api_token=hunter2", "+model.endpoint='https://bob:hunter2@host/'")
+    AGAIN = tuple(secret.removeprefix("+") for secret in SECRETS)
+
+    def test_the_password_reaches_no_file_and_is_asked_for_again(self, runner):
+        """No file holds it, a checkpoint neither; resume needs it, and takes it by plain keys."""
+        overrides = ("trainer.max_epochs=2", "artifacts.figures=false")
+        done = runner.own(*overrides, *self.SECRETS)
+        assert done.code == 0, done.err
+        assert "hunter2" not in done.out + done.err
+        files = [path for path in runner.folder.rglob("*") if path.is_file()]
+        # The tests' own model has the password in its code, which travels with the logged model.
+        holding = {path.name for path in files if b"hunter2" in path.read_bytes()}
+        assert holding == {"ownmodel.py"}
+
+        mlflow.set_tracking_uri(f"sqlite:///{runner.folder}/mlruns/mlflow.db")
+        _, run = only_run(runner.folder)
+        uri = f"runs:/{run.info.run_id}/model"
+        with pytest.raises(InputError, match="holds no secrets, and needs api_token and endpoint"):
+            mlflow.pyfunc.load_model(uri)
+        secrets = {"api_token": "hunter2", "endpoint": "hunter2"}
+        model = mlflow.pyfunc.load_model(uri, model_config={"model": secrets})
+        assert model.predict(np.zeros((2, 50), np.float32)).shape == (2, 5)
+
+        folder = runner.run_folder()
+        as_if_interrupted(folder)
+        resume = (f"resume={folder.name}", "artifacts.figures=false")
+        refused = runner.train(*resume, PYTHONPATH=str(OWN))
+        assert refused.code == 2
+        assert "model.api_token and model.endpoint must be given again" in refused.err
+        done = runner.train(*resume, *self.AGAIN, PYTHONPATH=str(OWN))
+        assert done.code == 0, done.err
+
+    def test_the_way_on_after_an_interruption_names_the_secrets(self, runner):
+        """What is to be typed to go on has places for the secrets, not the secrets."""
+        done = runner.own(*BARE, *self.SECRETS, "model.misbehave=SIGTERM")
+
+        assert done.code == 130
+        command = done.err.splitlines()[-1]
+        assert "model.api_token=***" in command
+        assert "model.endpoint=" in command
+        assert "hunter2" not in done.err
 
 
 ENDS = {

@@ -193,6 +193,7 @@ class Delivery:
                 mlflow_model=Model(artifact_path="model", run_id=self._id, model_id=model_id),
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"checkpoint": str(self._directory / event["checkpoint"])},
+                model_config={"model": {}},  # for secrets, which whoever loads it has to give
                 code_paths=[str(Path(sinesweep.__file__).parent), *event["code"]],
                 pip_requirements=event["requirements"],
                 signature=_signature(event),

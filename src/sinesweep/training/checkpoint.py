@@ -20,6 +20,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from sinesweep.errors import InputError
+from sinesweep.redaction import hidden_keys, redact_tree
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
@@ -58,7 +59,8 @@ class EpochCheckpoint(Checkpoint):
         objective: the metric that chooses the best epoch; where it is not reported each epoch,
             the last epoch is the best.
         maximize: whether more is better.
-        model: the model's section of the configuration, kept so that the model can be built again.
+        model: the model's section of the configuration, kept, but for secrets, so that the model
+            can be built again.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class EpochCheckpoint(Checkpoint):
         self._directory = directory
         self._objective = objective
         self._maximize = maximize
-        self._model = dict(model)
+        self._model = redact_tree(model)
         self.best_value: float | None = None
         self.best_epoch: int | None = None
         self._epoch = -1  # the last one kept
@@ -202,9 +204,28 @@ def _run_of(directory: Path) -> str:
     return directory.absolute().parent.name
 
 
-def load_module(path: str | Path) -> pl.LightningModule:
-    """Build a checkpoint's LightningModule with its weights, ready to forecast."""
+def load_module(path: str | Path, **secrets: Any) -> pl.LightningModule:
+    """Build a checkpoint's LightningModule with its weights, ready to forecast.
+
+    Args:
+        path: the checkpoint.
+        secrets: values of the model's section that were kept out of it.
+
+    Raises:
+        InputError: it is not whole, not one of ours, or a secret is missing.
+    """
     content = load(Path(path))
-    module: pl.LightningModule = instantiate(content[OWN_KEY]["model"])
+    section = {**content[OWN_KEY]["model"], **secrets}
+    missing = [key for key in hidden_keys(section) if key.partition(".")[0] not in secrets]
+    if missing:
+        raise InputError(
+            f"checkpoint {path}: holds no secrets, and needs {' and '.join(missing)} of the "
+            f"model: load_module(path, {', '.join(f'{key}=...' for key in _first(missing))})"
+        )
+    module: pl.LightningModule = instantiate(section)
     module.load_state_dict(content["state_dict"])
     return module.eval()
+
+
+def _first(keys: list[str]) -> list[str]:
+    return list(dict.fromkeys(key.partition(".")[0] for key in keys))
