@@ -272,3 +272,21 @@ def test_continued_with_a_number(compose: Compose) -> None:
     message = "^resume: must be a run's id, but Hydra reads 1234 as a number: give more of the id"
     with pytest.raises(InputError, match=message):
         runs.continued(compose("resume=1234"), [])
+
+
+def test_root_without_an_id(tmp_path: Path) -> None:
+    """A root in which no run has begun has no id."""
+    assert runs.root_id(tmp_path) is None
+
+
+def test_root_id_stays(tmp_path: Path) -> None:
+    """A root is given its id once, and nothing is left beside it."""
+    first = runs.make_root_id(tmp_path / "root")
+    assert runs.make_root_id(tmp_path / "root") == first
+    assert runs.root_id(tmp_path / "root") == first
+    assert [path.name for path in (tmp_path / "root").iterdir()] == [runs.ROOT_ID_FILE]
+
+
+def test_root_ids_differ(tmp_path: Path) -> None:
+    """Two roots have two ids."""
+    assert runs.make_root_id(tmp_path / "a") != runs.make_root_id(tmp_path / "b")

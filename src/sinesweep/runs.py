@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import secrets
 import string
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -22,6 +24,7 @@ from sinesweep.tracking import record
 CONFIG_FILE = "config.yaml"
 LOCK_FILE = "run.lock"
 CHECKPOINTS = "checkpoints"
+ROOT_ID_FILE = ".root-id"
 
 _NOT_COMPARED = ("tracking", "artifacts", "resume")
 _ID_LETTERS = 8
@@ -44,6 +47,28 @@ def directory(root: str, resume: str | None) -> str:
     if not _NEW_NAME:
         _NEW_NAME.append(new_name())
     return str(Path(root) / "runs" / _NEW_NAME[0])
+
+
+def root_id(root: Path) -> str | None:
+    """Return what tells this root from any other, or None where no run has begun in it.
+
+    Neither a path nor a host's name would do: two containers can have both in common.
+    """
+    path = root / ROOT_ID_FILE
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def make_root_id(root: Path) -> str:
+    """Return the root's id, which the first run of all makes."""
+    path = root / ROOT_ID_FILE
+    if not path.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{ROOT_ID_FILE}.{os.getpid()}")
+        new.write_text(secrets.token_hex(16), encoding="utf-8")
+        with suppress(FileExistsError):  # of several first runs one is the first
+            os.link(new, path)
+        new.unlink()
+    return path.read_text(encoding="utf-8")
 
 
 def folders(root: Path) -> Iterator[Path]:
