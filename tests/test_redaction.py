@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from sinesweep.redaction import redact, redact_tree
+from sinesweep.redaction import hidden_keys, redact, redact_tree
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,27 @@ def test_query_value(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model.api_token=hunter2", "model.api_token=***"),
+        ("+model.api_token='hunter 2'", "+model.api_token=***"),
+        ('model.api_token="it\'s hunter2" seed=1', "model.api_token=*** seed=1"),
+        (r"model.api_token='it\'s hunter2' seed=1", "model.api_token=*** seed=1"),
+        ("model.db={user: bob, password: hunter2}", "model.db={user: bob, password: ***}"),
+        ("model.db={db_password:'hunter 2',user:bob}", "model.db={db_password:***,user:bob}"),
+        ("{'api_token': 'hunter2', 'width': 3}", "{'api_token': ***, 'width': 3}"),
+    ],
+)
+def test_override(text: str, expected: str) -> None:
+    """A secret's value in an override or a dictionary is hidden, quoted or not."""
+    assert redact(text) == expected
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "no secret here",
+        "model.api_token: this key is missing",
         "ann@example.org",
         "sqlite:////tmp/mlflow.db",
         "http://db.example:5000/path?page=2",
@@ -97,3 +115,16 @@ def test_harmless_tree() -> None:
     """Numbers, flags, nothing and harmless names stay as they are."""
     tree = {"token": None, "tokens_seen": 3, "rate": 0.5, "on": True, "list": [1, None]}
     assert redact_tree(tree) == tree
+
+
+@pytest.mark.parametrize(
+    ("tree", "keys"),
+    [
+        ({"a": "***", "b": {"c": "http://***@host", "d": 1}}, ["a", "b.c"]),
+        ({"a": {"b": ["x", "http://***@host", "***"]}}, ["a.b"]),
+        ({"a": None, "b": "** *", "c": [1, "x"]}, []),
+    ],
+)
+def test_hidden_keys(tree: dict[str, Any], keys: list[str]) -> None:
+    """What was hidden is found again by its key."""
+    assert list(hidden_keys(tree)) == keys

@@ -184,6 +184,65 @@ def test_continued_with_another_group(resume: Resume, override: str) -> None:
         resume(override)
 
 
+SECRETS = {
+    "+model.api_token": "hunter2",
+    "+model.endpoint": "'https://bob:hunter2@host/'",
+    "+model.login.credentials": "{user: bob, pass: hunter2}",
+}
+
+
+@pytest.fixture
+def resume_secret(tmp_path: Path, begin_run: Begin, compose: Compose) -> Resume:
+    """Continue a run of an own model that was started with secrets, with the given overrides."""
+    own = ["model._target_=own.Model", *map("=".join, SECRETS.items())]
+    runs.save_config(begin_run(NAME), parse(compose(*own, f"tracking.root={tmp_path}")).values)
+
+    def resume_with(*overrides: str) -> DictConfig:
+        asked = compose(f"tracking.root={tmp_path}", "resume=abcdefgh", *overrides)
+        return runs.continued(asked, list(overrides))
+
+    return resume_with
+
+
+def test_continued_asks_for_secrets(resume_secret: Resume) -> None:
+    """What is not in the run's files has to be said again, by the keys named in the message."""
+    message = (
+        "resume: model.api_token and model.endpoint and model.login.credentials must be given "
+        "again, since a run's files hold no secrets: resume=abcdefgh model.api_token=... "
+        "model.endpoint=... model.login.credentials=..."
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        resume_secret()
+
+
+def test_continued_takes_secrets_from_the_command(resume_secret: Resume) -> None:
+    """Secrets that are said again are used, also other ones than before."""
+    cfg = resume_secret(
+        "++model.api_token=other",
+        "++model.endpoint='https://eve:other@host/'",
+        "++model.login.credentials.user=eve",
+        "++model.login.credentials.pass=other",
+    )
+    assert cfg.model.api_token == "other"
+    assert cfg.model.endpoint == "https://eve:other@host/"
+    assert cfg.model.login.credentials == {"user": "eve", "pass": "other"}
+    assert cfg.model.width == 32
+
+
+def test_continued_takes_secrets_with_the_whole_section(resume_secret: Resume) -> None:
+    """The command that started the run, said again, brings the secrets with it."""
+    again = [f"+{key}={value}" for key, value in SECRETS.items()]
+    cfg = resume_secret("model=stacked_lstm", "model._target_=own.Model", *again)
+    assert cfg.model.api_token == "hunter2"
+
+
+def test_continued_with_another_address(resume_secret: Resume) -> None:
+    """Only the secret part may be another one, and the refusal does not show it."""
+    message = "model.endpoint must be .* 'https://[*]{3}@host/', but is 'https://[*]{3}@other/'"
+    with pytest.raises(InputError, match=message):
+        resume_secret("++model.endpoint='https://bob:hunter2@other/'")
+
+
 def test_continued_after_the_end(tmp_path: Path, resume: Resume) -> None:
     """A run that has finished is not continued."""
     record.Record(tmp_path / "runs" / NAME).append("end", status=record.FINISHED)
@@ -213,3 +272,21 @@ def test_continued_with_a_number(compose: Compose) -> None:
     message = "^resume: must be a run's id, but Hydra reads 1234 as a number: give more of the id"
     with pytest.raises(InputError, match=message):
         runs.continued(compose("resume=1234"), [])
+
+
+def test_root_without_an_id(tmp_path: Path) -> None:
+    """A root in which no run has begun has no id."""
+    assert runs.root_id(tmp_path) is None
+
+
+def test_root_id_stays(tmp_path: Path) -> None:
+    """A root is given its id once, and nothing is left beside it."""
+    first = runs.make_root_id(tmp_path / "root")
+    assert runs.make_root_id(tmp_path / "root") == first
+    assert runs.root_id(tmp_path / "root") == first
+    assert [path.name for path in (tmp_path / "root").iterdir()] == [runs.ROOT_ID_FILE]
+
+
+def test_root_ids_differ(tmp_path: Path) -> None:
+    """Two roots have two ids."""
+    assert runs.make_root_id(tmp_path / "a") != runs.make_root_id(tmp_path / "b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -35,6 +36,7 @@ CONFIG_DIRECTORY = (
     _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent.parent / "conf"
 )
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_OVERRIDE = re.compile(r"\w+(\.\w+)+=")
 
 
 class Preflight(Callback):
@@ -56,6 +58,7 @@ def main() -> None:
     OmegaConf.register_new_resolver(
         "sinesweep.new_name", runs.new_name, use_cache=True, replace=True
     )
+    sys.argv[1:] = _with_secrets(sys.argv[1:])
     hydra_prints = os.environ.get(_FULL_ERROR) == "1"
     os.environ[_FULL_ERROR] = "1"  # have Hydra raise its errors instead of printing them
     # Hydra 1.4 warns of an argument that 1.3 asks for.
@@ -71,6 +74,19 @@ def main() -> None:
     finally:
         if not hydra_prints:
             os.environ.pop(_FULL_ERROR, None)
+
+
+def _with_secrets(arguments: list[str]) -> list[str]:
+    """Let the secrets of a continued run be given by their plain keys.
+
+    Its model need not be the one that is composed beside them, and may have keys of its own.
+    """
+    if not any(argument.startswith("resume=") for argument in arguments):
+        return arguments
+    return [
+        f"++{argument}" if _OVERRIDE.match(argument) and redact(argument) != argument else argument
+        for argument in arguments
+    ]
 
 
 def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
@@ -160,9 +176,14 @@ def _say_how_to_continue(interrupted: Interrupted, directory: Path, overrides: l
     print(f"\nsinesweep: interrupted ({interrupted})", file=sys.stderr)  # noqa: T201
     if directory.exists():
         run = directory.name.rpartition("-")[2]
-        # Where to record, and what to make at the end, is not part of what was trained.
-        again = [word for word in overrides if word.startswith(("tracking", "artifacts"))]
-        command = redact(shlex.join(["python", sys.argv[0], f"resume={run}", *again]))
+        # Where to record, and what to make at the end, is not part of what was trained; secrets are
+        # not kept.
+        again = [
+            redact(word).lstrip("+")
+            for word in overrides
+            if word.startswith(("tracking", "artifacts")) or redact(word) != word
+        ]
+        command = shlex.join(["python", sys.argv[0], f"resume={run}", *again])
         print(f"continue with\n  {command}", file=sys.stderr)  # noqa: T201
     return EXIT_INTERRUPTED
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 HIDDEN = "***"
 
 _USER_INFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
 _NAMES = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|sig|credentials?)"
+_QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 # In the query of a URI, and in an override of a command line.
-_QUERY = re.compile(rf"(?i)((?:^|[?&\s'\"+~._-]){_NAMES}=)[^&\s'\"]+")
+_QUERY = re.compile(rf"(?i)((?:^|[?&\s'\"+~._-]){_NAMES}=)(?:{_QUOTED}|[^&\s'\"]+)")
+# In a dictionary, as Python shows it and as a command line gives it.
+_ENTRY = re.compile(
+    rf"(?i)([{{,]\s*['\"]?(?:[\w.-]*[._-])?{_NAMES}['\"]?:\s*)(?:{_QUOTED}|[^,}}\s'\"]+)"
+)
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[._-]){_NAMES}$")
 _SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
 
@@ -21,6 +26,7 @@ def redact(text: str) -> str:
     """Replace credentials in URIs, and the values of known secret variables, by ``***``."""
     text = _USER_INFO.sub(f"{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
+    text = _ENTRY.sub(rf"\g<1>{HIDDEN}", text)
     for name in _SECRET_VARIABLES:
         if value := os.environ.get(name):
             text = text.replace(value, HIDDEN)
@@ -36,3 +42,15 @@ def redact_tree(value: Any, key: str = "") -> Any:
     if isinstance(value, (list, tuple)):
         return [redact_tree(inner) for inner in value]
     return redact(value) if isinstance(value, str) else value
+
+
+def hidden_keys(value: Any, key: str = "") -> Iterator[str]:
+    """Yield the dotted key of every text of a redacted structure that has something hidden."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from hidden_keys(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)):
+        if any(True for inner in value for _ in hidden_keys(inner)):
+            yield key
+    elif isinstance(value, str) and HIDDEN in value:
+        yield key

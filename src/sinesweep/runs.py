@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import secrets
 import string
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -16,12 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from sinesweep import distributed
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
-from sinesweep.redaction import redact_tree
+from sinesweep.redaction import hidden_keys, redact_tree
 from sinesweep.tracking import record
 
 CONFIG_FILE = "config.yaml"
 LOCK_FILE = "run.lock"
 CHECKPOINTS = "checkpoints"
+ROOT_ID_FILE = ".root-id"
 
 _NOT_COMPARED = ("tracking", "artifacts", "resume")
 _ID_LETTERS = 8
@@ -44,6 +47,28 @@ def directory(root: str, resume: str | None) -> str:
     if not _NEW_NAME:
         _NEW_NAME.append(new_name())
     return str(Path(root) / "runs" / _NEW_NAME[0])
+
+
+def root_id(root: Path) -> str | None:
+    """Return what tells this root from any other, or None where no run has begun in it.
+
+    Neither a path nor a host's name would do: two containers can have both in common.
+    """
+    path = root / ROOT_ID_FILE
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def make_root_id(root: Path) -> str:
+    """Return the root's id, which the first run of all makes."""
+    path = root / ROOT_ID_FILE
+    if not path.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{ROOT_ID_FILE}.{os.getpid()}")
+        new.write_text(secrets.token_hex(16), encoding="utf-8")
+        with suppress(FileExistsError):  # of several first runs one is the first
+            os.link(new, path)
+        new.unlink()
+    return path.read_text(encoding="utf-8")
 
 
 def folders(root: Path) -> Iterator[Path]:
@@ -99,10 +124,12 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the configuration of the run to continue.
 
     What the command line says again must be what the run was started with. Where the run is
-    recorded (``tracking``) and what is made at its end (``artifacts``) are taken from the command.
+    recorded (``tracking``) and what is made at its end (``artifacts``) are taken from the command,
+    and so are secrets, which the run's files do not hold.
 
     Raises:
-        InputError: the run is not there, has ended well, still goes on, or was another one.
+        InputError: the run is not there, has ended well, still goes on, or was another one; or a
+            secret is missing.
     """
     if not isinstance(cfg.resume, str):
         raise InputError(
@@ -119,15 +146,38 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     assert isinstance(saved, DictConfig)
     for key in _NOT_COMPARED:
         saved[key] = cfg[key]
-    for key in _keys(overrides, cfg):
+    hidden = _hidden(saved)
+    given: set[str] = set()
+    for word in _keys(overrides, cfg):
+        # One part of a section that is hidden as a whole has nothing to be compared with.
+        key = next((known for known in hidden if _is_within(word, known)), word)
         now = _resolved(cfg, key)
-        then = _resolved(saved, key)
-        if now != then:
+        shown, then = redact_tree(now, key), redact_tree(_resolved(saved, key), key)
+        if shown != then:
             raise InputError(
-                f"resume: {key} must be what the run was started with, {then!r}, but is {now!r}: "
+                f"resume: {key} must be what the run was started with, {then!r}, but is {shown!r}: "
                 "leave it out, or start a new run"
             )
+        if shown != now:
+            OmegaConf.update(saved, key, now)
+        given.add(key)
+    missing = [key for key in hidden if not any(_is_within(key, known) for known in given)]
+    if missing:
+        raise InputError(
+            f"resume: {' and '.join(missing)} must be given again, since a run's files hold no "
+            f"secrets: resume={cfg.resume} {' '.join(f'{key}=...' for key in missing)}"
+        )
     return saved
+
+
+def _hidden(saved: DictConfig) -> list[str]:
+    """Return the keys whose values were kept out of the saved configuration."""
+    compared = OmegaConf.masked_copy(saved, [str(k) for k in saved if k not in _NOT_COMPARED])
+    return list(hidden_keys(OmegaConf.to_container(compared)))
+
+
+def _is_within(key: str, section: str) -> bool:
+    return f"{key}.".startswith(f"{section}.")
 
 
 def _names(folder: Path) -> list[str]:

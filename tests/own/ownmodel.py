@@ -8,12 +8,18 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+PASS = "hunter2"
+
 
 class OwnModel(pl.LightningModule):
     """A small network that can be told to misbehave, mostly in its second epoch."""
 
-    def __init__(self, hidden: int, misbehave: str | None) -> None:
+    def __init__(
+        self, hidden: int, misbehave: str | None, api_token: str = PASS, endpoint: str = PASS
+    ) -> None:
         super().__init__()
+        assert PASS in api_token
+        assert PASS in endpoint
         if misbehave == "constructor":
             raise TypeError(f"no layers of {hidden} for api_token=hunter2")
         self.network = torch.nn.Sequential(

@@ -1,6 +1,8 @@
 import io
 import math
 import pickle
+import re
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -35,9 +37,10 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
-def whole(number: float = 1.0) -> dict[str, Any]:
+def whole(number: float = 1.0, *, run: str | None = "one") -> dict[str, Any]:
     """Make a small checkpoint of ours."""
-    return {"state_dict": {"a": torch.full((100,), number)}, checkpoint.OWN_KEY: {"model": {}}}
+    own = {"model": {}, "run": run}
+    return {"state_dict": {"a": torch.full((100,), number)}, checkpoint.OWN_KEY: own}
 
 
 def test_missing(tmp_path: Path) -> None:
@@ -111,20 +114,20 @@ def test_latest_of_nothing(tmp_path: Path) -> None:
 def test_latest(tmp_path: Path) -> None:
     """The last checkpoint is the one to go on from."""
     for name in (checkpoint.LAST, checkpoint.PREVIOUS):
-        torch.save(whole(), tmp_path / name)
+        torch.save(whole(run=tmp_path.parent.name), tmp_path / name)
     assert checkpoint.latest(tmp_path) == (tmp_path / checkpoint.LAST, [])
 
 
 def test_latest_when_killed_between_renames(tmp_path: Path) -> None:
     """Where a process was killed between two renames the previous checkpoint is the one."""
-    torch.save(whole(), tmp_path / checkpoint.PREVIOUS)
+    torch.save(whole(run=tmp_path.parent.name), tmp_path / checkpoint.PREVIOUS)
     assert checkpoint.latest(tmp_path) == (tmp_path / checkpoint.PREVIOUS, [])
 
 
 def test_latest_is_damaged(tmp_path: Path) -> None:
     """Where the last checkpoint is damaged the previous one is used, and the damage told."""
-    torch.save(whole(), tmp_path / checkpoint.PREVIOUS)
-    (tmp_path / checkpoint.LAST).write_bytes(saved(whole())[:500])
+    torch.save(whole(run=tmp_path.parent.name), tmp_path / checkpoint.PREVIOUS)
+    (tmp_path / checkpoint.LAST).write_bytes(saved(whole(run=tmp_path.parent.name))[:500])
     path, complaints = checkpoint.latest(tmp_path)
     assert path == tmp_path / checkpoint.PREVIOUS
     assert [complaint.split(" (")[0] for complaint in complaints] == [
@@ -137,6 +140,26 @@ def test_both_are_damaged(tmp_path: Path) -> None:
     for name in (checkpoint.LAST, checkpoint.PREVIOUS):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError, match=r"last\.ckpt: it is damaged.*\n.*previous\.ckpt: it is"):
+        checkpoint.latest(tmp_path)
+
+
+@pytest.mark.parametrize("owner", ["another", None])
+def test_latest_is_of_another_run(tmp_path: Path, owner: str | None) -> None:
+    """Another run's checkpoint is passed over for the previous one of this run."""
+    run = tmp_path.parent.name
+    torch.save(whole(run=owner), tmp_path / checkpoint.LAST)
+    torch.save(whole(run=run), tmp_path / checkpoint.PREVIOUS)
+    last = tmp_path / checkpoint.LAST
+    assert checkpoint.latest(tmp_path) == (
+        tmp_path / checkpoint.PREVIOUS,
+        [f"checkpoint {last}: it must be of run {run}, but is of {owner}"],
+    )
+
+
+def test_only_another_runs_checkpoint(tmp_path: Path) -> None:
+    """Where another run's checkpoint is all there is, the run is not continued with it."""
+    torch.save(whole(run="another"), tmp_path / checkpoint.LAST)
+    with pytest.raises(InputError, match=r"last\.ckpt: it must be of run .*, but is of another$"):
         checkpoint.latest(tmp_path)
 
 
@@ -269,3 +292,47 @@ def test_module_comes_back(
     inputs = data.splits.val.inputs
     again = checkpoint.load_module(tmp_path / checkpoint.LAST)
     np.testing.assert_array_equal(forecast(again, inputs), forecast(module, inputs))
+
+
+class _Confidential(torch.nn.Module):
+    """Stands in for a model that needs a password."""
+
+    def __init__(self, login: dict[str, str]) -> None:
+        super().__init__()
+        self.login = login
+
+
+CONFIDENTIAL = {"_target_": f"{__name__}._Confidential", "login": {"password": "hunter2"}}
+
+
+def kept(directory: Path) -> bytes:
+    """Return the content of a checkpoint of a confidential model."""
+    keeper = EpochCheckpoint(directory, "val/mae", False, CONFIDENTIAL)
+    batches = {"current": {}, "is_last_batch": True}
+    content: dict[str, Any] = {
+        "state_dict": {},
+        "loops": {"fit_loop": {"epoch_loop.batch_progress": batches}},
+    }
+    stand_in: Any = None
+    keeper.on_save_checkpoint(stand_in, stand_in, content)
+    return saved(content)
+
+
+def test_checkpoint_has_no_credentials(tmp_path: Path) -> None:
+    """A password in the model's section is not in the checkpoint."""
+    assert b"hunter2" not in kept(tmp_path)
+
+
+def test_loading_asks_for_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model with a secret is loaded with the secret given again, and refused without it."""
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[_Confidential.__module__])
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(kept(tmp_path))
+    message = (
+        f"checkpoint {path}: holds no secrets, and needs login.password of the model: "
+        "load_module(path, login=...)"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        checkpoint.load_module(path)
+    module: Any = checkpoint.load_module(path, login={"password": "hunter3"})
+    assert module.login == {"password": "hunter3"}

@@ -21,6 +21,8 @@ import yaml
 from mlflow import MlflowClient
 from runner import BARE, LIMIT, OWN, ROOT, SMALL, environment
 
+from sinesweep.errors import InputError
+
 UNTRACKED = ("tracking=none", *BARE)
 
 
@@ -282,6 +284,52 @@ def test_credentials_reach_no_file(runner):
             assert secret.encode() not in path.read_bytes(), path
 
 
+class TestConfidentialModel:
+    """A run of the user's own model with a password in its section."""
+
+    SECRETS = ("+model.api_token=hunter2", "+model.endpoint='https://bob:hunter2@host/'")
+    AGAIN = tuple(secret.removeprefix("+") for secret in SECRETS)
+
+    def test_the_password_reaches_no_file_and_is_asked_for_again(self, runner):
+        """No file holds it, a checkpoint neither; resume needs it, and takes it by plain keys."""
+        overrides = ("trainer.max_epochs=2", "artifacts.figures=false")
+        done = runner.own(*overrides, *self.SECRETS)
+        assert done.code == 0, done.err
+        assert "hunter2" not in done.out + done.err
+        files = [path for path in runner.folder.rglob("*") if path.is_file()]
+        # The tests' own model has the password in its code, which travels with the logged model.
+        holding = {path.name for path in files if b"hunter2" in path.read_bytes()}
+        assert holding == {"ownmodel.py"}
+
+        mlflow.set_tracking_uri(f"sqlite:///{runner.folder}/mlruns/mlflow.db")
+        _, run = only_run(runner.folder)
+        uri = f"runs:/{run.info.run_id}/model"
+        with pytest.raises(InputError, match="holds no secrets, and needs api_token and endpoint"):
+            mlflow.pyfunc.load_model(uri)
+        secrets = {"api_token": "hunter2", "endpoint": "hunter2"}
+        model = mlflow.pyfunc.load_model(uri, model_config={"model": secrets})
+        assert model.predict(np.zeros((2, 50), np.float32)).shape == (2, 5)
+
+        folder = runner.run_folder()
+        as_if_interrupted(folder)
+        resume = (f"resume={folder.name}", "artifacts.figures=false")
+        refused = runner.train(*resume, PYTHONPATH=str(OWN))
+        assert refused.code == 2
+        assert "model.api_token and model.endpoint must be given again" in refused.err
+        done = runner.train(*resume, *self.AGAIN, PYTHONPATH=str(OWN))
+        assert done.code == 0, done.err
+
+    def test_the_way_on_after_an_interruption_names_the_secrets(self, runner):
+        """What is to be typed to go on has places for the secrets, not the secrets."""
+        done = runner.own(*BARE, *self.SECRETS, "model.misbehave=SIGTERM")
+
+        assert done.code == 130
+        command = done.err.splitlines()[-1]
+        assert "model.api_token=***" in command
+        assert "model.endpoint=" in command
+        assert "hunter2" not in done.err
+
+
 ENDS = {
     "raise": (1, "FAILED", "FAIL", "ValueError: the layer exploded at https://***@example.org/"),
     "exit": (1, "FAILED", "FAIL", "the training called exit: SystemExit(0)"),
@@ -378,6 +426,28 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path
     assert done.code == 0, done.err
     assert "last.ckpt: it is damaged" in done.out + done.err
     expected = (whole.run_folder() / "metrics.csv").read_text()
+    assert (folder / "metrics.csv").read_text() == expected
+
+
+def test_another_runs_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path_factory):
+    """With another run's checkpoint as its last a run goes on from its own previous one."""
+    from runner import Runner
+
+    other = Runner(tmp_path_factory.mktemp("other"))
+    assert other.train(*SMALL, "model.width=5", *UNTRACKED).code == 0
+    assert runner.train(*SMALL, *UNTRACKED).code == 0
+    folder = runner.run_folder()
+    expected = (folder / "metrics.csv").read_text()
+    as_if_interrupted(folder)
+    foreign = other.run_folder() / "checkpoints" / "last.ckpt"
+    last = folder / "checkpoints" / "last.ckpt"
+    last.write_bytes(foreign.read_bytes())
+
+    done = runner.train(f"resume={folder.name}", *UNTRACKED)
+
+    assert done.code == 0, done.err
+    said = f"it must be of run {folder.name}, but is of {other.run_folder().name}"
+    assert said in done.out + done.err
     assert (folder / "metrics.csv").read_text() == expected
 
 

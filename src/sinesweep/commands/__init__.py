@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sinesweep import __version__
-from sinesweep.errors import EXIT_DONE, EXIT_INPUT, EXIT_INTERRUPTED, InputError
+from sinesweep.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.redaction import redact
 
 
@@ -55,6 +55,14 @@ def _ui(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from sinesweep.commands.audit import audit
 
-    for line in audit(options.root, options.uri):
-        print(redact(line))  # noqa: T201
-    return EXIT_DONE
+    remain = 0
+    for found in audit(options.root, options.uri):
+        print(redact(found.text), flush=True)  # noqa: T201
+        remain += found.remains
+    if remain:
+        print(  # noqa: T201
+            f"sinesweep: {remain} of these {'is' if remain == 1 else 'are'} not mended: "
+            "audit again once its cause is",
+            file=sys.stderr,
+        )
+    return EXIT_FAILED if remain else EXIT_DONE

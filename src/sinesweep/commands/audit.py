@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from sinesweep import runs
@@ -12,8 +12,21 @@ from sinesweep.tracking.location import Location, check, locate
 from sinesweep.tracking.writer import close_if_open
 
 
-def audit(root: Path, uri: str | None) -> Iterator[str]:
-    """Close runs whose process is gone and send what was not sent; yield a line for each.
+@dataclass(frozen=True)
+class Finding:
+    """What the audit found.
+
+    Attributes:
+        text: what was found, and what was done about it.
+        remains: whether it is still to be mended.
+    """
+
+    text: str
+    remains: bool = False
+
+
+def audit(root: Path, uri: str | None) -> Iterator[Finding]:
+    """Close runs whose process is gone and send what was not sent; yield each finding.
 
     Raises:
         InputError: the tracker does not answer.
@@ -22,37 +35,49 @@ def audit(root: Path, uri: str | None) -> Iterator[str]:
     check(location)
     changed = 0
     for folder in runs.folders(root):
-        for line in _audit_run(folder, location):
+        for found in _audit_run(folder, location):
             changed += 1
-            yield f"{folder.name}: {line}"
-    for line in _audit_lost_runs(location):
+            yield Finding(f"{folder.name}: {found.text}", found.remains)
+    for found in _audit_lost_runs(root, location):
         changed += 1
-        yield line
+        yield found
     if not changed:
-        yield "every run is as the tracker says"
+        yield Finding("every run is as the tracker says")
 
 
-def _audit_run(folder: Path, location: Location) -> Iterator[str]:
-    from sinesweep.tracking.delivery import LOCK_FILE, Delivery, is_delivered
+def _audit_run(folder: Path, location: Location) -> Iterator[Finding]:
+    from sinesweep.tracking.delivery import LOCK_FILE, is_delivered, unsent
 
     if runs.is_alive(folder):
         return
     if close_if_open(folder, "the process died"):
-        yield "its process is gone: closed as INTERRUPTED"
+        yield Finding("its process is gone: closed as INTERRUPTED")
     if is_delivered(folder) or not _is_tracked(folder):
         return
     lock = take_lock(folder / LOCK_FILE)
     if lock is None:
-        yield "its writer is still sending"
+        yield Finding("its writer is still sending")
         return
     with lock:
         try:
-            delivery = Delivery(folder, location)
-            delivery.pump()
+            run_id = _send(folder, location)
         except Exception as error:  # noqa: BLE001 # the next run may still be sent
-            yield f"the tracker did not take it ({error})"
+            text = f"not all could be sent to the tracker, {unsent(folder)} to go ({error})"
+            yield Finding(text, remains=True)
         else:
-            yield f"sent to the tracker as run {delivery.run_id}"
+            yield Finding(f"sent to the tracker as run {run_id}")
+
+
+def _send(folder: Path, location: Location) -> str | None:
+    from sinesweep.tracking.delivery import Delivery
+
+    delivery = Delivery(folder, location)
+    try:
+        delivery.pump()
+    except Exception:
+        delivery.pump(skip_files=True)  # a lost file must not keep the run's end from being told
+        raise
+    return delivery.run_id
 
 
 def _is_tracked(folder: Path) -> bool:
@@ -62,11 +87,23 @@ def _is_tracked(folder: Path) -> bool:
     return OmegaConf.select(config, "tracking.backend") == "mlflow"
 
 
-def _audit_lost_runs(location: Location) -> Iterator[str]:
-    """Close runs of this machine that the tracker calls RUNNING and that have no folder left."""
+def _audit_lost_runs(root: Path, location: Location) -> Iterator[Finding]:
+    """Close runs that the tracker calls RUNNING and whose folder in this root is gone.
+
+    A tracker can be shared. A run that is missing here may be training somewhere else: on another
+    machine, in a container that has this one's name, or under this very path on another disk. So
+    only those are closed that carry this root's own id and whose folder was inside this root.
+    """
     from sinesweep.tracking.delivery import open_runs, set_killed
 
-    for run_id, directory in open_runs(location, socket.gethostname()):
-        if not Path(directory).is_dir():
-            set_killed(location, run_id, "its folder is gone")
-            yield f"run {run_id}: its folder {directory} is gone: closed as INTERRUPTED"
+    known = runs.root_id(root)
+    if known is None:
+        return
+    try:
+        for run_id, directory in open_runs(location, known):
+            folder = Path(directory)
+            if folder.is_relative_to(root.absolute()) and not folder.is_dir():
+                set_killed(location, run_id, "its folder is gone")
+                yield Finding(f"run {run_id}: its folder {folder} is gone: closed as INTERRUPTED")
+    except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
+        yield Finding(f"runs without a folder were not all looked for ({error})", remains=True)

@@ -193,6 +193,7 @@ class Delivery:
                 mlflow_model=Model(artifact_path="model", run_id=self._id, model_id=model_id),
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"checkpoint": str(self._directory / event["checkpoint"])},
+                model_config={"model": {}},  # for secrets, which whoever loads it has to give
                 code_paths=[str(Path(sinesweep.__file__).parent), *event["code"]],
                 pip_requirements=event["requirements"],
                 signature=_signature(event),
@@ -250,17 +251,22 @@ class Delivery:
 
 def is_delivered(directory: Path) -> bool:
     """Whether everything in the run's record has been sent."""
+    return not unsent(directory)
+
+
+def unsent(directory: Path) -> int:
+    """Return how many events of the run's record have not been sent."""
     state = {**_NOTHING_SENT, **_load(directory)}
-    return not state["skipped"] and not any(record.read(directory, state["offset"]))
+    return len(state["skipped"]) + sum(1 for _ in record.read(directory, state["offset"]))
 
 
-def open_runs(location: Location, host: str) -> list[tuple[str, str]]:
-    """Return (run id, folder) of every run that a host started and the tracker calls RUNNING."""
+def open_runs(location: Location, root_id: str) -> list[tuple[str, str]]:
+    """Return (run id, folder) of every run that began in a root and the tracker calls RUNNING."""
     client = MlflowClient(tracking_uri=location.uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = client.search_runs(
         experiments,
-        filter_string=f"attributes.status = 'RUNNING' AND tags.`sinesweep.host` = '{host}'",
+        filter_string=f"attributes.status = 'RUNNING' AND tags.`sinesweep.root` = '{root_id}'",
     )
     return [(run.info.run_id, run.data.tags["sinesweep.directory"]) for run in found]
 

@@ -29,7 +29,7 @@ def tags() -> dict[str, str]:
     found |= {
         "sinesweep.version.python": platform.python_version(),
         "sinesweep.host": socket.gethostname(),
-        "sinesweep.command": redact(command()),
+        "sinesweep.command": command(),
         "mlflow.source.name": sys.argv[0],
         "mlflow.source.type": "LOCAL",
     }
@@ -52,9 +52,10 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def command(*more: str) -> str:
-    """Return the command line of this process, with more arguments, to be typed again."""
-    return shlex.join(["python", *sys.argv, *more])
+def command() -> str:
+    """Return the command line of this process, without credentials."""
+    # One by one: quoting for a shell would hide the end of a value.
+    return shlex.join(["python", *(redact(argument) for argument in sys.argv)])
 
 
 def _git(*arguments: str) -> str | None:

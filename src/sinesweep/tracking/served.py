@@ -19,7 +19,8 @@ class ServedForecaster(PythonModel):
         """Load the checkpoint when the model is loaded."""
         from sinesweep.training.checkpoint import load_module
 
-        self._module = load_module(context.artifacts["checkpoint"])
+        secrets = (context.model_config or {}).get("model", {})
+        self._module = load_module(context.artifacts["checkpoint"], **secrets)
 
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride] # theirs returns nothing
         self,

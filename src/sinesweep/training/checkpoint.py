@@ -20,6 +20,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from sinesweep.errors import InputError
+from sinesweep.redaction import hidden_keys, redact_tree
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
@@ -58,7 +59,8 @@ class EpochCheckpoint(Checkpoint):
         objective: the metric that chooses the best epoch; where it is not reported each epoch,
             the last epoch is the best.
         maximize: whether more is better.
-        model: the model's section of the configuration, kept so that the model can be built again.
+        model: the model's section of the configuration, kept, but for secrets, so that the model
+            can be built again.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class EpochCheckpoint(Checkpoint):
         self._directory = directory
         self._objective = objective
         self._maximize = maximize
-        self._model = dict(model)
+        self._model = redact_tree(model)
         self.best_value: float | None = None
         self.best_epoch: int | None = None
         self._epoch = -1  # the last one kept
@@ -94,6 +96,7 @@ class EpochCheckpoint(Checkpoint):
         progress["is_last_batch"] = False
         checkpoint[OWN_KEY] = {
             "model": self._model,
+            "run": _run_of(self._directory),
             "epoch": self._epoch,
             "best_value": self.best_value,
             "best_epoch": self.best_epoch,
@@ -166,13 +169,13 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def latest(directory: Path) -> tuple[Path | None, list[str]]:
-    """Find the newest checkpoint that is whole.
+    """Find the newest checkpoint that is whole and of this run.
 
     Returns:
         Its path, or None where nothing was kept yet, and a message for each one passed over.
 
     Raises:
-        InputError: checkpoints are there, and none is whole.
+        InputError: checkpoints are there, and none will do.
     """
     complaints: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -180,7 +183,7 @@ def latest(directory: Path) -> tuple[Path | None, list[str]]:
         if not path.exists():
             continue
         try:
-            load(path)
+            _check_run(load(path), path)
         except InputError as error:
             complaints.append(str(error))
         else:
@@ -190,9 +193,39 @@ def latest(directory: Path) -> tuple[Path | None, list[str]]:
     return None, []
 
 
-def load_module(path: str | Path) -> pl.LightningModule:
-    """Build a checkpoint's LightningModule with its weights, ready to forecast."""
+def _check_run(content: Mapping[str, Any], path: Path) -> None:
+    run, owner = _run_of(path.parent), content[OWN_KEY].get("run")
+    if owner != run:
+        raise InputError(f"checkpoint {path}: it must be of run {run}, but is of {owner}")
+
+
+def _run_of(directory: Path) -> str:
+    """Return the name of the run whose folder for checkpoints this is."""
+    return directory.absolute().parent.name
+
+
+def load_module(path: str | Path, **secrets: Any) -> pl.LightningModule:
+    """Build a checkpoint's LightningModule with its weights, ready to forecast.
+
+    Args:
+        path: the checkpoint.
+        secrets: values of the model's section that were kept out of it.
+
+    Raises:
+        InputError: it is not whole, not one of ours, or a secret is missing.
+    """
     content = load(Path(path))
-    module: pl.LightningModule = instantiate(content[OWN_KEY]["model"])
+    section = {**content[OWN_KEY]["model"], **secrets}
+    missing = [key for key in hidden_keys(section) if key.partition(".")[0] not in secrets]
+    if missing:
+        raise InputError(
+            f"checkpoint {path}: holds no secrets, and needs {' and '.join(missing)} of the "
+            f"model: load_module(path, {', '.join(f'{key}=...' for key in _first(missing))})"
+        )
+    module: pl.LightningModule = instantiate(section)
     module.load_state_dict(content["state_dict"])
     return module.eval()
+
+
+def _first(keys: list[str]) -> list[str]:
+    return list(dict.fromkeys(key.partition(".")[0] for key in keys))

@@ -246,6 +246,7 @@ def _open(config: Config, directory: Path, name: str, tracker: Tracker, parts: P
         **provenance.tags(),
         "sinesweep.run": directory.name.rpartition("-")[2],
         "sinesweep.directory": str(directory.absolute()),
+        "sinesweep.root": runs.make_root_id(Path(config.tracking.root)),
         "sinesweep.state": "RUNNING",
         "sinesweep.seed": config.settings.seed,
     }
