@@ -250,6 +250,7 @@ class Settings(_Closed):
     objective: Name
     direction: Literal["minimize", "maximize"]
     threads: Count
+    checkpoint_interval: NonNegative
     resume: Name | None
 
 

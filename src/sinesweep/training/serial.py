@@ -156,6 +156,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
         settings.objective,
         settings.direction == "maximize",
         config.values["model"],
+        interval=settings.checkpoint_interval,
     )
     callbacks: list[pl.Callback] = [EpochSeeds(settings.seed), StepScale(logger), keeper]
     if isinstance(data, SeriesDataModule):
