@@ -67,6 +67,13 @@ class Together(Checkpoint):
         for part in self._parts:
             part.on_train_end(trainer, pl_module)
 
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Hand on."""
+        for part in self._parts:
+            part.on_exception(trainer, pl_module, exception)
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:

@@ -125,7 +125,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     from sinesweep.training.callbacks import NoProfiler, Together
     from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
     from sinesweep.training.evaluation import ReferenceEvaluation
-    from sinesweep.training.progress import ProgressLines
+    from sinesweep.training.progress import ProgressBar, ProgressLines
     from sinesweep.training.recorder import RecordLogger, StepScale
     from sinesweep.training.seeding import EpochSeeds
 
@@ -148,18 +148,18 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     if isinstance(data, SeriesDataModule):
         data.order_seed = settings.seed
         callbacks.append(ReferenceEvaluation(data))
-    on_terminal = sys.stdout.isatty()
-    if not on_terminal:
-        callbacks.append(ProgressLines(EPOCH_METRICS))
+    callbacks.append(
+        ProgressBar(EPOCH_METRICS[:2]) if sys.stdout.isatty() else ProgressLines(EPOCH_METRICS)
+    )
     with _quiet(), _refused_by("trainer"):
         trainer = pl.Trainer(
             **{"profiler": NoProfiler(), **config.values["trainer"]},
-            callbacks=[Together(callbacks), *_progress_bar(on_terminal)],
+            callbacks=Together(callbacks),
             logger=logger,
             plugins=AtomicCheckpointIO(),
             default_root_dir=directory,
             enable_model_summary=False,
-            enable_progress_bar=on_terminal,
+            enable_progress_bar=False,
         )
     return Parts(data, module, trainer, keeper)
 
@@ -193,12 +193,6 @@ def _refused_by(section: str) -> Iterator[None]:
 
 def _first_lines(error: BaseException) -> str:
     return " ".join(str(error).splitlines()[:2])
-
-
-def _progress_bar(on_terminal: bool) -> list[pl.Callback]:
-    from pytorch_lightning.callbacks import TQDMProgressBar
-
-    return [TQDMProgressBar(refresh_rate=10)] if on_terminal else []
 
 
 def _resume_point(config: Config, directory: Path) -> Path | None:
