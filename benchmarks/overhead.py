@@ -3,7 +3,7 @@
 python benchmarks/overhead.py [repeats]
 
 In one process, in turn: the training part of ``experiment=post`` as `python src/train.py` does it
-(Trainer.fit with every callback, checkpoints each epoch, the writer process sending to MLflow), and
+(Trainer.fit with every callback, checkpoints, the writer process sending to MLflow), and
 a bare PyTorch loop with the same network, optimizer, batches and validation set. Start-up, figures
 and what follows the training are in neither. Both evaluate the validation and the reference set
 each epoch; a second line has a bare loop that leaves the reference set out.

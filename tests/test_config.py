@@ -51,7 +51,8 @@ def refused_with(message: str) -> pytest.RaisesExc[InputError]:
         ),
         (
             "+xyzxyz=1",
-            "xyzxyz: there is no such key; known here: direction, objective, resume, seed, threads",
+            "xyzxyz: there is no such key; known here: checkpoint_interval, direction, objective, "
+            "resume, returns, seed, threads, unfair",
         ),
     ],
 )

@@ -237,6 +237,7 @@ class Settings(_Closed):
     returns: Annotated[list[Name], Field(min_length=1)] | None
     unfair: bool
     threads: Count
+    checkpoint_interval: NonNegative
     resume: Name | None
 
     @property

@@ -4,7 +4,7 @@ import pickle
 import re
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -188,29 +188,71 @@ def test_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(checkpoint.load(path)["state_dict"]["a"], torch.ones(100))
 
 
-class _Trainer:
-    """Stands in for Lightning's: its checkpoints hold the epoch."""
+class _Clock:
+    """Goes on by a second each epoch."""
 
     def __init__(self) -> None:
-        self.is_global_zero = True
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class _Trainer:
+    """Stands in for Lightning's: trains one tensor, in place, to the number of the epoch."""
+
+    def __init__(self, keeper: EpochCheckpoint, *, rank: int = 0) -> None:
+        self.is_global_zero = rank == 0
         self.current_epoch = 0
         self.callback_metrics: dict[str, torch.Tensor] = {}
-        self.strategy = SimpleNamespace(barrier=lambda name: None)
+        self.strategy = SimpleNamespace(barrier=lambda name: None, broadcast=lambda said: said)
+        self.saved: list[Path] = []
+        self._keeper = keeper
+        self._weights = torch.zeros(100)
 
-    def save_checkpoint(self, path: Path) -> None:
-        torch.save({**whole(), "epoch": self.current_epoch - 1}, path)
+    def save_checkpoint(
+        self, path: Path, weights_only: bool, storage_options: Callable[..., None] | None = None
+    ) -> None:
+        self.saved.append(path)
+        progress = {"epoch_loop.batch_progress": {"current": {}, "is_last_batch": True}}
+        content: dict[str, Any] = {
+            "state_dict": {"a": self._weights.fill_(self.current_epoch - 1)},
+            "loops": {"fit_loop": progress},
+        }
+        if not weights_only:
+            self._keeper.on_save_checkpoint(as_any(self), as_any(None), content)
+        if self.is_global_zero:
+            AtomicCheckpointIO().save_checkpoint(content, path, storage_options)
+
+
+def as_any(value: Any) -> Any:
+    """Hide a type."""
+    return value
 
 
 def keep_epochs(
-    directory: Path, values: list[float | None], *, maximize: bool = False
+    directory: Path,
+    values: Sequence[float | None],
+    *,
+    maximize: bool = False,
+    interval: float = 0,
+    stop: int | None = None,
 ) -> EpochCheckpoint:
-    """Go through epochs that report these values of the objective, None for no report."""
-    keeper = EpochCheckpoint(directory, "val/mae", maximize, {})
-    trainer: Any = _Trainer()
+    """Go through epochs of a second that report these values of the objective, None for no report.
+
+    ``stop`` is the epoch in which the process is killed.
+    """
+    clock = _Clock()
+    keeper = EpochCheckpoint(directory, "val/mae", maximize, {}, interval=interval, clock=clock)
+    trainer: Any = _Trainer(keeper)
     module: Any = None
+    keeper.on_train_start(trainer, module)
     for epoch, value in enumerate(values):
         trainer.current_epoch = epoch
         keeper.on_train_epoch_start(trainer, module)
+        if epoch == stop:
+            return keeper
+        clock.seconds += 1
         if value is not None:
             trainer.callback_metrics["val/mae"] = torch.tensor(value)
     trainer.current_epoch = len(values)
@@ -218,9 +260,19 @@ def keep_epochs(
     return keeper
 
 
+def go_on_from(path: Path) -> EpochCheckpoint:
+    """Load a checkpoint as a continued run does."""
+    keeper = EpochCheckpoint(path.parent, "val/mae", False, {}, interval=0)
+    keeper.on_load_checkpoint(as_any(_Trainer(keeper)), as_any(None), checkpoint.load(path))
+    return keeper
+
+
 def epoch_of(path: Path) -> int:
-    """Return the epoch of a stand-in's checkpoint."""
-    return checkpoint.load(path)["epoch"]
+    """Return the epoch of a stand-in's checkpoint, which is its weights, too."""
+    content = checkpoint.load(path)
+    epoch = content[checkpoint.OWN_KEY]["epoch"]
+    assert torch.equal(content["state_dict"]["a"], torch.full((100,), float(epoch)))
+    return epoch
 
 
 @pytest.mark.parametrize(
@@ -248,6 +300,65 @@ def test_best_epoch(tmp_path: Path, maximize: bool, values: list[float | None], 
     """The best checkpoint is that of the epoch with the best objective."""
     assert keep_epochs(tmp_path, values, maximize=maximize).best_epoch == best
     assert epoch_of(tmp_path / checkpoint.BEST) == best
+
+
+def test_short_epochs_are_not_written_each(tmp_path: Path) -> None:
+    """Within the interval nothing is written, and then the newest epoch with the best up to it."""
+    keep_epochs(tmp_path, [0.5, 0.1, 0.4, 0.3, 0.2, 0.2, 0.2], interval=3, stop=6)
+    assert epoch_of(tmp_path / checkpoint.PREVIOUS) == 2
+    assert epoch_of(tmp_path / checkpoint.LAST) == 5
+    assert epoch_of(tmp_path / checkpoint.BEST) == 1
+
+
+def test_the_best_is_none_that_was_not_written(tmp_path: Path) -> None:
+    """The best checkpoint is no later than the last one: a continued run trains the rest again."""
+    keep_epochs(tmp_path, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], interval=3, stop=5)
+    assert epoch_of(tmp_path / checkpoint.LAST) == 2
+    assert epoch_of(tmp_path / checkpoint.BEST) == 2
+
+
+def test_the_last_epoch_is_written_whenever_it_ends(tmp_path: Path) -> None:
+    """A training that ends within the interval leaves its last and its best epoch."""
+    keep_epochs(tmp_path, [0.5, 0.1, 0.4], interval=60)
+    assert epoch_of(tmp_path / checkpoint.LAST) == 2
+    assert epoch_of(tmp_path / checkpoint.BEST) == 1
+
+
+def test_killed_before_the_interval_is_over(tmp_path: Path) -> None:
+    """A process that is killed before the first checkpoint leaves nothing half made."""
+    keep_epochs(tmp_path, [0.5, 0.1, 0.4], interval=60, stop=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "best"), [(checkpoint.LAST, 5), (checkpoint.PREVIOUS, 1)])
+@pytest.mark.parametrize("left", [None, "a later epoch's", "half a file"])
+def test_the_best_is_what_the_continued_checkpoint_says(
+    tmp_path: Path, name: str, best: int, left: str | None
+) -> None:
+    """Whatever a killed process left as best, a continued run goes on with its own best so far."""
+    keep_epochs(tmp_path, [0.5, 0.2, 0.4, 0.3, 0.3, 0.1], interval=3)
+    path = tmp_path / checkpoint.BEST
+    path.unlink()
+    if left is not None:
+        torch.save(whole(9.0), path)
+    if left == "half a file":
+        path.write_bytes(path.read_bytes()[:500])
+
+    keeper = go_on_from(tmp_path / name)
+
+    assert keeper.best_epoch == best
+    assert epoch_of(path) == best
+
+
+def test_the_first_process_decides(tmp_path: Path) -> None:
+    """In a distributed training a process saves when the first one does, whatever its own clock."""
+    keeper = EpochCheckpoint(tmp_path, "val/mae", False, {}, interval=60)
+    trainer: Any = _Trainer(keeper, rank=1)
+    trainer.strategy.broadcast = lambda said: (True, True)
+    trainer.current_epoch = 1
+    keeper.on_train_epoch_start(trainer, as_any(None))
+    assert trainer.saved == [tmp_path / checkpoint.BEST, tmp_path / "new.ckpt"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_last_and_previous(tmp_path: Path) -> None:
@@ -286,7 +397,7 @@ def test_module_comes_back(
         num_sanity_val_steps=0,
         default_root_dir=tmp_path,
         plugins=AtomicCheckpointIO(),
-        callbacks=[EpochCheckpoint(tmp_path, "val/mae", False, model)],
+        callbacks=[EpochCheckpoint(tmp_path, "val/mae", False, model, interval=0)],
     )
     trainer.fit(module, data)
     inputs = data.splits.val.inputs
@@ -307,7 +418,7 @@ CONFIDENTIAL = {"_target_": f"{__name__}._Confidential", "login": {"password": "
 
 def kept(directory: Path) -> bytes:
     """Return the content of a checkpoint of a confidential model."""
-    keeper = EpochCheckpoint(directory, "val/mae", False, CONFIDENTIAL)
+    keeper = EpochCheckpoint(directory, "val/mae", False, CONFIDENTIAL, interval=0)
     batches = {"current": {}, "is_last_batch": True}
     content: dict[str, Any] = {
         "state_dict": {},

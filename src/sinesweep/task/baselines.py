@@ -17,6 +17,7 @@ Forecast = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 CONSTANT = "constant"
 LAST_VALUE = "last_value"
 LINEAR = "linear"
+NAMES = (CONSTANT, LAST_VALUE, LINEAR)
 
 
 def fit(train: Windows) -> dict[str, Forecast]:

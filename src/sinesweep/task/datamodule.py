@@ -91,6 +91,16 @@ class Batches(DistributedSampler[torch.Tensor]):
         return self.rank, rows, self.num_replicas
 
 
+class WindowLoader(DataLoader[Any]):
+    """Batches straight from tensors in memory, without what worker processes and files need."""
+
+    def __init__(self, dataset: WindowTensors, batches: Batches) -> None:
+        super().__init__(dataset, sampler=batches, batch_size=None)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:  # pyright: ignore[reportIncompatibleMethodOverride] # theirs has its own iterator class
+        return (self.dataset[rows] for rows in self.sampler)
+
+
 class SeriesDataModule(pl.LightningDataModule, ABC):
     """Windows of series as a LightningDataModule: batches of inputs (B, I) and targets (B, O).
 
@@ -155,7 +165,7 @@ class SeriesDataModule(pl.LightningDataModule, ABC):
             world_size=trainer.world_size if trainer else 1,
             rank=trainer.global_rank if trainer else 0,
         )
-        return DataLoader(dataset, sampler=batches, batch_size=None)
+        return WindowLoader(dataset, batches)
 
 
 class DampedSinesDataModule(SeriesDataModule):

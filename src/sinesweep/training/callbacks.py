@@ -43,10 +43,9 @@ class Together(Checkpoint):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Hand on the first batch of an epoch."""
-        if batch_idx == 0:
-            for part in self._parts:
-                part.on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        """Hand on."""
+        for part in self._parts:
+            part.on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hand on."""
@@ -67,6 +66,13 @@ class Together(Checkpoint):
         """Hand on."""
         for part in self._parts:
             part.on_train_end(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Hand on."""
+        for part in self._parts:
+            part.on_exception(trainer, pl_module, exception)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -1,15 +1,19 @@
-"""Checkpoints that are whole or not there: written each epoch, refused when damaged.
+"""Checkpoints that are whole or not there: written between epochs, refused when damaged.
 
-In a run's ``checkpoints`` folder: ``last.ckpt`` after every epoch, ``previous.ckpt`` the one before
-it, ``best.ckpt`` the epoch with the best objective. All are Lightning checkpoints that load with
-``weights_only=True``.
+In a run's ``checkpoints`` folder: ``last.ckpt``, the newest state that was written,
+``previous.ckpt``, the one before it, and ``best.ckpt``, the weights of the epoch with the best
+objective up to ``last.ckpt``. All are Lightning checkpoints that load with ``weights_only=True``.
+
+``last.ckpt`` holds a copy of ``best.ckpt``, which is written after it and, when a run is continued,
+again from it. So whenever a process is killed the two fit together: no best epoch is lost, and none
+is from an epoch that the continued run has yet to train.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from lightning_fabric.plugins import TorchCheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.callbacks import Checkpoint
 
 from sinesweep.errors import InputError
@@ -40,9 +45,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self,
         checkpoint: dict[str, Any],
         path: str | Path,
-        storage_options: Any | None = None,
+        storage_options: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """Write, rename."""
+        """Write, rename; or hand the checkpoint to ``storage_options`` and write nothing."""
+        if storage_options is not None:
+            storage_options(checkpoint)
+            return
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.part")
@@ -52,7 +60,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class EpochCheckpoint(Checkpoint):
-    """Writes a checkpoint between epochs, once all that the epoch reported has been told.
+    """Writes checkpoints between epochs, once all that an epoch reported has been told.
+
+    An epoch shorter than the interval is not written each time: the weights of the best are held
+    in memory until the next checkpoint. The last epoch is always written.
 
     Args:
         directory: the folder for checkpoints.
@@ -61,26 +72,45 @@ class EpochCheckpoint(Checkpoint):
         maximize: whether more is better.
         model: the model's section of the configuration, kept, but for secrets, so that the model
             can be built again.
+        interval: seconds between checkpoints, at least; 0 writes one each epoch.
+        clock: tells seconds.
     """
 
     def __init__(
-        self, directory: Path, objective: str, maximize: bool, model: Mapping[str, Any]
+        self,
+        directory: Path,
+        objective: str,
+        maximize: bool,
+        model: Mapping[str, Any],
+        *,
+        interval: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._objective = objective
         self._maximize = maximize
         self._model = redact_tree(model)
+        self._interval = interval
+        self._clock = clock
         self.best_value: float | None = None
         self.best_epoch: int | None = None
-        self._epoch = -1  # the last one kept
+        self._best: dict[str, Any] | None = None  # what best.ckpt is to hold; in the first process
+        self._best_is_written = True
+        self._epoch = -1  # the last one that ended
+        self._written_epoch = -1
+        self._written_at = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count the interval from here: until it is over, there is little to lose."""
+        self._written_at = self._clock()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch that has just ended, its schedule stepped and its metrics told."""
-        self._keep(trainer, trainer.current_epoch - 1)
+        self._end_epoch(trainer, is_over=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the last epoch."""
-        self._keep(trainer, trainer.current_epoch - 1)
+        self._end_epoch(trainer, is_over=True)
 
     def on_save_checkpoint(
         self,
@@ -94,13 +124,7 @@ class EpochCheckpoint(Checkpoint):
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         progress["current"] = dict.fromkeys(progress["current"], 0)
         progress["is_last_batch"] = False
-        checkpoint[OWN_KEY] = {
-            "model": self._model,
-            "run": _run_of(self._directory),
-            "epoch": self._epoch,
-            "best_value": self.best_value,
-            "best_epoch": self.best_epoch,
-        }
+        checkpoint[OWN_KEY] = {**self._own(), "best": self._best}
 
     def on_load_checkpoint(
         self,
@@ -110,30 +134,67 @@ class EpochCheckpoint(Checkpoint):
     ) -> None:
         """Go on from the best so far."""
         own = checkpoint[OWN_KEY]
-        self._epoch = own["epoch"]
+        self._epoch = self._written_epoch = own["epoch"]
         self.best_value, self.best_epoch = own["best_value"], own["best_epoch"]
-
-    def _keep(self, trainer: pl.Trainer, epoch: int) -> None:
-        if epoch <= self._epoch:
-            return
-        self._epoch = epoch
-        is_best = self._is_best(trainer, epoch)
-        new = self._directory / "new.ckpt"
-        trainer.save_checkpoint(new)
+        self._hold(own["best"])
         if trainer.is_global_zero:
-            self._rotate(new, is_best)
+            self._write_best()
         trainer.strategy.barrier("sinesweep.checkpoint")
 
-    def _rotate(self, new: Path, is_best: bool) -> None:
+    def _own(self) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "run": _run_of(self._directory),
+            "epoch": self._epoch,
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+        }
+
+    def _end_epoch(self, trainer: pl.Trainer, *, is_over: bool) -> None:
+        epoch = trainer.current_epoch - 1
+        is_new = epoch > self._epoch
+        self._epoch = max(epoch, self._epoch)
+        # Saving takes all processes, and neither their clocks nor their metrics need agree.
+        is_best, is_due = trainer.strategy.broadcast(
+            (is_new and self._is_best(trainer, epoch), is_over or self._is_due())
+        )
+        if is_best:
+            trainer.save_checkpoint(
+                self._directory / BEST,
+                weights_only=True,
+                storage_options=lambda best: self._hold({**best, OWN_KEY: self._own()}),
+            )
+        if is_due and self._epoch > self._written_epoch:
+            self._write(trainer)
+
+    def _is_due(self) -> bool:
+        return self._clock() - self._written_at >= self._interval
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        new = self._directory / "new.ckpt"
+        trainer.save_checkpoint(new, weights_only=False)
+        if trainer.is_global_zero:
+            self._rotate(new)
+        trainer.strategy.barrier("sinesweep.checkpoint")
+        self._written_epoch, self._written_at = self._epoch, self._clock()
+
+    def _rotate(self, new: Path) -> None:
         last = self._directory / LAST
         if last.exists():
             last.replace(self._directory / PREVIOUS)
         new.replace(last)
-        if is_best:
-            link = self._directory / ".best.part"
-            link.unlink(missing_ok=True)
-            os.link(last, link)
-            link.replace(self._directory / BEST)
+        if not self._best_is_written:
+            self._write_best()
+
+    def _hold(self, best: dict[str, Any] | None) -> None:
+        """Copy what training is about to change."""
+        self._best = apply_to_collection(best, torch.Tensor, _copy)
+        self._best_is_written = False
+
+    def _write_best(self) -> None:
+        if self._best is not None:
+            AtomicCheckpointIO().save_checkpoint(self._best, self._directory / BEST)
+        self._best_is_written = True
 
     def _is_best(self, trainer: pl.Trainer, epoch: int) -> bool:
         value = trainer.callback_metrics.get(self._objective)
@@ -148,6 +209,10 @@ class EpochCheckpoint(Checkpoint):
         if better:
             self.best_value, self.best_epoch = number, epoch
         return better
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu", copy=True)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -33,8 +33,15 @@ class ReferenceEvaluation(Callback):
         pl_module.log("reference/val_mae", float(errors.mean()))
 
 
-def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[str, float]:
+def final_figures(
+    module: pl.LightningModule, data: SeriesDataModule, test_mae: float | None
+) -> dict[str, float]:
     """Return the figures that a trained model is reported by.
+
+    Args:
+        module: the trained model.
+        data: what it was trained on.
+        test_mae: the model's MAE on the test set, if it has reported that itself.
 
     Returns:
         ``test/mae``, ``reference/test_mae``, the breakdown of both reference MAEs by decay and by
@@ -42,11 +49,12 @@ def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[st
     """
     by_baseline = evaluate_baselines(data)
     errors = forecast_errors(module, data.reference.test)
-    test_mae = float(forecast_errors(module, data.splits.test).mean())
-    last_value = by_baseline[baselines.LAST_VALUE]
+    if test_mae is None:
+        test_mae = float(forecast_errors(module, data.splits.test).mean())
+    reference_mae = float(errors.mean())
     figures = {
         "test/mae": test_mae,
-        "reference/test_mae": float(errors.mean()),
+        "reference/test_mae": reference_mae,
         **breakdown(errors, data.reference.test, "test"),
         **breakdown(forecast_errors(module, data.reference.val), data.reference.val, "val"),
         **{
@@ -55,10 +63,13 @@ def final_figures(module: pl.LightningModule, data: SeriesDataModule) -> dict[st
             for label, value in by_set.items()
         },
     }
-    for name, label in (("test", "test_mae"), ("reference", "reference_test_mae")):
-        if last_value[label] > 0:  # series damped to a constant leave nothing to be skilled at
-            mae = figures["test/mae" if name == "test" else "reference/test_mae"]
-            figures[f"{name}/skill"] = baselines.skill(mae, last_value[label])
+    last_value = by_baseline[baselines.LAST_VALUE]
+    for name, mae, bar in (
+        ("test/skill", test_mae, last_value["test_mae"]),
+        ("reference/skill", reference_mae, last_value["reference_test_mae"]),
+    ):
+        if bar > 0:  # series damped to a constant leave nothing to be skilled at
+            figures[name] = baselines.skill(mae, bar)
     return figures
 
 
@@ -75,8 +86,12 @@ def evaluate_baselines(data: SeriesDataModule) -> dict[str, dict[str, float]]:
 
 def forecast_errors(module: pl.LightningModule, windows: Windows) -> NDArray[np.float64]:
     """Return each series' mean absolute error, (N,)."""
-    difference = forecast(module, windows.inputs).astype(np.float64) - windows.targets
-    return np.abs(difference).mean(axis=1)
+    return absolute_errors(forecast(module, windows.inputs), windows)
+
+
+def absolute_errors(forecasts: NDArray[np.float32], windows: Windows) -> NDArray[np.float64]:
+    """Return each series' mean absolute error, (N,), of forecasts (N, O)."""
+    return np.abs(forecasts.astype(np.float64) - windows.targets).mean(axis=1)
 
 
 def breakdown(errors: NDArray[np.float64], windows: Windows, label: str) -> dict[str, float]:

@@ -1,13 +1,85 @@
-"""Plain progress lines, for logs and pipes."""
+"""How far a training is: one bar on a terminal, plain lines in logs and pipes."""
 
 from __future__ import annotations
 
+import math
+import sys
 import time
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from tqdm import tqdm
 
 _LINES = 15
+_BAR = "{desc} |{bar}| {elapsed}<{remaining}{postfix}"
+
+
+class ProgressBar(Callback):
+    """Draws one bar for the whole training, with the newest metrics behind it.
+
+    Beside the named metrics it shows those that a module logs with ``prog_bar=True``.
+
+    Args:
+        names: the metrics to show, in order; those that were not logged are left out.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._bar: tqdm[Any] | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw it."""
+        if not trainer.is_global_zero:
+            return
+        batches = trainer.num_training_batches
+        total = batches * (trainer.max_epochs or 0)
+        is_known = 0 < total < math.inf
+        self._bar = tqdm(
+            total=total if is_known else None,
+            initial=int(trainer.current_epoch * batches) if is_known else 0,
+            bar_format=_BAR,
+            dynamic_ncols=True,
+            file=sys.stdout,
+        )
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the epoch that begins and the metrics of the one before."""
+        self._describe(trainer, trainer.current_epoch + 1)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Go on by a batch."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave it as it is at the end."""
+        self._describe(trainer, trainer.current_epoch)
+        self._close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Go to a line of its own for what is said of the exception."""
+        self._close()
+
+    def _describe(self, trainer: pl.Trainer, epoch: int) -> None:
+        if self._bar is None:
+            return
+        of = f"/{trainer.max_epochs}" if self._bar.total is not None else ""
+        self._bar.set_description_str(f"epoch {epoch}{of}", refresh=False)
+        told = trainer.callback_metrics
+        values = {name: told[name] for name in self._names if name in told}
+        values |= trainer.progress_bar_metrics
+        shown = [f"{name} {float(value):.5f}" for name, value in values.items()]
+        self._bar.set_postfix_str("  ".join(shown), refresh=False)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 class ProgressLines(Callback):

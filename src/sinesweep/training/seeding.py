@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 
 from sinesweep import seeds
@@ -29,5 +32,11 @@ class EpochSeeds(Callback):
         """Seed before the first batch: the iterators made at an epoch's start draw numbers, too."""
         if batch_idx > 0:
             return
-        epoch, rank = trainer.current_epoch, trainer.global_rank
-        pl.seed_everything(seeds.derive(self._seed, "epoch", epoch, rank), verbose=False)
+        seed = seeds.derive(self._seed, "epoch", trainer.current_epoch, trainer.global_rank)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 # for user code that draws from it
+        if trainer.strategy.root_device.type == "cpu":
+            # manual_seed would note the stack for an accelerator that may come into use later.
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import gc
-import inspect
 import logging
 import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +30,6 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from sinesweep.training.checkpoint import EpochCheckpoint
-
-# What a logged model needs to be loaded elsewhere; sinesweep's own code travels with it.
-_REQUIREMENTS = (
-    "torch",
-    "pytorch-lightning",
-    "torchmetrics",
-    "hydra-core",
-    "numpy",
-    "pydantic",
-    "rich",
-)
 
 
 @dataclass(frozen=True)
@@ -141,7 +127,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
     from sinesweep.training.evaluation import ReferenceEvaluation
     from sinesweep.training.objective import ObjectiveCheck
-    from sinesweep.training.progress import ProgressLines
+    from sinesweep.training.progress import ProgressBar, ProgressLines
     from sinesweep.training.recorder import RecordLogger, StepScale
     from sinesweep.training.seeding import EpochSeeds
 
@@ -158,6 +144,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
         settings.objective,
         settings.direction == "maximize",
         config.values["model"],
+        interval=settings.checkpoint_interval,
     )
     tested = isinstance(data, SeriesDataModule) or _is_tested(module, data)
     judge = ObjectiveCheck(settings.objective, directory, tested)
@@ -165,18 +152,18 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     if isinstance(data, SeriesDataModule):
         data.order_seed = settings.seed
         callbacks.append(ReferenceEvaluation(data))
-    on_terminal = sys.stdout.isatty()
-    if not on_terminal:
-        callbacks.append(ProgressLines(EPOCH_METRICS))
+    callbacks.append(
+        ProgressBar(EPOCH_METRICS[:2]) if sys.stdout.isatty() else ProgressLines(EPOCH_METRICS)
+    )
     with _quiet(), _refused_by("trainer"):
         trainer = pl.Trainer(
             **{"profiler": NoProfiler(), **config.values["trainer"]},
-            callbacks=[Together(callbacks), *_progress_bar(on_terminal)],
+            callbacks=Together(callbacks),
             logger=logger,
             plugins=AtomicCheckpointIO(),
             default_root_dir=directory,
             enable_model_summary=False,
-            enable_progress_bar=on_terminal,
+            enable_progress_bar=False,
         )
     return Parts(data, module, trainer, keeper)
 
@@ -218,12 +205,6 @@ def _refused_by(section: str) -> Iterator[None]:
 
 def _first_lines(error: BaseException) -> str:
     return " ".join(str(error).splitlines()[:2])
-
-
-def _progress_bar(on_terminal: bool) -> list[pl.Callback]:
-    from pytorch_lightning.callbacks import TQDMProgressBar
-
-    return [TQDMProgressBar(refresh_rate=10)] if on_terminal else []
 
 
 def _resume_point(config: Config, directory: Path) -> Path | None:
@@ -315,27 +296,24 @@ def _finish(
     config: Config, directory: Path, tracker: Tracker, parts: Parts, start: float
 ) -> Result:
     from sinesweep.task.datamodule import SeriesDataModule
+    from sinesweep.training import outputs
     from sinesweep.training.evaluation import final_figures
 
+    metrics = {name: float(value) for name, value in parts.trainer.callback_metrics.items()}
     if isinstance(parts.data, SeriesDataModule):
-        figures = final_figures(parts.module.eval(), parts.data)
+        figures = final_figures(parts.module.eval(), parts.data, metrics.get("test/mae"))
         tracker.log_metrics(figures, step=parts.trainer.current_epoch)
     history = record.metric_history(directory)
-    metrics = {name: float(value) for name, value in parts.trainer.callback_metrics.items()}
-    metrics |= _at_best_epoch(history, parts.checkpoint.best_epoch)
+    best_epoch = parts.checkpoint.best_epoch
+    metrics |= _at_best_epoch(history, best_epoch)
     objective = _objective(config, metrics)
-    _write_metrics(directory / "metrics.csv", history)
-    tracker.log_artifact(directory / "metrics.csv")
-    _log_best(directory, tracker)
-    if config.artifacts.figures:
-        _draw(directory, tracker, parts)
-    if config.artifacts.model:
-        _log_model(directory, tracker, parts)
+    trained = outputs.Trained(parts.module, parts.data, history, best_epoch)
+    outputs.write(trained, config.artifacts, tracker)
     tracker.end(record.FINISHED, {"sinesweep.state": record.COMPLETE})
     return Result(
         objective=objective,
         metrics=metrics,
-        best_epoch=parts.checkpoint.best_epoch,
+        best_epoch=best_epoch,
         seconds=time.monotonic() - start,
         run_id=tracker.run_id,
         directory=directory,
@@ -362,79 +340,6 @@ def _objective(config: Config, metrics: dict[str, float]) -> float:
     if not math.isfinite(metrics[name]):
         raise ArithmeticError(f"the objective {name} is {metrics[name]}")
     return metrics[name]
-
-
-def _write_metrics(path: Path, history: dict[str, list[tuple[int, float]]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["metric", "step", "value"])
-        for name, points in history.items():
-            writer.writerows([name, step, repr(value)] for step, value in points)
-
-
-def _log_best(directory: Path, tracker: Tracker) -> None:
-    from sinesweep.training.checkpoint import BEST
-
-    best = directory / runs.CHECKPOINTS / BEST
-    if best.exists():
-        tracker.log_artifact(best, runs.CHECKPOINTS)
-
-
-def _draw(directory: Path, tracker: Tracker, parts: Parts) -> None:
-    from sinesweep.task import figures
-    from sinesweep.task.datamodule import SeriesDataModule
-    from sinesweep.training.evaluation import evaluate_baselines, forecast_errors
-    from sinesweep.training.forecasting import forecast
-
-    data = parts.data
-    if not isinstance(data, SeriesDataModule):
-        return
-    folder = directory / "figures"
-    folder.mkdir(exist_ok=True)
-    windows = data.reference.test
-    module = parts.module.eval()
-    errors = forecast_errors(module, windows)
-    figures.draw_forecasts(
-        folder / "forecasts.png", windows, forecast(module, windows.inputs), errors
-    )
-    figures.draw_error_map(folder / "error_map.png", windows, errors, data.training_range)
-    history = record.metric_history(directory)
-    curves = {name: history[name] for name in EPOCH_METRICS if name in history}
-    lines = {name: maes["reference_val_mae"] for name, maes in evaluate_baselines(data).items()}
-    figures.draw_learning_curves(
-        folder / "learning_curves.png", curves, lines, parts.checkpoint.best_epoch
-    )
-    for path in sorted(folder.glob("*.png")):
-        tracker.log_artifact(path, "figures")
-
-
-def _log_model(directory: Path, tracker: Tracker, parts: Parts) -> None:
-    from sinesweep.task.datamodule import SeriesDataModule
-    from sinesweep.training.checkpoint import BEST
-
-    best = directory / runs.CHECKPOINTS / BEST
-    if not isinstance(parts.data, SeriesDataModule) or not best.exists():
-        return
-    tracker.log_model(
-        best,
-        example=parts.data.splits.test.inputs[:2].tolist(),
-        output_steps=parts.data.output_steps,
-        requirements=[f"{name}=={_public_version(name)}" for name in _REQUIREMENTS],
-        code=_own_code(type(parts.module)),
-    )
-
-
-def _public_version(package: str) -> str:
-    return metadata.version(package).partition("+")[0]
-
-
-def _own_code(model: type) -> Sequence[str]:
-    """Return the file, or the outermost package, of a model that is not sinesweep's."""
-    package = model.__module__.partition(".")[0]
-    if package == "sinesweep":
-        return []
-    file = Path(inspect.getfile(sys.modules[package]))
-    return [str(file.parent if file.name == "__init__.py" else file)]
 
 
 def _trainable_parameters(module: pl.LightningModule) -> int:
