@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.sweep.entry import DROPPED, Entry
 from sinesweep.sweep.ranking import chosen, pareto, ranked, values_of
-from sinesweep.sweep.tally import WORDS
 from sinesweep.sweep.screen import plain_console, say, short_path
+from sinesweep.sweep.tally import WORDS
 from sinesweep.sweep.wording import (
     all_keys,
     brief,
@@ -33,15 +34,110 @@ _ALSO_SHOWN = (_REPORTED, "test/mae")
 _BASELINES = {"linear": "linear map", "constant": "constant", "last_value": "last value"}
 
 Metrics = Mapping[str, float]
+Cell = Callable[[Entry], str]
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of the leaderboard: its title, and what it says of a trial."""
+class Layout:
+    """How much room a leaderboard takes.
 
-    title: str
-    cell: Callable[[Entry], str]
-    justify: Any = "right"
+    Attributes:
+        compact: titles are broken, and columns have no lines between them.
+        short: parameters are called by the last part of their key.
+        together: all parameters are in one column, which may take several lines.
+        metrics: how many of the metrics besides the objectives are shown.
+    """
+
+    compact: bool = False
+    short: bool = False
+    together: bool = False
+    metrics: int = len(_ALSO_SHOWN)
+
+
+# The first that fits the terminal is taken, or the last.
+_LAYOUTS = (
+    Layout(),
+    Layout(short=True),
+    Layout(short=True, compact=True),
+    Layout(short=True, compact=True, metrics=1),
+    Layout(short=True, compact=True, metrics=1, together=True),
+)
+
+
+class Leaderboard:
+    """The best trials as a table.
+
+    Args:
+        shown: the trials, the best first.
+        objectives: what each value is called.
+    """
+
+    def __init__(self, shown: Sequence[Entry], objectives: Sequence[str]) -> None:
+        self._shown = shown
+        self._objectives = objectives
+        self._metrics = {entry.number: _last_values(entry) for entry in shown}
+        found = {name for metrics in self._metrics.values() for name in metrics}
+        self.extra = [n for n in _ALSO_SHOWN if n in found and n not in objectives]
+
+    def fitted(self, console: Console) -> Table:
+        """Return the table in the widest layout that fits."""
+        for layout in _LAYOUTS:
+            table = self.table(layout)
+            unlimited = console.options.update(max_width=10_000)
+            if console.measure(table, options=unlimited).maximum <= console.width:
+                return table
+        return self.table(_LAYOUTS[-1])
+
+    def table(self, layout: Layout) -> Table:
+        """Return the table in one layout."""
+        several = len(self._objectives) > 1
+        columns = {} if several else {"rank": self._rank}
+        columns["trial"] = lambda entry: str(entry.number)
+        for index, name in enumerate(self._objectives):
+            columns[name] = partial(_objective, index)
+        for name in self.extra[: layout.metrics]:
+            columns[name] = partial(self._metric, name)
+        numbers = len(columns)
+        columns |= self._params(layout)
+        columns["seconds"] = lambda e: "" if e.seconds is None else f"{e.seconds:.1f}"
+
+        table = _empty(layout, "the Pareto set" if several else "the best trials")
+        for index, title in enumerate(columns):
+            left = layout.together and index == numbers
+            shown = title.replace("/", "/\n") if layout.compact and index < numbers else title
+            table.add_column(shown, justify="left" if left else "right")
+        for entry in self._shown:
+            table.add_row(*(cell(entry) for cell in columns.values()))
+        table.add_section()
+        for words, values in self._baselines():
+            first = words.replace(" ", "\n") if layout.compact else words
+            table.add_row(first, *(_optional(values.get(title)) for title in list(columns)[1:]))
+        return table
+
+    def _rank(self, entry: Entry) -> str:
+        return str(self._shown.index(entry) + 1)
+
+    def _metric(self, name: str, entry: Entry) -> str:
+        return _optional(self._metrics[entry.number].get(name))
+
+    def _params(self, layout: Layout) -> dict[str, Cell]:
+        if layout.together:
+            return {"parameters ": lambda entry: params_text(entry.params, short=True)}
+        keys = all_keys(entry.params for entry in self._shown)
+        names = short_names(keys) if layout.short else {key: key for key in keys}
+        # A parameter may be called as a metric is: the space tells their columns apart.
+        return {f"{names[key]} ": partial(_param, key) for key in keys}
+
+    def _baselines(self) -> Iterator[tuple[str, dict[str, float]]]:
+        metrics = self._metrics[self._shown[0].number]
+        for baseline, words in _BASELINES.items():
+            names = {n: f"baseline/{baseline}/{n.replace('/', '_')}" for n in self._shown_names()}
+            values = {name: metrics[key] for name, key in names.items() if key in metrics}
+            if values:
+                yield words, values
+
+    def _shown_names(self) -> list[str]:
+        return [*self._objectives, *self.extra]
 
 
 def show_leaderboard(
@@ -64,12 +160,10 @@ def show_leaderboard(
     if not shown:
         say(console, "no trial was completed")
         return
-    metrics = {entry.number: _last_values(entry) for entry in shown}
-    names = [n for n in _ALSO_SHOWN if any(n in m for m in metrics.values())]
-    extra = [name for name in names if name not in objectives]
+    board = Leaderboard(shown, objectives)
     console.print()
-    console.print(_widest_that_fits(shown, objectives, extra, metrics, console), markup=False)
-    for line in _explanation(objectives, extra):
+    console.print(board.fitted(console), markup=False)
+    for line in _explanation(objectives, board.extra):
         say(console, line)
 
 
@@ -108,90 +202,27 @@ def show_summary(
         say(console, f"{label:<{width}}  {redact(value)}")
 
 
-def _widest_that_fits(
-    shown: Sequence[Entry],
-    objectives: Sequence[str],
-    extra: Sequence[str],
-    metrics: Mapping[int, Metrics],
-    console: Console,
-) -> Table:
-    """Return a table with a column for each parameter, or else with one for all of them."""
-    keys = all_keys(entry.params for entry in shown)
-    full = {key: key for key in keys}
-    for names in (full, short_names(keys)):
-        table = _table(shown, objectives, extra, metrics, _param_columns(names))
-        if console.measure(table).minimum <= console.width >= _natural_width(console, table):
-            return table
-    together = Column("parameters", lambda e: params_text(e.params, short=True), "left")
-    return _table(shown, objectives, extra, metrics, [together])
-
-
-def _natural_width(console: Console, table: Table) -> int:
-    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
-
-
-def _param_columns(names: Mapping[str, str]) -> list[Column]:
-    def cell(key: str) -> Callable[[Entry], str]:
-        return lambda e: (
-            one_line(brief(redact_tree({key: e.params[key]})[key])) if key in e.params else ""
-        )
-
-    return [Column(name, cell(key)) for key, name in names.items()]
-
-
-def _table(
-    shown: Sequence[Entry],
-    objectives: Sequence[str],
-    extra: Sequence[str],
-    metrics: Mapping[int, Metrics],
-    params: Sequence[Column],
-) -> Table:
-    ranks = {entry.number: rank for rank, entry in enumerate(shown, 1)}
-    columns = [Column("trial", lambda e: str(e.number))]
-    if len(objectives) == 1:
-        columns.insert(0, Column("rank", lambda e: str(ranks[e.number])))
-
-    def value(index: int) -> Callable[[Entry], str]:
-        return lambda e: figure(values_of(e)[index])
-
-    def metric(name: str) -> Callable[[Entry], str]:
-        return lambda e: _optional(metrics[e.number].get(name))
-
-    columns += [Column(name, value(index)) for index, name in enumerate(objectives)]
-    columns += [Column(name, metric(name)) for name in extra]
-    columns += params
-    columns.append(Column("seconds", lambda e: "" if e.seconds is None else f"{e.seconds:.1f}"))
-    table = Table(title=_title(shown, objectives), title_justify="left")
-    for column in columns:
-        table.add_column(column.title, justify=column.justify)
-    for entry in shown:
-        table.add_row(*(column.cell(entry) for column in columns))
-    _add_baselines(table, columns, {*objectives, *extra}, metrics[shown[0].number])
+def _empty(layout: Layout, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    if layout.compact:
+        table.box, table.pad_edge = box.SIMPLE_HEAD, False
+        table.padding = (0, 1, 0, 0)
     return table
 
 
-def _add_baselines(
-    table: Table, columns: Sequence[Column], names: set[str], metrics: Metrics
-) -> None:
-    table.add_section()
-    for baseline, words in _BASELINES.items():
-        values = {
-            name: metrics.get(f"baseline/{baseline}/{name.replace('/', '_')}") for name in names
-        }
-        if any(value is not None for value in values.values()):
-            cells = [_optional(values.get(column.title)) for column in columns]
-            table.add_row(*[words, *cells[1:]])
+def _objective(index: int, entry: Entry) -> str:
+    return figure(values_of(entry)[index])
 
 
-def _title(shown: Sequence[Entry], objectives: Sequence[str]) -> str:
-    if len(objectives) > 1:
-        return f"the Pareto set of {' and '.join(objectives)}"
-    return f"the best {len(shown)} trials" if len(shown) > 1 else "the best trial"
+def _param(key: str, entry: Entry) -> str:
+    if key not in entry.params:
+        return ""
+    return one_line(brief(redact_tree({key: entry.params[key]})[key]))
 
 
 def _explanation(objectives: Sequence[str], extra: Sequence[str]) -> list[str]:
     lines = [
-        f"{' and '.join(objectives)}: what trials were chosen by; for the best it is flattering"
+        f"{' and '.join(objectives)}: what trials were chosen by, so the best one's is optimistic"
     ]
     if _REPORTED in extra:
         lines.append(f"{_REPORTED}: what to report; no trial was chosen by it")

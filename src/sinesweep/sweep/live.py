@@ -24,8 +24,8 @@ from sinesweep.sweep.entry import (
     RUNNING,
     Entry,
 )
-from sinesweep.sweep.tally import WORDS, Running, Tally
 from sinesweep.sweep.screen import Subject, View, say, short_path
+from sinesweep.sweep.tally import WORDS, Running, Tally
 from sinesweep.sweep.wording import figure, params_text, seconds_text, values_text
 
 _REFRESH = 0.25  # seconds

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sinesweep.redaction import redact, redact_tree
 
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LONGEST_LINE = 400
 _LONGEST_WHOLE = 1e9
 
@@ -71,7 +73,8 @@ def values_text(values: Sequence[float], objectives: Sequence[str]) -> str:
 
 def one_line(text: str) -> str:
     """Return a text without credentials, line ends and control characters, cut where too long."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in redact(text))
+    plain = _TERMINAL_CODES.sub("", redact(text))
+    printable = "".join(letter if letter.isprintable() else " " for letter in plain)
     line = " ".join(printable.split())
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
 
