@@ -1,34 +1,32 @@
-"""The end of a sweep on the screen: its best trials beside the baselines, and what to do next."""
+"""The best trials of a sweep, beside the baselines."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from sinesweep.redaction import redact, redact_tree
-from sinesweep.sweep.entry import DROPPED, Entry
-from sinesweep.sweep.ranking import chosen, pareto, ranked, values_of
-from sinesweep.sweep.screen import plain_console, say, short_path
-from sinesweep.sweep.tally import WORDS
+from sinesweep.redaction import redact_tree
+from sinesweep.sweep.entry import Entry
+from sinesweep.sweep.ranking import pareto, ranked, values_of
+from sinesweep.sweep.screen import plain_console, say
 from sinesweep.sweep.wording import (
     all_keys,
     brief,
     figure,
     one_line,
     params_text,
-    seconds_text,
     short_names,
 )
 from sinesweep.tracking import record
 
 ROWS = 10
+OPTIMAL_ROWS = 30
 _REPORTED = "reference/test_mae"
 _ALSO_SHOWN = (_REPORTED, "test/mae")
 _BASELINES = {"linear": "linear map", "constant": "constant", "last_value": "last value"}
@@ -44,24 +42,24 @@ class Layout:
     Attributes:
         compact: titles are broken, and columns have no lines between them.
         short: parameters are called by the last part of their key.
-        together: all parameters are in one column, which may take several lines.
+        below: parameters are not in the table but below it.
         metrics: how many of the metrics besides the objectives are shown.
     """
 
     compact: bool = False
     short: bool = False
-    together: bool = False
+    below: bool = False
     metrics: int = len(_ALSO_SHOWN)
 
 
-# The first that fits the terminal is taken, or the last.
+# The first that fits the terminal is taken, or the narrowest.
 _LAYOUTS = (
     Layout(),
     Layout(short=True),
     Layout(short=True, compact=True),
     Layout(short=True, compact=True, metrics=1),
-    Layout(short=True, compact=True, metrics=1, together=True),
 )
+_NARROWEST = Layout(compact=True, below=True)
 
 
 class Leaderboard:
@@ -77,56 +75,68 @@ class Leaderboard:
         self._objectives = objectives
         self._metrics = {entry.number: _last_values(entry) for entry in shown}
         found = {name for metrics in self._metrics.values() for name in metrics}
-        self.extra = [n for n in _ALSO_SHOWN if n in found and n not in objectives]
+        self._keys = all_keys(entry.params for entry in shown)
+        fair = _ALSO_SHOWN if not _changes_data(self._keys) else (_REPORTED,)
+        self.extra = [name for name in fair if name in found and name not in objectives]
 
-    def fitted(self, console: Console) -> Table:
+    def fitted(self, console: Console) -> RenderableType:
         """Return the table in the widest layout that fits."""
+        unlimited = console.options.update(max_width=10_000)
         for layout in _LAYOUTS:
             table = self.table(layout)
-            unlimited = console.options.update(max_width=10_000)
             if console.measure(table, options=unlimited).maximum <= console.width:
                 return table
-        return self.table(_LAYOUTS[-1])
+        return Group(self.table(_NARROWEST), self._params_below(), "")
 
     def table(self, layout: Layout) -> Table:
         """Return the table in one layout."""
-        several = len(self._objectives) > 1
-        columns = {} if several else {"rank": self._rank}
-        columns["trial"] = lambda entry: str(entry.number)
-        for index, name in enumerate(self._objectives):
-            columns[name] = partial(_objective, index)
-        for name in self.extra[: layout.metrics]:
-            columns[name] = partial(self._metric, name)
-        numbers = len(columns)
-        columns |= self._params(layout)
-        columns["seconds"] = lambda e: "" if e.seconds is None else f"{e.seconds:.1f}"
-
-        table = _empty(layout, "the Pareto set" if several else "the best trials")
-        for index, title in enumerate(columns):
-            left = layout.together and index == numbers
-            shown = title.replace("/", "/\n") if layout.compact and index < numbers else title
-            table.add_column(shown, justify="left" if left else "right")
+        metrics = self._metric_columns(layout)
+        columns = [*metrics, *self._param_columns(layout), ("seconds", _seconds)]
+        table = Table(title=self._title(), title_justify="left")
+        if layout.compact:
+            table.box, table.pad_edge, table.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
+            # A metric's long name takes two lines.
+            columns[: len(metrics)] = [(t.replace("/", "/\n"), cell) for t, cell in metrics]
+        for title, _ in columns:
+            table.add_column(title, justify="right")
         for entry in self._shown:
-            table.add_row(*(cell(entry) for cell in columns.values()))
+            table.add_row(*(cell(entry) for _, cell in columns))
         table.add_section()
         for words, values in self._baselines():
             first = words.replace(" ", "\n") if layout.compact else words
-            table.add_row(first, *(_optional(values.get(title)) for title in list(columns)[1:]))
+            table.add_row(first, *(_optional(values.get(title)) for title, _ in metrics[1:]))
         return table
+
+    def _metric_columns(self, layout: Layout) -> list[tuple[str, Cell]]:
+        columns = [("rank", self._rank)] if len(self._objectives) == 1 else []
+        columns.append(("trial", lambda entry: str(entry.number)))
+        for index, name in enumerate(self._objectives):
+            columns.append((name, partial(_objective, index)))
+        for name in self.extra[: layout.metrics]:
+            columns.append((name, partial(self._metric, name)))
+        return columns
+
+    def _param_columns(self, layout: Layout) -> list[tuple[str, Cell]]:
+        if layout.below:
+            return []
+        names = short_names(self._keys) if layout.short else {key: key for key in self._keys}
+        return [(names[key], partial(_param, key)) for key in self._keys]
+
+    def _params_below(self) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        for entry in self._shown:
+            text = params_text(entry.params, short=True)
+            grid.add_row(f" trial {entry.number}", Text(text, overflow="fold"))
+        return grid
+
+    def _title(self) -> str:
+        return "the best trials" if len(self._objectives) == 1 else "the Pareto set"
 
     def _rank(self, entry: Entry) -> str:
         return str(self._shown.index(entry) + 1)
 
     def _metric(self, name: str, entry: Entry) -> str:
         return _optional(self._metrics[entry.number].get(name))
-
-    def _params(self, layout: Layout) -> dict[str, Cell]:
-        if layout.together:
-            return {"parameters ": lambda entry: params_text(entry.params, short=True)}
-        keys = all_keys(entry.params for entry in self._shown)
-        names = short_names(keys) if layout.short else {key: key for key in keys}
-        # A parameter may be called as a metric is: the space tells their columns apart.
-        return {f"{names[key]} ": partial(_param, key) for key in keys}
 
     def _baselines(self) -> Iterator[tuple[str, dict[str, float]]]:
         metrics = self._metrics[self._shown[0].number]
@@ -156,58 +166,23 @@ def show_leaderboard(
     """
     console = console or plain_console()
     several = len(directions) > 1
-    shown = pareto(entries, directions) if several else ranked(entries, directions)[:ROWS]
+    found = pareto(entries, directions) if several else ranked(entries, directions)
+    shown = found[: OPTIMAL_ROWS if several else ROWS]
     if not shown:
         say(console, "no trial was completed")
         return
     board = Leaderboard(shown, objectives)
     console.print()
     console.print(board.fitted(console), markup=False)
+    if several and len(found) > len(shown):
+        say(console, f"and {len(found) - len(shown)} more")
     for line in _explanation(objectives, board.extra):
         say(console, line)
 
 
-def show_summary(
-    entries: Sequence[Entry],
-    directions: Sequence[str],
-    *,
-    seconds: float,
-    folder: Path,
-    ui: str | None,
-    command: Callable[[Entry], str],
-    console: Console | None = None,
-) -> None:
-    """Print what the sweep came to, where it is, and how to see it and to run the best trial.
-
-    Args:
-        entries: every trial of the sweep.
-        directions: ``minimize`` or ``maximize`` for each objective.
-        seconds: the wall time of this command.
-        folder: the sweep's.
-        ui: the command that shows it in the tracker, or None where it is not tracked.
-        command: the command line that runs a trial again, quoted for a shell.
-        console: where to; stdout where it is left out.
-    """
-    found = chosen(entries, directions)
-    rows = {"trials": _counts(entries), "time": seconds_text(seconds), "folder": short_path(folder)}
-    if ui:
-        rows["compare"] = ui
-    if len(found) == 1:
-        rows["run the best"] = command(found[0])
-    elif found:
-        rows["run one"] = f"its command is in {short_path(folder / 'best.yaml')}"
-    console = console or plain_console()
-    width = max(map(len, rows))
-    for label, value in rows.items():
-        say(console, f"{label:<{width}}  {redact(value)}")
-
-
-def _empty(layout: Layout, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    if layout.compact:
-        table.box, table.pad_edge = box.SIMPLE_HEAD, False
-        table.padding = (0, 1, 0, 0)
-    return table
+def _changes_data(keys: Iterable[str]) -> bool:
+    """Return whether each trial has a test set of its own, so that these are not to be compared."""
+    return any(key.lstrip("+").split(".")[0] == "data" for key in keys)
 
 
 def _objective(index: int, entry: Entry) -> str:
@@ -221,12 +196,14 @@ def _param(key: str, entry: Entry) -> str:
 
 
 def _explanation(objectives: Sequence[str], extra: Sequence[str]) -> list[str]:
-    lines = [
-        f"{' and '.join(objectives)}: what trials were chosen by, so the best one's is optimistic"
-    ]
+    lines = [f"{' and '.join(objectives)}: what trials were chosen by, so optimistic for the best"]
     if _REPORTED in extra:
         lines.append(f"{_REPORTED}: what to report; no trial was chosen by it")
     return lines
+
+
+def _seconds(entry: Entry) -> str:
+    return "" if entry.seconds is None else f"{entry.seconds:.1f}"
 
 
 def _last_values(entry: Entry) -> dict[str, float]:
@@ -234,11 +211,6 @@ def _last_values(entry: Entry) -> dict[str, float]:
         return {}
     history = record.metric_history(entry.directory)
     return {name: pairs[-1][1] for name, pairs in history.items()}
-
-
-def _counts(entries: Sequence[Entry]) -> str:
-    outcomes = Counter(entry.outcome for entry in entries if entry.outcome != DROPPED)
-    return ", ".join(f"{outcomes[o]} {word}" for o, word in WORDS.items() if outcomes[o]) or "none"
 
 
 def _optional(value: float | None) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +26,7 @@ from sinesweep.sweep.entry import (
     RUNNING,
     Entry,
 )
-from sinesweep.sweep.screen import Subject, View, say, short_path
+from sinesweep.sweep.screen import Subject, View, short_path
 from sinesweep.sweep.tally import WORDS, Running, Tally
 from sinesweep.sweep.wording import figure, params_text, seconds_text, values_text
 
@@ -80,9 +82,10 @@ class LiveView(View):
     def _show_end(self, entry: Entry, running: Running | None) -> None:  # noqa: ARG002 # its row is gone
         cause = self._cause(entry)
         if cause is not None:
-            number, params = entry.number, params_text(entry.params)
-            say(self._console, f"trial {number}  {WORDS[entry.outcome]}  {params}", style="red")
-            say(self._console, f"  {cause}")
+            text = f"trial {entry.number}  {WORDS[entry.outcome]}  "
+            params = params_text(entry.params, short=True)
+            self._console.print(_line(Text(text + params, style="red")))
+            self._console.print(Padding(Text(cause), (0, 0, 0, 2)))
 
     def _open(self) -> None:
         originals = (sys.stdout, sys.stderr)
@@ -106,9 +109,9 @@ class LiveView(View):
 
     def _progress(self) -> RenderableType:
         tally, total = self._tally, self._subject.n_trials
-        times = f"{seconds_text(tally.elapsed())} so far"
+        times = f"{seconds_text(tally.elapsed(), 0)} so far"
         if (left := tally.left()) is not None:
-            times += f", about {seconds_text(left)} left"
+            times += f", about {seconds_text(left, 0)} left"
         if total is None:
             return _line(Text(f"{tally.done} done  {times}"))
         grid = Table.grid(padding=(0, 1), expand=False)
@@ -138,17 +141,11 @@ class LiveView(View):
         running = sorted(self._tally.running.values(), key=lambda each: each.worker)
         idle = sorted(set(range(self._subject.workers)) - {each.worker for each in running})
         room = max(1, self._console.height - _HEAD_LINES)
-        grid = Table.grid(padding=(0, 2))
-        for _ in range(4):
-            grid.add_column(no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for each in running[:room]:
-            grid.add_row(*self._row(each))
-        for worker in idle[: max(0, room - len(running))]:
-            grid.add_row(f"worker {worker}", "idle", style="dim")
+        rows = [self._row(each) for each in running[:room]]
+        rows += [[f"worker {worker}", "idle"] for worker in idle[: max(0, room - len(running))]]
         if len(running) > room:
-            grid.add_row("", f"and {len(running) - room} more", style="dim")
-        return grid
+            rows.append([f"and {len(running) - room} more"])
+        return Group(*_aligned(rows))
 
     def _row(self, running: Running) -> list[str]:
         report = ""
@@ -157,10 +154,19 @@ class LiveView(View):
         return [
             f"worker {running.worker}",
             f"trial {running.entry.number}",
-            seconds_text(round(self._tally.time_of(running))).replace(".0 s", " s"),
+            seconds_text(self._tally.time_of(running), 0),
             report,
             params_text(running.entry.params, short=True),
         ]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[Text]:
+    """Return a line for each row, its cells under one another; only its end may be cut."""
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    return [
+        _line(Text("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False))))
+        for row in rows
+    ]
 
 
 def _line(text: Text) -> Text:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sinesweep.redaction import redact
 from sinesweep.sweep.entry import DROPPED, FAIL, RETRIED, Entry
 from sinesweep.sweep.tally import Running, Tally
 from sinesweep.sweep.wording import one_line
@@ -76,7 +77,7 @@ class View(ABC):
 
     def message(self, text: str) -> None:
         """Show something that the user should know."""
-        say(self._console, one_line(text))
+        say(self._console, redact(text))
 
     @abstractmethod
     def tick(self) -> None:

@@ -28,6 +28,9 @@ WORDS = {
     REUSED: "reused",
 }
 
+# How many trials there are of each.
+COUNTED = WORDS | {RETRIED: "retried"}
+
 Clock = Callable[[], float]
 
 
@@ -100,7 +103,7 @@ class Tally:
 
     def counts(self) -> list[tuple[int, str, str]]:
         """Return (how many, in a word, outcome) of what there is, and of running trials."""
-        ended = [(self._outcomes[o], word, o) for o, word in WORDS.items() if self._outcomes[o]]
+        ended = [(self._outcomes[o], word, o) for o, word in COUNTED.items() if self._outcomes[o]]
         running = [(len(self.running), "running", RUNNING)] if self.running else []
         return ended + running
 

@@ -79,10 +79,10 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
 
 
-def seconds_text(seconds: float) -> str:
+def seconds_text(seconds: float, decimals: int = 1) -> str:
     """Return ``4.1 s``, ``2 min 5 s`` or ``3 h 20 min``."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
+    if round(seconds, decimals) < 60:
+        return f"{seconds:.{decimals}f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
