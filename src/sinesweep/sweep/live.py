@@ -163,10 +163,10 @@ class LiveView(View):
 def _aligned(rows: Sequence[Sequence[str]]) -> list[Text]:
     """Return a line for each row, its cells under one another; only its end may be cut."""
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    return [
-        _line(Text("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False))))
-        for row in rows
+    padded = [
+        [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)] for row in rows
     ]
+    return [_line(Text("  ".join(row).rstrip())) for row in padded]
 
 
 def _line(text: Text) -> Text:
