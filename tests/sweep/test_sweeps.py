@@ -8,7 +8,6 @@ import subprocess
 import pytest
 from optuna.trial import TrialState
 from runner import Runner
-
 from watching import calls_of, is_alive, processes_in, states_of, sweep_folder, trials_of, until
 
 ONE = "hydra.sweeper.workers=1"

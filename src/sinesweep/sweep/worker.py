@@ -20,13 +20,12 @@ from omegaconf import OmegaConf
 
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.redaction import redact
+from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.messages import Assignment, Ended, Stop
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.sweep.trial_record import TrialRecord
-
-LOG_FILE = "trial.log"
 
 
 class Worker:
