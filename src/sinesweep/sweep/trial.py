@@ -12,9 +12,10 @@ Outside of a sweep the handle reports to nobody, so the same function runs eithe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from sinesweep.errors import Interrupted
 from sinesweep.sweep.messages import Question, Report, Stop, Verdict
@@ -77,6 +78,7 @@ class ManagedTrial(Trial):
         number: the trial's number.
         overrides: what makes its configuration.
         directory: its folder.
+        tags: by which the tracker finds its run.
         connection: to the controller.
         on_report: told each reported value with its step.
 
@@ -90,10 +92,12 @@ class ManagedTrial(Trial):
         number: int,
         overrides: Sequence[str],
         directory: Path,
+        tags: Mapping[str, Any],
         connection: Connection,
         on_report: Callable[[float, int], None],
     ) -> None:
         super().__init__(number, overrides, directory)
+        self.tags = tags
         self._connection = connection
         self._on_report = on_report
         self.stopped: str | None = None

@@ -55,7 +55,12 @@ class Worker:
         directory.mkdir(parents=True)
         record = TrialRecord(self._plan, assignment)
         trial = ManagedTrial(
-            assignment.number, assignment.overrides, directory, connection, record.report
+            assignment.number,
+            assignment.overrides,
+            directory,
+            record.tags,
+            connection,
+            record.report,
         )
         with _output_to(directory / LOG_FILE):
             set_current(trial)
