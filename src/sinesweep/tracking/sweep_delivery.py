@@ -42,16 +42,15 @@ class SweepDelivery:
         left = [event for trial in self._trials.values() for event in trial.skipped]
         return [*self._parent.skipped, *left]
 
-    def pump(self, skip_files: bool = False) -> str | None:
+    def pump(self, skip_files: bool = False) -> None:
         """Send every event that was not sent yet; see :meth:`Delivery.pump`.
 
         A trial's file that cannot be sent waits for the end of the sweep, so that it keeps back
         neither its trial nor the others.
         """
-        last = self._parent.pump(skip_files)
+        self._parent.pump(skip_files)
         self._queue += [path for path in self._parent.trials if path not in self._queue]
         self._pump_trials(skip_files or not self._parent.has_ended)
-        return last
 
     def _pump_trials(self, skip_files: bool) -> None:
         over: list[str] = []
