@@ -236,28 +236,28 @@ def close_running(study: optuna.Study, folder: Path, asks: int) -> Iterator[int]
         yield number
 
 
-def close_orphans(folder: Path) -> list[Entry]:
+def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
     """Close what a sweep's killed process left running, without continuing the sweep.
 
     Args:
         folder: a sweep's folder, whose lock the caller has.
 
     Returns:
-        The trials that have ended, those just closed among them; nothing where the study is kept
-        in a storage whose address holds a password, which only the sweep's own command knows.
+        Every trial, and the numbers of those just closed; none where the study is kept in a storage
+        whose address holds a password, which only the sweep's own command knows.
     """
     definition = folder / DEFINITION_FILE
     if not definition.exists():
-        return []
+        return [], []
     kept = yaml.safe_load(definition.read_text(encoding="utf-8"))["study"]
     if kept["storage"] is None and not (folder / JOURNAL_FILE).exists():
-        return []
+        return [], []
     if HIDDEN in str(kept["storage"]) or isinstance(kept["storage"], Mapping):
-        return []
+        return [], []
     storage = open_storage(kept["storage"], folder)
     study = optuna.load_study(study_name=kept["name"], storage=storage)
-    list(close_running(study, folder, Place.asks(folder)))
-    return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)]
+    closed = list(close_running(study, folder, Place.asks(folder)))
+    return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)], closed
 
 
 def _tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
