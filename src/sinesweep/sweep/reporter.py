@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
@@ -166,8 +168,12 @@ class Reporter:
         tracking = self._plan.settings.tracking
         if not self._plan.settings.is_tracked or tracking is None:
             return None
-        root = "" if Path(tracking.root) == Path("mlruns") else f" --root {tracking.root}"
-        return f"sinesweep ui{root}" + (f" --uri {redact(tracking.uri)}" if tracking.uri else "")
+        words = ["sinesweep", "ui"]
+        if Path(tracking.root) != Path("mlruns"):
+            words += ["--root", tracking.root]
+        if tracking.uri:
+            words += ["--uri", redact(tracking.uri)]
+        return shlex.join(words)
 
 
 def progress(entries: Sequence[Entry], directions: Sequence[str]) -> dict[str, float]:
@@ -186,8 +192,18 @@ def progress(entries: Sequence[Entry], directions: Sequence[str]) -> dict[str, f
 def objective_names(plan: Plan) -> list[str]:
     """Return what the values of a sweep are called: metrics where the configuration names them."""
     count = len(plan.settings.objectives)
-    named = OmegaConf.select(plan.base, "returns") or OmegaConf.select(plan.base, "objective")
-    names = [named] if isinstance(named, str) else list(named or ())
-    if len(names) == count:
-        return [str(name) for name in names]
+    for key in ("returns", "objective"):
+        names = _names(plan.base, key)
+        if len(names) == count:
+            return names
     return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
+
+
+def _names(config: DictConfig, key: str) -> list[str]:
+    """Return the names under a key; another application may mean anything by it."""
+    try:
+        found = OmegaConf.select(config, key)
+    except OmegaConfBaseException:
+        return []  # each trial says what is wrong with it, if it needs it
+    names = list(found) if isinstance(found, ListConfig) else [found]
+    return names if all(isinstance(name, str) and name for name in names) else []
