@@ -117,7 +117,7 @@ def test_completed_trial(plain: MakeView, make_entry: MakeEntry) -> None:
     view.ended(make_entry(12, 0.01234, params={"model.layers": 3, "model.width": 32}))
     assert last_line(output) == (
         "trial 12  complete  val/mae 0.01234  model.layers=3 model.width=32  4.1 s"
-        "  (2/40, best 0.0098 #7)"
+        "  (2/40, best 0.0098 of trial 7)"
     )
 
 
@@ -158,7 +158,7 @@ def test_reused_trial(plain: MakeView, make_entry: MakeEntry) -> None:
     """A point that was evaluated before shows the value that it had."""
     view, output = plain(make_entry(0, 0.1))
     view.ended(make_entry(1, 0.1, outcome=REUSED, params={"x": 1}, seconds=None))
-    assert last_line(output) == "trial 1  reused  val/mae 0.1  x=1  (1/40, best 0.1 #0)"
+    assert last_line(output) == "trial 1  reused  val/mae 0.1  x=1  (1/40, best 0.1 of trial 0)"
 
 
 def test_dropped_trial(plain: MakeView, make_entry: MakeEntry) -> None:
