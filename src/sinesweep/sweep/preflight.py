@@ -134,9 +134,11 @@ def _named(path: str, key: str) -> Any:
 
 
 def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
+    from optuna.exceptions import ExperimentalWarning
+
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*is experimental.*")
+            warnings.simplefilter("ignore", ExperimentalWarning)
             made = instantiate({**target.values, **more}, _convert_="all")
     except (InstantiationException, OmegaConfBaseException) as error:
         cause = str(error.__cause__ or error).splitlines()[0]
