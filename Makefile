@@ -4,12 +4,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test check benchmarks
+.PHONY: train test compat check benchmarks
 train: .venv/installed
 	$(BIN)/python src/train.py $(ARGS)
 
 test: .venv/tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+compat: .venv/tested
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m compat $(ARGS)
 
 check: .venv/tested
 	$(BIN)/ruff check

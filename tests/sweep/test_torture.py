@@ -31,7 +31,7 @@ SWEEP = (
     "hydra.sweeper.study_name=torture",
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.torture
 
 
 def test_killing_the_controller_at_random_moments_loses_nothing(runner: Runner) -> None:
