@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sinesweep.errors import InputError, Interrupted
+from sinesweep.errors import InputError, Interrupted, SweepFailed
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact
 from sinesweep.sweep import preflight
 from sinesweep.sweep.command import typed_again
-from sinesweep.sweep.controller import Controller, SweepFailed
+from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.nursery import Nursery
