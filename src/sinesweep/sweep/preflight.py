@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_method, instantiate
+from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep import refusal
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
+from sinesweep.sweep.building import build
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import Target
 from sinesweep.tracking import location
@@ -134,10 +135,12 @@ def _named(path: str, key: str) -> Any:
 
 
 def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
+    from optuna.exceptions import ExperimentalWarning
+
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*is experimental.*")
-            made = instantiate({**target.values, **more}, _convert_="all")
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            made = build({**target.values, **more})
     except (InstantiationException, OmegaConfBaseException) as error:
         cause = str(error.__cause__ or error).splitlines()[0]
         raise InputError(f"hydra.sweeper.{key}: {target.target}: {cause}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sinesweep.tracking import record
 from sinesweep.tracking.delivery import Connection, Delivery, is_delivered
+from sinesweep.tracking.delivery import unsent as unsent_of_run
 from sinesweep.tracking.location import Location
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -72,6 +73,14 @@ class SweepDelivery:
             self._offset = offset
             if event["kind"] == "trial" and not _is_over(self._folder / event["path"]):
                 yield event["path"]
+
+
+def unsent(folder: Path) -> int:
+    """Return how many events of a sweep's records have not been sent."""
+    trials = [
+        folder / event["path"] for event, _ in record.read(folder) if event["kind"] == "trial"
+    ]
+    return sum(unsent_of_run(directory) for directory in (folder, *trials))
 
 
 def _is_over(directory: Path) -> bool:

@@ -26,11 +26,99 @@ _STATUS = {
 }
 
 
-class SweepTracker:
-    """Writes the record of a sweep and the ends of its trials' records.
+class SweepRecord:
+    """The account of a sweep, and the ends of its trials' accounts, as files.
 
-    Only the process that runs the sweep says how trials ended, and only after the study was told:
-    so study and tracker agree.
+    Only the process that has the sweep's lock writes it, and says how trials ended only after the
+    study was told: so study and tracker agree.
+
+    Args:
+        folder: the sweep's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._record = Record(folder)
+        self._experiment = ""
+        self._tags: Mapping[str, Any] = {}
+        self._named: set[str] = set()
+        for event, _ in record.read(folder):
+            if event["kind"] == "trial":
+                self._named.add(event["path"])
+            elif event["kind"] == "begin":
+                self._experiment, self._tags = event["experiment"], event["tags"]
+
+    def begin(
+        self, *, name: str, experiment: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+    ) -> None:
+        """Open the sweep, or open it again."""
+        if self._experiment:
+            self._record.append("resume", tags={STATE_TAG: RUNNING, ERROR_TAG: ""})
+            return
+        self._experiment = experiment
+        self._tags = {**tags, STATE_TAG: RUNNING, RUN_TAG: secrets.token_hex(8)}
+        self._record.append(
+            "begin",
+            name=name,
+            experiment=experiment,
+            params=dict(params),
+            tags=dict(self._tags),
+            datasets=[],
+        )
+
+    def trial_started(self, entry: Entry) -> None:
+        """Name a trial, once, so that its record is sent."""
+        assert entry.directory is not None
+        path = str(entry.directory.relative_to(self._folder))
+        if path not in self._named:
+            self._named.add(path)
+            self._record.append("trial", path=path)
+
+    def trial_ended(self, entry: Entry) -> None:
+        """Say how a trial ended, once, whatever its worker, or this process, had still told."""
+        assert entry.directory is not None
+        self.trial_started(entry)
+        if record.last_end(entry.directory):
+            return
+        entry.directory.mkdir(parents=True, exist_ok=True)
+        own = Record(entry.directory)
+        if next(record.read(entry.directory), None) is None:  # nothing, or a torn line
+            self._begin_trial(own, entry)
+        end_trial(own, entry)
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Tell metrics of the sweep, once for each step."""
+        self._record.append_metrics(metrics, step)
+
+    def log_artifact(self, path: Path) -> None:
+        """Have a file of the sweep's folder copied to the tracker."""
+        self._record.append("artifact", path=str(path.relative_to(self._folder)), folder=None)
+
+    def end(self, outcome: str, error: str | None) -> None:
+        """Close the sweep."""
+        tags = {STATE_TAG: outcome, ERROR_TAG: redact(error or "")}
+        self._record.append("end", status=_STATUS[outcome], tags=tags)
+
+    def _begin_trial(self, own: Record, entry: Entry) -> None:
+        assert entry.directory is not None
+        tags = {
+            **self._tags,
+            "sinesweep.trial": entry.number,
+            "sinesweep.directory": str(entry.directory.absolute()),
+            RUN_TAG: secrets.token_hex(8),
+        }
+        own.append(
+            "begin",
+            name=entry.name,
+            experiment=self._experiment,
+            params=dict(entry.params),
+            tags=tags,
+            datasets=[],
+        )
+
+
+class SweepTracker:
+    """A sweep's record and the writer process that sends it, or neither.
 
     Args:
         folder: the sweep's.
@@ -38,14 +126,9 @@ class SweepTracker:
     """
 
     def __init__(self, folder: Path, location: Location | None) -> None:
-        self._folder = folder
         self.run_id: str | None = None
-        self._record = None if location is None else Record(folder)
-        self._writer = (
-            None if location is None else WriterProcess(folder, location, of_a_sweep=True)
-        )
-        self._experiment = ""
-        self._tags: Mapping[str, Any] = {}
+        self._record = SweepRecord(folder) if location else None
+        self._writer = WriterProcess(folder, location, of_a_sweep=True) if location else None
 
     def begin(
         self, *, name: str, experiment: str, params: Mapping[str, Any], tags: Mapping[str, Any]
@@ -55,72 +138,45 @@ class SweepTracker:
         Raises:
             InputError: the tracker refused it.
         """
-        self._experiment, self._tags = experiment, tags
-        if self._record is None or self._writer is None:
-            return
-        again = {STATE_TAG: RUNNING, ERROR_TAG: ""}
-        if self._record.path.exists():
-            self._record.append("resume", tags=again)
-        else:
-            self._record.append(
-                "begin",
-                name=name,
-                experiment=experiment,
-                params=dict(params),
-                tags={**tags, STATE_TAG: RUNNING, RUN_TAG: secrets.token_hex(8)},
-                datasets=[],
-            )
-        self.run_id = self._writer.wait_for_run()
+        if self._record and self._writer:
+            self._record.begin(name=name, experiment=experiment, params=params, tags=tags)
+            self.run_id = self._writer.wait_for_run()
 
     def trial_started(self, entry: Entry) -> None:
-        """Name a trial, so that its record is sent."""
-        if self._record is not None and entry.directory is not None:
-            self._record.append("trial", path=str(entry.directory.relative_to(self._folder)))
+        """Have a trial's record sent from here on."""
+        if self._record:
+            self._record.trial_started(entry)
 
     def trial_ended(self, entry: Entry) -> None:
-        """Say how a trial ended, once; its record is begun where nobody was left to do so."""
-        directory = entry.directory
-        assert directory is not None
-        is_begun = (directory / record.FILE_NAME).exists()
-        if (self._record is None and not is_begun) or record.last_end(directory):
-            return
-        directory.mkdir(parents=True, exist_ok=True)  # its worker may have died before
-        own = Record(directory)
-        if not is_begun:
-            own.append(
-                "begin",
-                name=entry.name,
-                experiment=self._experiment,
-                params=dict(entry.params),
-                tags={
-                    **self._tags,
-                    "sinesweep.trial": entry.number,
-                    "sinesweep.directory": str(directory.absolute()),
-                    RUN_TAG: secrets.token_hex(8),
-                },
-                datasets=[],
-            )
-        end_trial(own, entry)
+        """Say how a trial ended, once."""
+        if self._record:
+            self._record.trial_ended(entry)
+        elif entry.directory and _is_open(entry.directory):
+            end_trial(Record(entry.directory), entry)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Tell metrics of the sweep, once for each step."""
-        if self._record is not None:
-            self._record.append_metrics(metrics, step)
+        if self._record:
+            self._record.log(metrics, step)
 
     def log_artifact(self, path: Path) -> None:
         """Have a file of the sweep's folder copied to the tracker."""
-        if self._record is not None:
-            self._record.append("artifact", path=str(path.relative_to(self._folder)), folder=None)
+        if self._record:
+            self._record.log_artifact(path)
 
     def end(self, outcome: str, error: str | None) -> None:
         """Close the parent run."""
-        if self._record is not None:
-            tags = {STATE_TAG: outcome, ERROR_TAG: redact(error or "")}
-            self._record.append("end", status=_STATUS[outcome], tags=tags)
+        if self._record:
+            self._record.end(outcome, error)
 
     def close(self) -> bool:
         """Let the writer finish; return whether the tracker has everything."""
         return self._writer is None or self._writer.close()
+
+
+def _is_open(directory: Path) -> bool:
+    began = next(record.read(directory), None) is not None
+    return began and record.last_end(directory) is None
 
 
 def end_trial(own: Record, entry: Entry) -> None:
