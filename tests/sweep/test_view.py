@@ -237,6 +237,27 @@ def test_failure_on_a_terminal(live: MakeView, make_entry: MakeEntry) -> None:
     assert last_line(output).rstrip() == "  RuntimeError: no"
 
 
+def test_failure_with_long_parameters(live: MakeView, make_entry: MakeEntry) -> None:
+    """Parameters that do not fit are cut; the cause is shown in full."""
+    view, output = live(width=60)
+    params = {f"group.parameter_{index}": 0.123456 for index in range(20)}
+    before = len(output.getvalue())
+    view.ended(make_entry(0, state=FAIL, params=params, error="word " * 20))
+    trial, *cause = output.getvalue()[before:].splitlines()
+    assert len(trial) <= 60
+    assert " ".join(cause).split() == ["word"] * 20
+
+
+def test_nothing_to_wait_for_at_the_end(live: MakeView, make_entry: MakeEntry) -> None:
+    """A sweep that was stopped does not say how long the rest would take."""
+    view, output = live(make_entry(0, 0.25))
+    view.tick()
+    before = len(output.getvalue())
+    view.close()
+    assert "1/40" in output.getvalue()[before:]
+    assert "left" not in output.getvalue()[before:]
+
+
 def test_redrawn_at_most_four_times_a_second(
     live: MakeView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
