@@ -18,7 +18,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
 # One folder's name, so that a sweep cannot reach outside of its root.
-FolderName = Annotated[str, Field(pattern=r"^[^/]+$", max_length=200)]
+FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$", max_length=200)]
 GRID = "sinesweep.sweep.sampling.Grid"
 DEFAULT_TRIALS = 20  # as hydra-optuna-sweeper has it, where there is no end of points
 
