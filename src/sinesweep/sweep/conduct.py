@@ -44,7 +44,7 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
     storage = open_storage(kept, plan.folder) if kept else None
     with _alone(plan):
         plan.save_definition()
-        place = Place(plan.folder, plan.settings.sampler.values)
+        place = Place(plan.folder, plan.sampler.values)
         storage = storage or open_storage(None, plan.folder)
         study = SweepStudy(plan, storage, sampler, pruner, place)
         with _tracked(plan) as tracker:

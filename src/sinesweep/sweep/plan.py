@@ -19,7 +19,7 @@ from sinesweep.files import write_atomically
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
-from sinesweep.sweep.settings import DEFAULT_TRIALS, Settings, Target
+from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
 
 DEFINITION_FILE = "sweep.yaml"
@@ -64,10 +64,20 @@ class Plan:
         if self.is_enumeration:
             return self.space.size
         if self.settings.n_trials:
-            # A grid has no more than its points.
-            size = self.space.size if self.settings.sampler.is_grid else None
-            return min(self.settings.n_trials, size or self.settings.n_trials)
+            return min(self.settings.n_trials, self._points or self.settings.n_trials)
         return None if self.settings.timeout or self.settings.terminator else DEFAULT_TRIALS
+
+    @property
+    def _points(self) -> int | None:
+        """How many points there are, where each is evaluated once."""
+        settings = self.settings
+        once = settings.sampler.is_grid or settings.deduplicate
+        return self.space.size if once and not settings.custom_search_space else None
+
+    @property
+    def sampler(self) -> Target:
+        """The sampler that proposes: every combination, in order, where nothing else is said."""
+        return Target(_target_=GRID) if self.is_enumeration else self.settings.sampler
 
     def directory(self, number: int) -> Path:
         """Return the folder of a trial."""

@@ -16,7 +16,7 @@ from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
 from sinesweep.sweep.building import build
 from sinesweep.sweep.plan import Plan
-from sinesweep.sweep.settings import Target
+from sinesweep.sweep.settings import GRID, Target
 from sinesweep.tracking import location
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def build_sampler(plan: Plan) -> BaseSampler:
 
     from sinesweep.sweep.sampling import Grid
 
-    target = plan.settings.sampler
-    if plan.is_enumeration or target.target.endswith("sampling.Grid"):
+    target = plan.sampler
+    if target.target == GRID:
         return Grid(plan.space)
     if target.is_grid and "search_space" not in target.values:
         values = {key: d.ends() if not hasattr(d, "values") else list(d.values)  # pyright: ignore
