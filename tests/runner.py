@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OWN = ROOT / "tests" / "own"
+PLAIN = str(ROOT / "tests" / "sweep" / "plain" / "app.py")
 # Small and quick: what is tested is everything around the training.
 SMALL = ("model.width=4", "data.num_series=64", "trainer.max_epochs=3")
 BARE = ("artifacts.figures=false", "artifacts.model=false")
@@ -44,6 +45,23 @@ class Runner:
         variables = {"PYTHONPATH": str(OWN), **variables}
         arguments = ["--config-dir", str(OWN / "conf"), "model=own", *overrides]
         return self.train(*arguments, **variables)
+
+    def sweep(self, *overrides: str, **variables: str) -> Done:
+        """Sweep the tests' plain application."""
+        return self._run([PLAIN, "-m", *overrides], variables)
+
+    def start_sweep(self, *overrides: str) -> subprocess.Popen[str]:
+        """Start a sweep of the tests' plain application; the test ends it."""
+        return subprocess.Popen(
+            [sys.executable, PLAIN, "-m", *overrides],
+            cwd=self.folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def sinesweep(self, *arguments: str) -> Done:
         """Run the ``sinesweep`` command."""

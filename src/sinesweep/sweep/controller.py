@@ -209,8 +209,6 @@ class Controller:
             self._fill()
 
     def _end(self, entry: Entry, outcome: Outcome) -> None:
-        if outcome.kind == FAIL and self._study.attempts(entry.number) < self._settings.retries:
-            outcome = outcome.to_be_retried()
         ended = self._study.end(entry.number, outcome)
         self._observer.ended(ended)
         if ended.outcome == FAIL:

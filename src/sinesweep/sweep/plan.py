@@ -23,6 +23,7 @@ from sinesweep.sweep.settings import DEFAULT_TRIALS, Settings, Target
 from sinesweep.sweep.space import Space
 
 DEFINITION_FILE = "sweep.yaml"
+SWEEP_LOCK = "sweep.lock"
 # Where a sweep is recorded, and what is made of a trial besides its value, may change.
 _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.

@@ -135,9 +135,11 @@ def _named(path: str, key: str) -> Any:
 
 
 def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
+    from optuna.exceptions import ExperimentalWarning
+
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*is experimental.*")
+            warnings.simplefilter("ignore", ExperimentalWarning)
             made = build({**target.values, **more})
     except Exception as error:  # a class may fail in any way, and Hydra 1.4 hands that through
         cause = str(error.__cause__ or error).partition("\n")[0]

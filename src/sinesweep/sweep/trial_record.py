@@ -6,6 +6,7 @@ its parameters and what it reports.
 
 from __future__ import annotations
 
+import secrets
 import socket
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class TrialRecord:
         self._plan = plan
         self._assignment = assignment
         self._own: Record | None = None
+        self.tags = tags(plan.name, assignment.number, assignment.directory)
 
     def report(self, value: float, step: int) -> None:
         """Take a reported value."""
@@ -59,7 +61,7 @@ class TrialRecord:
                 name=run_name(self._assignment.number),
                 experiment=tracking.experiment,
                 params=dict(_pair(override) for override in self._assignment.overrides),
-                tags=tags(self._plan.name, self._assignment.number, directory),
+                tags=self.tags,
                 datasets=[],
             )
         return self._own is not None
@@ -73,6 +75,7 @@ def tags(sweep: str, number: int, directory: Path) -> dict[str, Any]:
         "sinesweep.state": RUNNING,
         "sinesweep.directory": str(directory.absolute()),
         "sinesweep.host": socket.gethostname(),
+        record.RUN_TAG: secrets.token_hex(8),
     }
 
 

@@ -21,13 +21,12 @@ from omegaconf import OmegaConf
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.redaction import redact
 from sinesweep.sweep.composing import Composer
+from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.messages import Assignment, Ended, Stop
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.sweep.trial_record import TrialRecord
-
-LOG_FILE = "trial.log"
 
 
 class Worker:
@@ -58,7 +57,12 @@ class Worker:
         directory.mkdir(parents=True)
         record = TrialRecord(self._plan, assignment)
         trial = ManagedTrial(
-            assignment.number, assignment.overrides, directory, connection, record.report
+            assignment.number,
+            assignment.overrides,
+            directory,
+            record.tags,
+            connection,
+            record.report,
         )
         with _output_to(directory / LOG_FILE):
             set_current(trial)

@@ -35,12 +35,10 @@ from sinesweep.files import write_atomically
 from sinesweep.redaction import redact
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
-from sinesweep.tracking.record import Event
+from sinesweep.tracking.record import RUN_TAG, STATE_TAG, Event
 
 STATE_FILE = "delivery.json"
 LOCK_FILE = "delivery.lock"
-RUN_TAG = "sinesweep.run"
-STATE_TAG = "sinesweep.state"
 
 # What one log_batch call may hold, by MLflow's own limits.
 _METRICS_A_CALL = 1000
@@ -56,6 +54,52 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Connection:
+    """A tracker's client, for as many runs as one process sends.
+
+    Args:
+        location: the tracker.
+        folder: where processes of this machine take turns if there is no folder for artifacts.
+    """
+
+    def __init__(self, location: Location, folder: Path) -> None:
+        self._location = location
+        self._folder = folder
+        self._experiments: dict[str, str] = {}
+        # The first to open a database makes its tables.
+        with self._alone():
+            self.client = MlflowClient(tracking_uri=location.uri)
+            self.client.search_experiments(max_results=1)
+
+    def experiment(self, name: str) -> str:
+        """Return an experiment's id; make it where it is missing."""
+        if name not in self._experiments:
+            self._experiments[name] = self._find_experiment(name)
+        return self._experiments[name]
+
+    def _find_experiment(self, name: str) -> str:
+        with self._alone():
+            found = self.client.get_experiment_by_name(name)
+            if found is not None:
+                return found.experiment_id
+            artifacts = self._location.artifacts
+            try:
+                return self.client.create_experiment(name, artifacts and artifacts.as_uri())
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+        return self._find_experiment(name)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep processes of this machine from creating schema or experiment at the same time."""
+        root = self._location.artifacts
+        lock = (root.parent if root else self._folder) / ".tracking.lock"
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
 class Delivery:
     """One run's way to MLflow.
 
@@ -66,15 +110,21 @@ class Delivery:
     Args:
         directory: the run's folder.
         location: the tracker.
+        connection: to it, where other runs are sent by the same process.
+        tags: of the run, besides those that it was begun with.
     """
 
-    def __init__(self, directory: Path, location: Location) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        location: Location,
+        connection: Connection | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         self._directory = directory
-        self._location = location
-        # The first to open a database makes its tables: processes of this machine take turns.
-        with self._alone():
-            self._client = MlflowClient(tracking_uri=location.uri)
-            self._client.search_experiments(max_results=1)
+        self._connection = connection or Connection(location, directory)
+        self._client = self._connection.client
+        self._tags = tags or {}
         self._state = {**_NOTHING_SENT, **_load(directory)}
 
     @property
@@ -143,19 +193,23 @@ class Delivery:
         if self.run_id or not self._state["creating"]:
             return self.run_id
         runs = self._client.search_runs(
-            [self._experiment(event["experiment"])],
+            [self._connection.experiment(event["experiment"])],
             filter_string=f"tags.`{RUN_TAG}` = '{event['tags'][RUN_TAG]}'",
         )
         return runs[0].info.run_id if runs else None
 
     def _create_run(self, event: Event) -> str:
-        experiment = self._experiment(event["experiment"])
+        experiment = self._connection.experiment(event["experiment"])
         self._note(creating=True)
-        tags = {key: _text(value)[:_LONGEST_TAG] for key, value in event["tags"].items()}
+        given = {**event["tags"], **self._tags}
+        tags = {key: _text(value)[:_LONGEST_TAG] for key, value in given.items()}
         run = self._client.create_run(
             experiment, start_time=event["time"], tags=tags, run_name=event["name"]
         )
         return run.info.run_id
+
+    def _send_trial(self, event: Event) -> None:
+        """Leave a trial, of which its sweep's record tells, to the sweep's delivery."""
 
     def _send_resume(self, event: Event) -> None:
         self._client.update_run(self._id, status="RUNNING")
@@ -221,28 +275,6 @@ class Delivery:
     def _id(self) -> str:
         assert self.run_id is not None, "every record starts with a begin event"
         return self.run_id
-
-    def _experiment(self, name: str) -> str:
-        with self._alone():
-            found = self._client.get_experiment_by_name(name)
-            if found is not None:
-                return found.experiment_id
-            artifacts = self._location.artifacts
-            try:
-                return self._client.create_experiment(name, artifacts and artifacts.as_uri())
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-        return self._experiment(name)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep processes of this machine from creating schema or experiment at the same time."""
-        root = self._location.artifacts
-        lock = (root.parent if root else self._directory) / ".tracking.lock"
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _note(self, **changes: Any) -> None:
         self._state.update(changes)

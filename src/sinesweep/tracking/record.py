@@ -12,6 +12,10 @@ from sinesweep.redaction import redact_tree
 
 FILE_NAME = "record.jsonl"
 
+# By which a run is found again, and its state in this project's words.
+RUN_TAG = "sinesweep.run"
+STATE_TAG = "sinesweep.state"
+
 FINISHED = "FINISHED"
 FAILED = "FAILED"
 KILLED = "KILLED"

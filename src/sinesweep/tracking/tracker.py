@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from sinesweep.errors import InputError
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.record import FILE_NAME, Record
-from sinesweep.tracking.writer import ARTIFACTS_VARIABLE, URI_VARIABLE
-
-LOG_FILE = "tracking.log"
+from sinesweep.tracking.writer_process import WriterProcess
 
 
 @dataclass(frozen=True)
@@ -30,21 +23,38 @@ class Dataset:
     profile: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Membership:
+    """What makes a run a trial of a sweep, which sends its record and says how it ended.
+
+    Attributes:
+        name: how the tracker calls the run.
+        tags: by which it is found.
+    """
+
+    name: str
+    tags: Mapping[str, Any]
+
+
 class Tracker:
     """Writes the record of one run and, with a location, keeps a writer process at it.
 
     Args:
         directory: the run's folder.
         location: the tracker, or None to keep the record in the folder alone.
+        membership: of a sweep whose own process sends the record and writes its end.
     """
 
-    def __init__(self, directory: Path, location: Location | None) -> None:
+    def __init__(
+        self, directory: Path, location: Location | None, membership: Membership | None = None
+    ) -> None:
         self.directory = directory
         self.location = location
+        self._membership = membership
         self.run_id: str | None = None
         self.is_open = False
         self._record: Record | None = None
-        self._writer = None if location is None else _start_writer(directory, location)
+        self._writer = None if location is None else WriterProcess(directory, location)
 
     def begin(
         self,
@@ -59,12 +69,13 @@ class Tracker:
         Raises:
             InputError: the tracker refused it.
         """
+        member = self._membership
         self.record.append(
             "begin",
-            name=name,
+            name=member.name if member else name,
             experiment=experiment,
             params=dict(params),
-            tags=dict(tags),
+            tags={**tags, **(member.tags if member else {})},
             datasets=[vars(dataset) for dataset in datasets],
         )
         self.is_open = True
@@ -118,9 +129,9 @@ class Tracker:
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the run as FINISHED, FAILED or KILLED, once, and only if this process opened it."""
-        if self.is_open:
+        if self.is_open and self._membership is None:
             self.record.append("end", status=status, tags=dict(tags))
-            self.is_open = False
+        self.is_open = False
 
     def close(self) -> bool:
         """Let the writer finish.
@@ -128,57 +139,8 @@ class Tracker:
         Returns:
             Whether the tracker has everything.
         """
-        if self._writer is None:
-            return True
-        assert self._writer.stdin is not None
-        assert self._writer.stdout is not None
-        if self._writer.poll() is None or not self._writer.stdin.closed:
-            self._writer.stdin.close()
-        status = self._writer.wait()
-        self._writer.stdout.close()
-        return status == 0
+        return self._writer is None or self._writer.close()
 
     def _wait_for_run(self) -> None:
-        if self._writer is None:
-            return
-        assert self._writer.stdout is not None
-        line = self._writer.stdout.readline()
-        message: dict[str, str] = json.loads(line) if line else {"error": "the writer process died"}
-        if "error" in message:
-            assert self.location is not None
-            raise InputError(
-                f"tracking.uri: the tracker must take the run, but {self.location.shown} did not "
-                f"({message['error'].splitlines()[0]}): mend it, or run with tracking=none"
-            )
-        self.run_id = message["run_id"]
-
-
-def _start_writer(directory: Path, location: Location) -> subprocess.Popen[str]:
-    environment = {
-        # The writer tries again by itself; MLflow's own retries would hide a dead server.
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        **os.environ,
-        URI_VARIABLE: location.uri,
-        "OMP_NUM_THREADS": "1",
-    }
-    environment.pop("MLFLOW_RUN_ID", None)
-    if location.artifacts is not None:
-        environment[ARTIFACTS_VARIABLE] = str(location.artifacts)
-    with (directory / LOG_FILE).open("a") as log:
-        return _spawn(directory, environment, log)
-
-
-def _spawn(directory: Path, environment: Mapping[str, str], log: IO[str]) -> subprocess.Popen[str]:
-    # A session of its own: Ctrl-C in the terminal must not stop it before the end is told.
-    return subprocess.Popen(
-        [sys.executable, "-m", "sinesweep.tracking.writer", str(directory)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-        text=True,
-        start_new_session=True,
-    )
+        if self._writer is not None:
+            self.run_id = self._writer.wait_for_run()

@@ -23,9 +23,12 @@ from sinesweep.tracking.location import Location
 
 if TYPE_CHECKING:
     from sinesweep.tracking.delivery import Delivery
+    from sinesweep.tracking.sweep_delivery import SweepDelivery
 
 URI_VARIABLE = "SINESWEEP_TRACKING_URI"
 ARTIFACTS_VARIABLE = "SINESWEEP_TRACKING_ARTIFACTS"
+
+OF_A_SWEEP = "--of-a-sweep"
 
 DELIVERED = 0
 NOT_DELIVERED = 3
@@ -42,7 +45,9 @@ def main() -> int:
     artifacts = os.environ.get(ARTIFACTS_VARIABLE)
     location = Location(os.environ[URI_VARIABLE], Path(artifacts) if artifacts else None)
     from sinesweep.tracking.delivery import LOCK_FILE, Delivery
+    from sinesweep.tracking.sweep_delivery import SweepDelivery
 
+    of_a_sweep = OF_A_SWEEP in sys.argv
     lock = take_lock(directory / LOCK_FILE, patience=_PATIENCE)
     if lock is None:
         return _refuse("another process is sending this run's record")
@@ -52,7 +57,7 @@ def main() -> int:
         if _run_is_gone(_START_POLL):
             return DELIVERED
     try:
-        delivery = Delivery(directory, location)
+        delivery = (SweepDelivery if of_a_sweep else Delivery)(directory, location)
         while not delivery.run_id and not _run_is_gone(_START_POLL):
             delivery.pump()
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
@@ -60,16 +65,17 @@ def main() -> int:
     if not delivery.run_id:
         return DELIVERED
     _say(run_id=delivery.run_id)
-    return _follow(directory, delivery)
+    return _follow(directory, delivery, of_a_sweep=of_a_sweep)
 
 
-def _follow(directory: Path, delivery: Delivery) -> int:
+def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: bool) -> int:
     pause = _POLL
     gone_since: float | None = None
     while True:
         if gone_since is None and _run_is_gone(pause):
             gone_since = time.monotonic()
-            close_if_open(directory, "the process died")
+            if not of_a_sweep:  # how a sweep's trials ended its study will say
+                close_if_open(directory, "the process died")
         elif gone_since is not None:
             time.sleep(pause)
         late = gone_since is not None and time.monotonic() - gone_since > _PATIENCE

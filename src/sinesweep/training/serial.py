@@ -20,9 +20,11 @@ from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import take_lock
 from sinesweep.interruption import Interruption, interruptible
 from sinesweep.redaction import redact
+from sinesweep.sweep.entry import run_name
+from sinesweep.sweep.trial import ManagedTrial, current_trial
 from sinesweep.tracking import provenance, record
 from sinesweep.tracking.location import locate
-from sinesweep.tracking.tracker import Dataset, Tracker
+from sinesweep.tracking.tracker import Dataset, Membership, Tracker
 from sinesweep.training.blame import is_of_own_code
 from sinesweep.training.result import Result
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from sinesweep.training.checkpoint import EpochCheckpoint
+    from sinesweep.training.pruning import PruningCallback
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Parts:
     module: pl.LightningModule
     trainer: pl.Trainer
     checkpoint: EpochCheckpoint
+    pruning: PruningCallback
 
 
 def train(config: Config, directory: Path, name: str) -> Result | None:
@@ -68,11 +72,20 @@ def train(config: Config, directory: Path, name: str) -> Result | None:
             f"resume: the run must have stopped, but {directory.name} is being trained"
         )
     with lock, interruptible() as interruption:
-        root = Path(config.tracking.root)
-        tracked = config.tracking.backend == "mlflow"
-        tracker = Tracker(directory, locate(config.tracking.uri, root) if tracked else None)
+        tracker = _tracker(config, directory)
         with _truthful_end(tracker, interruption):
             return _train(config, directory, name, tracker, start)
+
+
+def _tracker(config: Config, directory: Path) -> Tracker:
+    trial = current_trial()
+    if isinstance(trial, ManagedTrial):
+        assert trial.number is not None
+        # The sweep sends all its trials' records, and says how they ended.
+        return Tracker(directory, None, Membership(run_name(trial.number), trial.tags))
+    root = Path(config.tracking.root)
+    tracked = config.tracking.backend == "mlflow"
+    return Tracker(directory, locate(config.tracking.uri, root) if tracked else None)
 
 
 def _train(
@@ -86,10 +99,14 @@ def _train(
     if _is_first(parts):
         _open(config, directory, name, tracker, parts)
     # What is imported stays: without this the garbage collector goes through all of it again and
-    # again while Lightning makes its many small objects.
+    # again while Lightning makes its many small objects. What an earlier trial of this process left
+    # must not stay with it.
+    if current_trial().is_managed:
+        gc.collect()
     gc.freeze()
     with _quiet():
         parts.trainer.fit(parts.module, parts.data, ckpt_path=checkpoint, weights_only=True)
+        parts.pruning.raise_if_pruned()
         _use_best(parts, directory)
         if _is_tested(parts.module, parts.data):
             parts.trainer.test(parts.module, parts.data, verbose=False)
@@ -128,6 +145,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     from sinesweep.training.evaluation import ReferenceEvaluation
     from sinesweep.training.objective import ObjectiveCheck
     from sinesweep.training.progress import ProgressBar, ProgressLines
+    from sinesweep.training.pruning import PruningCallback
     from sinesweep.training.recorder import RecordLogger, StepScale
     from sinesweep.training.seeding import EpochSeeds
 
@@ -152,6 +170,8 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     if isinstance(data, SeriesDataModule):
         data.order_seed = settings.seed
         callbacks.append(ReferenceEvaluation(data))
+    pruning = PruningCallback(settings.objective)
+    callbacks.append(pruning)
     callbacks.append(
         ProgressBar(EPOCH_METRICS[:2]) if sys.stdout.isatty() else ProgressLines(EPOCH_METRICS)
     )
@@ -165,7 +185,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-    return Parts(data, module, trainer, keeper)
+    return Parts(data, module, trainer, keeper, pruning)
 
 
 def _instantiate(config: Config, section: str, expected: type[Any]) -> Any:

@@ -1,0 +1,225 @@
+"""What a sweep leaves in its folder: every trial in a table, the best ones to be run again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from sinesweep.redaction import redact, redact_tree
+from sinesweep.runs import CHECKPOINTS, run_id
+from sinesweep.sweep.entry import COMPLETE, DROPPED, REUSED, RUNNING, Entry
+from sinesweep.sweep.outcome import read_outcome
+from sinesweep.sweep.ranking import chosen, values_of
+from sinesweep.sweep.wording import all_keys, spelled
+
+TRIALS_FILE = "trials.csv"
+BEST_FILE = "best.yaml"
+# The name and the content are hydra-optuna-sweeper's.
+OPTIMIZATION_FILE = "optimization_results.yaml"
+
+_BEST_CHECKPOINT = "best.ckpt"  # as the reference task's training names it, which imports torch
+_PATIENCE = 10.0  # seconds between looks for run ids that a slow or dead tracker has not given yet
+
+Command = Callable[[Entry], str]
+
+
+class Results:
+    """Writes the files, each only where its content has changed.
+
+    What cannot change any more is read and put in words once, so that the table of thousands of
+    trials can be written every second.
+
+    Args:
+        folder: the sweep's.
+        directions: ``minimize`` or ``maximize`` for each objective.
+    """
+
+    def __init__(self, folder: Path, directions: Sequence[str]) -> None:
+        self._folder = folder
+        self._directions = directions
+        self._keys: list[str] = []
+        self._lines: dict[int, tuple[Entry, str]] = {}
+        self._evaluated: dict[str, Entry] = {}  # by what they evaluated
+        self._run_ids: dict[int, str] = {}
+        self._checkpoints: dict[int, str | None] = {}
+        self._looked = time.monotonic()
+        self._written: dict[str, str] = {}
+
+    def write_trials(self, entries: Sequence[Entry], *, final: bool = False) -> None:
+        """Write ``trials.csv``.
+
+        Args:
+            entries: every trial of the sweep; those that never began are left out.
+            final: look once more for the run ids that were still missing.
+        """
+        shown = [entry for entry in entries if entry.outcome != DROPPED]
+        keys = all_keys(entry.params for entry in shown)
+        if keys != self._keys:
+            self._keys = keys
+            self._lines.clear()
+        elif final or time.monotonic() - self._looked > _PATIENCE:
+            self._look_again()
+        self._write(TRIALS_FILE, self._header() + "".join(self._line(entry) for entry in shown))
+
+    def write_best(self, entries: Sequence[Entry], command: Command) -> None:
+        """Write ``best.yaml``: the overrides that make the best trial, or the Pareto-optimal ones.
+
+        Args:
+            entries: every trial of the sweep; without a completed one nothing is written.
+            command: the command line that runs a trial again, quoted for a shell.
+        """
+        found = chosen(entries, self._directions)
+        if not found:
+            return
+        if len(self._directions) == 1:
+            text = _comment(command(found[0])) + _yaml(self._described(found[0]))
+        else:
+            parts = [_comment(command(e)) + _yaml([self._described(e)]) for e in found]
+            text = "\n".join(parts)
+        self._write(BEST_FILE, text)
+
+    def write_optimization_results(self, entries: Sequence[Entry]) -> None:
+        """Write ``optimization_results.yaml``, if a trial was completed."""
+        found = chosen(entries, self._directions)
+        if not found:
+            return
+        content: dict[str, Any] = {"name": "optuna"}
+        if len(self._directions) == 1:
+            content["best_params"] = _params(found[0])
+            content["best_value"] = values_of(found[0])[0]
+        else:
+            content["solutions"] = [
+                {"params": _params(entry), "values": list(values_of(entry))} for entry in found
+            ]
+        created = OmegaConf.create(content, flags={"allow_objects": True})
+        self._write(OPTIMIZATION_FILE, OmegaConf.to_yaml(created))
+
+    def _write(self, name: str, text: str) -> None:
+        if self._written.get(name) != text:
+            _replace(self._folder / name, text)
+            self._written[name] = text
+
+    def _described(self, entry: Entry) -> dict[str, Any]:
+        values = list(values_of(entry))
+        return {
+            "trial": entry.number,
+            **({"value": values[0]} if len(values) == 1 else {"values": values}),
+            "overrides": [redact(override) for override in entry.overrides],
+            "directory": _text(entry.directory),
+            "run_id": self._run_id(entry),
+            "checkpoint": self._checkpoint(entry),
+        }
+
+    def _header(self) -> str:
+        values = ["value"]
+        if len(self._directions) > 1:
+            values = [f"value_{index}" for index in range(len(self._directions))]
+        params = [f"params.{key}" for key in self._keys]
+        last = ["duration_seconds", "directory", "run_id", "checkpoint", "error"]
+        return _csv_line(["number", "state", *values, *params, *last])
+
+    def _line(self, entry: Entry) -> str:
+        kept = self._lines.get(entry.number)
+        if kept is not None and (kept[0] is entry or kept[0] == entry):
+            return kept[1]
+        if entry.outcome == COMPLETE:
+            self._evaluated.setdefault(_point(entry), entry)
+        line = _csv_line(self._cells(entry))
+        if entry.state != RUNNING:
+            self._lines[entry.number] = (entry, line)
+        return line
+
+    def _cells(self, entry: Entry) -> list[str]:
+        params = {key: spelled(value) for key, value in _params(entry).items()}
+        values = [""] * len(self._directions)
+        if entry.values is not None:
+            values = [repr(value) for value in entry.values]
+        source = self._source(entry)
+        return [
+            str(entry.number),
+            entry.state,
+            *values,
+            *(params.get(key, "") for key in self._keys),
+            "" if entry.seconds is None else f"{entry.seconds:.3f}",
+            _text(source.directory) or "",
+            self._run_id(source) or "",
+            self._checkpoint(source) or "",
+            redact(entry.error or ""),
+        ]
+
+    def _source(self, entry: Entry) -> Entry:
+        """Return the trial whose folder a trial's values come from."""
+        return self._evaluated.get(_point(entry), entry) if entry.outcome == REUSED else entry
+
+    def _look_again(self) -> None:
+        self._looked = time.monotonic()
+        for number in self._lines.keys() - self._run_ids.keys():
+            del self._lines[number]
+
+    def _run_id(self, entry: Entry) -> str | None:
+        if entry.number not in self._run_ids:
+            found = run_id(entry.directory) if entry.directory else None
+            if found is None:
+                return None
+            self._run_ids[entry.number] = found
+        return self._run_ids[entry.number]
+
+    def _checkpoint(self, entry: Entry) -> str | None:
+        if entry.number in self._checkpoints:
+            return self._checkpoints[entry.number]
+        found = _find_checkpoint(entry.directory)
+        if entry.state != RUNNING:
+            self._checkpoints[entry.number] = found
+        return found
+
+
+def _find_checkpoint(directory: Path | None) -> str | None:
+    if directory is None:
+        return None
+    outcome = read_outcome(directory)
+    if outcome and outcome.checkpoint:
+        return outcome.checkpoint
+    path = directory / CHECKPOINTS / _BEST_CHECKPOINT
+    return str(path) if path.exists() else None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file at once, without waiting for the disk: the study has it all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_text(text, encoding="utf-8", newline="")
+    temporary.replace(path)
+
+
+def _point(entry: Entry) -> str:
+    return json.dumps(entry.params, sort_keys=True, default=str)
+
+
+def _params(entry: Entry) -> Mapping[str, Any]:
+    return redact_tree(dict(entry.params))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+def _comment(text: str) -> str:
+    return "".join(f"# {line}\n" for line in redact(text).splitlines())
+
+
+def _yaml(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)

@@ -1,0 +1,90 @@
+"""The writer process, as the run or the sweep that starts it sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from sinesweep.errors import InputError
+from sinesweep.tracking.location import Location
+from sinesweep.tracking.writer import ARTIFACTS_VARIABLE, OF_A_SWEEP, URI_VARIABLE
+
+LOG_FILE = "tracking.log"
+
+
+class WriterProcess:
+    """Sends what is recorded in a folder while it is being recorded.
+
+    Args:
+        directory: the run's folder, or the sweep's.
+        location: the tracker.
+        of_a_sweep: whether there are trials in the folder, whose records are to be sent, too.
+    """
+
+    def __init__(self, directory: Path, location: Location, *, of_a_sweep: bool = False) -> None:
+        self._location = location
+        self._process = _start(directory, location, [OF_A_SWEEP] if of_a_sweep else [])
+
+    def wait_for_run(self) -> str:
+        """Return the tracker's id of the run, once it has one.
+
+        Raises:
+            InputError: the tracker refused it.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        message: dict[str, str] = json.loads(line) if line else {"error": "the writer process died"}
+        if "error" in message:
+            raise InputError(
+                f"tracking.uri: the tracker must take the run, but {self._location.shown} did not "
+                f"({message['error'].splitlines()[0]}): mend it, or run with tracking=none"
+            )
+        return message["run_id"]
+
+    def close(self) -> bool:
+        """Let it finish; return whether the tracker has everything."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if self._process.poll() is None or not self._process.stdin.closed:
+            self._process.stdin.close()
+        status = self._process.wait()
+        self._process.stdout.close()
+        return status == 0
+
+
+def _start(directory: Path, location: Location, more: list[str]) -> subprocess.Popen[str]:
+    environment = {
+        # The writer tries again by itself; MLflow's own retries would hide a dead server.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        **os.environ,
+        URI_VARIABLE: location.uri,
+        "OMP_NUM_THREADS": "1",
+    }
+    environment.pop("MLFLOW_RUN_ID", None)
+    if location.artifacts is not None:
+        environment[ARTIFACTS_VARIABLE] = str(location.artifacts)
+    with (directory / LOG_FILE).open("a") as log:
+        return _spawn([str(directory), *more], environment, log)
+
+
+def _spawn(
+    arguments: list[str], environment: Mapping[str, str], log: IO[str]
+) -> subprocess.Popen[str]:
+    # A session of its own: Ctrl-C in the terminal must not stop it before the end is told.
+    return subprocess.Popen(
+        [sys.executable, "-m", "sinesweep.tracking.writer", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        text=True,
+        start_new_session=True,
+    )

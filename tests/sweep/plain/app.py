@@ -1,0 +1,75 @@
+"""A plain Hydra application, as the tests sweep it: a function that can be told to misbehave."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+import sinesweep
+
+
+def _raise() -> None:
+    raise ValueError("it broke at https://bob:hunter2@example.org/")
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(60)
+
+
+def _prune() -> None:
+    raise sinesweep.TrialPruned
+
+
+MISDEEDS = {
+    "raise": _raise,
+    "exit": lambda: sys.exit(3),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "hang": _hang,
+    "prune": _prune,
+}
+RETURNED = {
+    "not_a_number": float("nan"),
+    "infinite": float("inf"),
+    "nothing": None,
+    "two": (1.0, 2.0),
+}
+
+
+def wait_for(gate: Path) -> None:
+    """Report until a file is there."""
+    step = 0
+    trial = sinesweep.current_trial()
+    while not gate.exists():
+        trial.report(0.0, step)
+        step += 1
+        time.sleep(0.005)
+
+
+@hydra.main(config_path="conf", config_name="config", version_base="1.3")
+def main(cfg: DictConfig) -> object:
+    """Return ``(x - 1) ** 2 + y``, or misbehave where ``x`` is ``when``."""
+    print(f"trial {sinesweep.current_trial().number} x={cfg.x}")  # noqa: T201 # to its log
+    with Path(cfg.calls).open("a") as file:
+        file.write(f"{cfg.x} {cfg.y} {cfg.seed} {os.getpid()}\n")
+    if cfg.gate and cfg.x >= cfg.gated_from:
+        wait_for(Path(cfg.gate))
+    for step in range(cfg.steps):
+        sinesweep.current_trial().report(abs(cfg.x - 1) + 1 / (1 + step), step)
+        if sinesweep.current_trial().should_prune():
+            raise sinesweep.TrialPruned
+        time.sleep(cfg.pause)
+    if cfg.misbehave and cfg.x == cfg.when:
+        if cfg.misbehave in RETURNED:
+            return RETURNED[cfg.misbehave]
+        MISDEEDS[cfg.misbehave]()
+    value = (cfg.x - 1) ** 2 + cfg.y + cfg.seed
+    return (value, -cfg.x) if cfg.objectives == 2 else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""Whole sweeps of a plain application, from the outside."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import pytest
+from optuna.trial import TrialState
+from runner import Runner
+from watching import calls_of, is_alive, processes_in, states_of, sweep_folder, trials_of, until
+
+ONE = "hydra.sweeper.workers=1"
+TWO = "hydra.sweeper.workers=2"
+
+
+def folder_of(runner: Runner):
+    """Return the only sweep's folder."""
+    return sweep_folder(runner.folder / "multirun")
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a sweep to end."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_every_combination_runs_once_in_order(runner: Runner) -> None:
+    """A finite space without n_trials runs every combination, the last key changing fastest."""
+    done = runner.sweep("x=range(0,3)", "y=1,2", ONE)
+
+    assert done.code == 0, done.err
+    assert [call[:2] for call in calls_of(runner.folder)] == [
+        (0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2),
+    ]  # fmt: skip
+    assert [trial.value for trial in trials_of(folder_of(runner))] == [2, 3, 1, 2, 2, 3]
+
+
+def test_workers_are_started_once(runner: Runner) -> None:
+    """Many trials run in as many processes as there are workers."""
+    done = runner.sweep("x=range(0,12)", TWO)
+
+    assert done.code == 0, done.err
+    assert len({pid for *_, pid in calls_of(runner.folder)}) <= 2
+
+
+def test_a_finished_sweep_runs_nothing_again(runner: Runner) -> None:
+    """The command of a finished sweep finds it finished."""
+    assert runner.sweep("x=0,1", ONE).code == 0
+    assert runner.sweep("x=0,1", ONE).code == 0
+
+    assert len(calls_of(runner.folder)) == 2
+    assert states_of(folder_of(runner)) == ["COMPLETE", "COMPLETE"]
+
+
+def test_n_trials_is_the_total(runner: Runner) -> None:
+    """More trials continue the sweep up to the new total."""
+    sweep = ("x=interval(0,9)", "hydra.sweeper.sampler.seed=0", ONE)
+    assert runner.sweep(*sweep, "hydra.sweeper.n_trials=3").code == 0
+    assert runner.sweep(*sweep, "hydra.sweeper.n_trials=5").code == 0
+
+    points = [x for x, *_ in calls_of(runner.folder)]
+    assert len(points) == len(set(points)) == 5
+
+
+def test_a_continued_sweep_proposes_what_one_without_a_break_does(
+    runner: Runner, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With one worker and a seed, a break changes no point."""
+    sweep = ("x=interval(0,9)", "y=interval(0,1)", "hydra.sweeper.sampler.seed=7", ONE)
+    whole = Runner(tmp_path_factory.mktemp("whole"))
+    assert whole.sweep(*sweep, "hydra.sweeper.n_trials=16").code == 0
+    for total in (5, 12, 16):
+        assert runner.sweep(*sweep, f"hydra.sweeper.n_trials={total}").code == 0
+
+    assert [c[:2] for c in calls_of(runner.folder)] == [c[:2] for c in calls_of(whole.folder)]
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "cause"),
+    [
+        ("raise", "ValueError: it broke at https://***@example.org/"),
+        ("exit", r"the function called sys.exit(3)"),
+        ("kill", "the worker process was killed by SIGKILL"),
+        ("hang", "took longer than trial_timeout = 1 s"),
+        ("not_a_number", "the objective must be finite, but is nan"),
+        ("infinite", "the objective must be finite, but is inf"),
+        ("nothing", "the function must return a number, but returned None"),
+        ("two", "the function must return a number, but returned (1.0, 2.0)"),
+    ],
+)
+def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: str) -> None:
+    """Whatever goes wrong in a trial is its error; the others complete."""
+    done = runner.sweep("x=0,1,2,3", f"misbehave={misdeed}", TWO, "hydra.sweeper.trial_timeout=1")
+
+    assert done.code == 0, done.err
+    trials = trials_of(folder_of(runner))
+    assert [trial.state.name for trial in trials].count("COMPLETE") == 3
+    assert trials[1].state == TrialState.FAIL
+    assert cause in trials[1].user_attrs["sinesweep.error"]
+    assert cause in done.out
+
+
+def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
+    """With retries the point runs again, and the failure is not one of n_trials."""
+    done = runner.sweep("x=0,1", "misbehave=raise", ONE, "hydra.sweeper.retries=2")
+
+    assert done.code == 0, done.err
+    trials = trials_of(folder_of(runner))
+    assert [trial.params["x"] for trial in trials] == [0, 1, 1, 1]
+    assert [trial.user_attrs.get("sinesweep.outcome") for trial in trials] == [
+        None, "RETRIED", "RETRIED", "FAIL",
+    ]  # fmt: skip
+
+
+def test_on_failure_abort_ends_the_sweep(runner: Runner) -> None:
+    """The first failure begins no more trials, and the exit code is 1."""
+    done = runner.sweep("x=range(0,9)", "misbehave=raise", ONE, "hydra.sweeper.on_failure=abort")
+
+    assert done.code == 1
+    assert "trial 1 failed, and on_failure is abort" in done.err
+    assert len(calls_of(runner.folder)) == 2
+
+
+def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
+    """max_failure_rate is a share of all trials."""
+    done = runner.sweep(
+        "x=1,1.0,true,2,3,4,5,6,7,8", "misbehave=raise", ONE, "hydra.sweeper.max_failure_rate=0.1"
+    )
+
+    assert done.code == 1
+    assert "2 trials failed, more than max_failure_rate = 0.1 allows" in done.err
+
+
+def test_a_sweep_without_a_completed_trial_has_failed(runner: Runner) -> None:
+    """Nothing to show is exit code 1."""
+    assert runner.sweep("x=1", "misbehave=raise", ONE).code == 1
+
+
+def test_a_pruned_trial_is_no_failure(runner: Runner) -> None:
+    """TrialPruned makes the trial PRUNED, and its worker goes on."""
+    done = runner.sweep("x=0,1,2", "misbehave=prune", ONE, "hydra.sweeper.on_failure=abort")
+
+    assert done.code == 0, done.err
+    assert states_of(folder_of(runner)) == ["COMPLETE", "PRUNED", "COMPLETE"]
+
+
+def test_the_pruner_decides_across_processes(runner: Runner) -> None:
+    """Reports reach the pruner, and its verdict comes back to the worker."""
+    done = runner.sweep(
+        "x=1,2,9", "steps=4", TWO, "hydra/sweeper/pruner=median",
+        "hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.workers=1",
+    )  # fmt: skip
+
+    assert done.code == 0, done.err
+    assert states_of(folder_of(runner)) == ["COMPLETE", "PRUNED", "PRUNED"]
+
+
+def test_repeats_tell_the_mean(runner: Runner) -> None:
+    """A point is evaluated under several seeds."""
+    done = runner.sweep("x=1", "seed=10", ONE, "hydra.sweeper.repeats=3")
+
+    assert done.code == 0, done.err
+    assert [seed for _, _, seed, _ in calls_of(runner.folder)] == [10, 11, 12]
+    assert trials_of(folder_of(runner))[0].value == 11
+
+
+def test_several_objectives(runner: Runner) -> None:
+    """A function may return one value for each direction."""
+    done = runner.sweep(
+        "x=0,1,2", "objectives=2", ONE, "hydra.sweeper.directions=[minimize,minimize]"
+    )
+
+    assert done.code == 0, done.err
+    assert [trial.values for trial in trials_of(folder_of(runner))] == [[1, 0], [0, -1], [1, -2]]
+
+
+def test_output_goes_to_the_trials_log(runner: Runner) -> None:
+    """What a function prints is in its trial's folder and not on the screen."""
+    done = runner.sweep("x=0,1", TWO)
+
+    assert "trial 0 x=0" not in done.out
+    assert "trial 0 x=0" in (folder_of(runner) / "trials" / "0" / "trial.log").read_text()
+
+
+def test_output_can_be_streamed(runner: Runner) -> None:
+    """With stream each line carries its trial's name."""
+    done = runner.sweep("x=0,1", TWO, "hydra.sweeper.stream=true")
+
+    assert "trial-00001 | trial 1 x=1" in done.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_closes_everything_and_continues(
+    runner: Runner, number: signal.Signals
+) -> None:
+    """Running trials stop at their next report and are run again by the same command."""
+    sweep = ("x=range(0,6)", "gate=gate", "gated_from=2", TWO)
+    process = runner.start_sweep(*sweep)
+    until(lambda: len(calls_of(runner.folder)) == 4)
+    process.send_signal(number)
+    code, _, err = finish(process)
+
+    assert code == 130
+    assert f"interrupted ({number.name})" in err
+    assert "'x=range(0,6)' gate=gate" in err
+    assert states_of(folder_of(runner)) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+    (runner.folder / "gate").touch()
+    assert runner.sweep(*sweep).code == 0
+    trials = trials_of(folder_of(runner))
+    assert [t.params["x"] for t in trials if t.state == TrialState.COMPLETE] == [0, 1, 2, 3, 4, 5]
+    assert [t.number for t in trials if t.state == TrialState.FAIL] == [2, 3]
+
+
+def test_a_second_interrupt_stops_at_once(runner: Runner) -> None:
+    """A trial that never reports is killed by the second Ctrl-C."""
+    process = runner.start_sweep("x=1", "misbehave=hang", ONE)
+    until(lambda: calls_of(runner.folder))
+    children = processes_in(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    until(lambda: "again to stop at once" in process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    code, _, _ = finish(process)
+
+    assert code == 130
+    assert states_of(folder_of(runner)) == ["FAIL"]
+    until(lambda: not any(is_alive(pid) for pid in children))
+
+
+def test_no_process_outlives_a_killed_sweep(runner: Runner) -> None:
+    """SIGKILL of the command takes every worker with it, even one that hangs."""
+    process = runner.start_sweep("x=0,1", "misbehave=hang", "gate=gate", "gated_from=0", TWO)
+    until(lambda: len(calls_of(runner.folder)) == 2)
+    children = processes_in(process.pid)
+    assert len(children) >= 3
+    process.kill()
+    finish(process)
+
+    until(lambda: not any(is_alive(pid) for pid in children))
+
+
+def test_a_second_controller_is_refused(runner: Runner) -> None:
+    """Two processes do not run one sweep; the message names the first."""
+    sweep = ("x=0,1", "gate=gate", TWO)
+    process = runner.start_sweep(*sweep)
+    until(lambda: calls_of(runner.folder))
+    second = runner.sweep(*sweep)
+    (runner.folder / "gate").touch()
+    code, _, err = finish(process)
+
+    assert second.code == 2
+    assert f"is being run by process {process.pid} on " in second.err
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["z=1,2"], "z: there is no such key"),
+        (["x=interval(2,1)"], "x=interval(2,1): low <= high must hold, but 2.0 > 1.0"),
+        (["x=1,2", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials: must be greater than"),
+        (["x=interval(0,1)", "hydra.sweeper.sampler._target_=no.At"], "hydra.sweeper.sampler"),
+        (["x=1,2", "hydra.sweeper.storage=nodb://x"], "hydra.sweeper.storage"),
+        (["x=interval(0,1)", "hydra/sweeper/sampler=grid"], "a grid needs lists or ranges"),
+    ],
+)
+def test_wrong_input_is_refused_with_nothing_created(
+    runner: Runner, overrides: list[str], message: str
+) -> None:
+    """One message, exit code 2, no traceback, no folder."""
+    done = runner.sweep(*overrides)
+
+    assert done.code == 2, done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert list(runner.folder.iterdir()) == []
+
+
+def test_a_changed_space_is_refused_with_the_difference(runner: Runner) -> None:
+    """A named sweep is continued as it was begun."""
+    name = "hydra.sweeper.study_name=mine"
+    assert runner.sweep("x=0,1", name, ONE).code == 0
+    done = runner.sweep("x=0,1,2", "y=1", name, ONE)
+
+    assert done.code == 2
+    assert "space.x: '0,1' -> '0,1,2'" in done.err
+    assert "config.y: 0 -> 1" in done.err
+    assert len(calls_of(runner.folder)) == 2
