@@ -1,6 +1,7 @@
 # make sweep [ARGS="hydra.sweeper.n_trials=30"]   set up and run sweeps/quick.yaml
 # make train [ARGS="model.layers=3"]   set up and run one training
 # make test                            set up and run the tests
+# make compat                          try the wheel where there is no torch, and Hydra 1.4
 # make check                           lint, format, types
 PYTHON ?= python3
 BIN := .venv/bin

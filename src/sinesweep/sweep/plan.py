@@ -91,9 +91,8 @@ class Plan:
         """
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 
-    def job(self, number: int, overrides: Sequence[str], directory: Path) -> DictConfig:
-        """Compose a trial's configuration, with Hydra's keys for its job."""
-        config = self.compose(overrides)
+    def job(self, config: DictConfig, number: int, directory: Path) -> DictConfig:
+        """Give a trial's composed configuration Hydra's keys for its job."""
         with open_dict(config):
             config.hydra.job.id = run_name(number)
             config.hydra.job.num = number

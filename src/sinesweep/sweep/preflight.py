@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -118,7 +118,7 @@ def _check_repeats(plan: Plan) -> None:
 
 def _compose(plan: Plan, point: dict[str, Any]) -> DictConfig:
     try:
-        return plan.job(0, plan.space.overrides(point), plan.directory(0))
+        return plan.job(plan.compose(plan.space.overrides(point)), 0, plan.directory(0))
     except (HydraException, OmegaConfBaseException) as error:
         shown = " ".join(f"{key}={value}" for key, value in point.items())
         raise InputError(f"{refusal.message(error)}\n(at the point {shown})") from error
@@ -141,8 +141,8 @@ def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             made = build({**target.values, **more})
-    except (InstantiationException, OmegaConfBaseException) as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
+    except Exception as error:  # a class may fail in any way, and Hydra 1.4 hands that through
+        cause = str(error.__cause__ or error).partition("\n")[0]
         raise InputError(f"hydra.sweeper.{key}: {target.target}: {cause}") from error
     if not isinstance(made, expected):
         raise InputError(
