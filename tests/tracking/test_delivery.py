@@ -84,7 +84,7 @@ def test_sending_again_changes_nothing(tracker: Tracker, location: Location) -> 
     tracker.end(record.FINISHED, {"sinesweep.state": record.COMPLETE})
     first = Delivery(tracker.directory, location)
     first.pump()
-    first._note(offset=0)
+    first._note(offset=0, values=0)
 
     again = Delivery(tracker.directory, location)
     again.pump()
@@ -98,7 +98,7 @@ def test_a_run_created_but_not_noted_is_found_again(tracker: Tracker, location: 
     """Killed between creating the run and noting its id, the next delivery finds that run."""
     first = Delivery(tracker.directory, location)
     first.pump()
-    first._note(run_id=None, creating=True, offset=0)
+    first._note(run_id=None, creating=True, offset=0, values=0)
 
     again = Delivery(tracker.directory, location)
     again.pump()

@@ -85,7 +85,7 @@ def _audit_lost_runs(root: Path, location: Location) -> Iterator[Finding]:
     machine, in a container that has this one's name, or under this very path on another disk. So
     only those are closed that carry this root's own id and whose folder was inside this root.
     """
-    from sinesweep.tracking.delivery import open_runs, set_killed
+    from sinesweep.tracking.connection import open_runs, set_killed
 
     known = runs.root_id(root)
     if known is None:

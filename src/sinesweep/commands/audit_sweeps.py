@@ -53,8 +53,8 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
 
 
 def _send(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.tracking.delivery import LOCK_FILE
-    from sinesweep.tracking.sweep_delivery import SweepDelivery, unsent
+    from sinesweep.tracking.delivery import LOCK_FILE, unsent
+    from sinesweep.tracking.sweep_delivery import SweepDelivery
 
     if not unsent(folder):
         return

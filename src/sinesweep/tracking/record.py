@@ -11,10 +11,12 @@ from typing import Any
 from sinesweep.redaction import redact_tree
 
 FILE_NAME = "record.jsonl"
+STATE_FILE = "delivery.json"  # beside it: how far it was sent
 
-# By which a run is found again, and its state in this project's words.
+# By which a run is found again, its state in this project's words, and what it failed with.
 RUN_TAG = "sinesweep.run"
 STATE_TAG = "sinesweep.state"
+ERROR_TAG = "sinesweep.error"
 
 FINISHED = "FINISHED"
 FAILED = "FAILED"

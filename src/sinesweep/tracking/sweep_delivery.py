@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from sinesweep.tracking import record
-from sinesweep.tracking.delivery import Connection, Delivery, is_delivered
-from sinesweep.tracking.delivery import unsent as unsent_of_run
+from sinesweep.tracking.connection import Connection
+from sinesweep.tracking.delivery import Delivery
 from sinesweep.tracking.location import Location
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -16,8 +15,8 @@ PARENT_TAG = "mlflow.parentRunId"
 class SweepDelivery:
     """A sweep's way to MLflow.
 
-    The sweep's own record names its trials. One whose record has ended and was sent is forgotten,
-    so that a sweep of thousands costs what its running trials cost.
+    The sweep's own record names its trials. One that has ended and was sent is forgotten, for
+    good: a sweep of thousands costs what its running trials cost.
 
     Args:
         folder: the sweep's.
@@ -30,7 +29,7 @@ class SweepDelivery:
         self._connection = Connection(location, folder)
         self._parent = Delivery(folder, location, self._connection)
         self._trials: dict[str, Delivery] = {}
-        self._offset = 0
+        self._queue = list(self._parent.trials)
 
     @property
     def run_id(self) -> str | None:
@@ -46,42 +45,41 @@ class SweepDelivery:
     def pump(self, skip_files: bool = False) -> str | None:
         """Send every event that was not sent yet; see :meth:`Delivery.pump`.
 
-        A trial that cannot be sent does not keep back the others.
+        A trial's file that cannot be sent waits for the end of the sweep, so that it keeps back
+        neither its trial nor the others.
         """
         last = self._parent.pump(skip_files)
-        if self.run_id is None:
-            return None
-        for path in self._new_trials():
-            tags = {PARENT_TAG: self.run_id}
-            directory = self._folder / path
-            self._trials[path] = Delivery(directory, self._location, self._connection, tags)
-        failure: Exception | None = None
-        for path, trial in list(self._trials.items()):
-            try:
-                is_over = trial.pump(skip_files) == "end" and not trial.skipped
-            except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
-                failure = failure or error
-            else:
-                if is_over:
-                    del self._trials[path]
-        if failure is not None:
-            raise failure
+        self._queue += [path for path in self._parent.trials if path not in self._queue]
+        self._pump_trials(skip_files or not self._parent.has_ended)
         return last
 
-    def _new_trials(self) -> Iterator[str]:
-        for event, offset in record.read(self._folder, self._offset):
-            self._offset = offset
-            if event["kind"] == "trial" and not _is_over(self._folder / event["path"]):
-                yield event["path"]
+    def _pump_trials(self, skip_files: bool) -> None:
+        over: list[str] = []
+        try:
+            for path in list(self._queue):
+                # Behind all others until it is done: the next call does not begin with the trial
+                # that this one failed with.
+                self._queue.remove(path)
+                self._queue.append(path)
+                if self._pump_trial(path, skip_files):
+                    over.append(path)
+        finally:
+            for path in over:
+                self._queue.remove(path)
+                del self._trials[path]
+            self._parent.forget(over)
 
+    def _pump_trial(self, path: str, skip_files: bool) -> bool:
+        """Send what a trial has to be sent; tell whether that was the last."""
+        if not (self._folder / path / record.FILE_NAME).exists():
+            return False
+        trial = self._trials.get(path) or self._open(path)
+        trial.pump(skip_files)
+        return trial.has_ended and not trial.skipped
 
-def unsent(folder: Path) -> int:
-    """Return how many events of a sweep's records have not been sent."""
-    trials = [
-        folder / event["path"] for event, _ in record.read(folder) if event["kind"] == "trial"
-    ]
-    return sum(unsent_of_run(directory) for directory in (folder, *trials))
-
-
-def _is_over(directory: Path) -> bool:
-    return record.last_end(directory) is not None and is_delivered(directory)
+    def _open(self, path: str) -> Delivery:
+        assert self.run_id is not None, "a sweep's record begins before it names trials"
+        tags = {PARENT_TAG: self.run_id}
+        delivery = Delivery(self._folder / path, self._location, self._connection, tags)
+        self._trials[path] = delivery
+        return delivery
