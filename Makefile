@@ -1,15 +1,26 @@
+# make sweep [ARGS="hydra.sweeper.n_trials=30"]   set up and run sweeps/quick.yaml
 # make train [ARGS="model.layers=3"]   set up and run one training
 # make test                            set up and run the tests
+# make compat                          try the wheel where there is no torch, and Hydra 1.4
 # make check                           lint, format, types
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test check benchmarks
+.PHONY: sweep train test torture compat check benchmarks
+sweep: .venv/installed
+	$(BIN)/python src/train.py -m sweeps=quick $(ARGS)
+
 train: .venv/installed
 	$(BIN)/python src/train.py $(ARGS)
 
 test: .venv/tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+torture: .venv/tested
+	$(BIN)/python -m pytest -n 2 -m torture $(ARGS)
+
+compat: .venv/tested
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m compat $(ARGS)
 
 check: .venv/tested
 	$(BIN)/ruff check

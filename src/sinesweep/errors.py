@@ -16,5 +16,9 @@ class InputError(Exception):
     """
 
 
+class SweepFailed(Exception):  # noqa: N818 # a verdict, not a fault of the program
+    """A sweep ended for a reason of its own: too many failures, or nothing left to run trials."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM asked the process to stop."""

@@ -1,4 +1,4 @@
-"""What tests of a sweep can ask for: trials that have ended, or not."""
+"""What tests of a sweep can ask for: plans over a tiny application, and trials."""
 
 from __future__ import annotations
 
@@ -6,9 +6,87 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
 
+from sinesweep.sweep import plan, settings
 from sinesweep.sweep.entry import COMPLETE, RUNNING, Entry
+from sinesweep.sweep.plan import Plan
+
+_FILES = {
+    "config.yaml": """
+        defaults:
+          - optimizer: adam
+          - _self_
+          - sweeps: null
+          - override hydra/sweeper: sinesweep
+        a: 0
+        b: 0
+        x: 0.0
+        y: 0.0
+        name: none
+        seed: 0
+        tracking: {backend: none}
+        hydra:
+          sweeper:
+            root: ROOT
+            sampler: {seed: 1}
+        """,
+    "optimizer/adam.yaml": "lr: 0.1",
+    "optimizer/sgd.yaml": "{lr: 0.2, momentum: 0.9}",
+    "sweeps/mine.yaml": """
+        # @package _global_
+        hydra:
+          sweeper:
+            params:
+              a: range(0, 3)
+              b: choice(1, 2)
+        """,
+}
+
+MakePlan = Callable[..., Plan]
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Path:
+    """Write the application's configuration; its sweeps go to ``tmp_path/multirun``."""
+    folder = tmp_path / "application"
+    for name, content in _FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = content.replace("ROOT", str(tmp_path / "multirun")).strip("\n").splitlines()
+        indent = len(lines[0]) - len(lines[0].lstrip())
+        path.write_text("\n".join(line[indent:] for line in lines))
+    return folder
+
+
+@pytest.fixture
+def config_loader(application: Path) -> ConfigLoader:
+    """Return what Hydra loads the application's configuration with."""
+    with hydra.initialize_config_dir(str(application), version_base="1.3"):
+        loaded = GlobalHydra.instance().hydra
+        assert loaded is not None
+        return loaded.config_loader
+
+
+@pytest.fixture
+def make_plan(config_loader: ConfigLoader) -> MakePlan:
+    """Plan the sweep of a command line, as the sweeper does."""
+
+    def make(*command: str) -> Plan:
+        config = config_loader.load_configuration(
+            "config", list(command), RunMode.MULTIRUN, from_shell=False
+        )
+        sweeper = config.hydra.sweeper
+        keys = {str(k): sweeper[k] for k in sweeper if k not in ("_target_", "_recursive_")}
+        context = HydraContext(config_loader, Callbacks())
+        return plan.make(settings.parse(keys), config.hydra.overrides.task, config, context)
+
+    return make
 
 
 @pytest.fixture

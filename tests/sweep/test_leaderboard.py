@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sinesweep.sweep.entry import FAIL, Entry
+from sinesweep.sweep.entry import FAIL, INTERRUPTED, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.summary import show_summary
 from sinesweep.tracking.record import Record
@@ -146,6 +146,17 @@ def test_credentials(make_entry: MakeEntry) -> None:
 def test_nothing_completed(make_entry: MakeEntry) -> None:
     """Without a completed trial there is no table."""
     assert shown([make_entry(0, state=FAIL)]) == "no trial was completed\n"
+
+
+def test_last_error(make_entry: MakeEntry) -> None:
+    """Without a completed trial the last error is shown, in one line without credentials."""
+    failed = make_entry(0, state=FAIL, error="first")
+    last = make_entry(1, state=FAIL, error="no\nhttp://me:hunter2@host")
+    interrupted = make_entry(2, state=FAIL, outcome=INTERRUPTED, error="Ctrl-C")
+    assert shown([failed, last, interrupted]).splitlines() == [
+        "no trial was completed",
+        "the last error, of trial 1: no http://***@host",
+    ]
 
 
 # the summary

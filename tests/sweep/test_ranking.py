@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from sinesweep.sweep.entry import FAIL, PRUNED, REUSED, RUNNING, Entry
-from sinesweep.sweep.ranking import best, chosen, pareto, ranked
+from sinesweep.sweep.ranking import best, best_values, chosen, pareto, ranked
 
 MakeEntry = Callable[..., Entry]
 
@@ -76,3 +76,10 @@ def test_chosen(make_entry: MakeEntry) -> None:
     assert numbers(chosen([make_entry(0, 0.1), make_entry(1, 0.1)], ["minimize"])) == [0]
     entries = [make_entry(0, 0.1, 2.0), make_entry(1, 0.2, 1.0)]
     assert numbers(chosen(entries, ["minimize", "minimize"])) == [0, 1]
+
+
+def test_best_values(make_entry: MakeEntry) -> None:
+    """Each objective's best value is found by itself; without trials there is none."""
+    entries = [make_entry(0, 0.1, 2.0), make_entry(1, 0.2, 3.0), make_entry(2, state=FAIL)]
+    assert best_values(entries, ["minimize", "maximize"]) == [0.1, 3.0]
+    assert best_values(entries[2:], ["minimize", "maximize"]) == []

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sinesweep.sweep import results as module
-from sinesweep.sweep.entry import DROPPED, FAIL, RUNNING, Entry
+from sinesweep.sweep.entry import DROPPED, FAIL, REUSED, RUNNING, Entry
 from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, Results
 
 MakeEntry = Callable[..., Entry]
@@ -42,6 +42,14 @@ def leave_outcome(entry: Entry, checkpoint: str | None) -> None:
     assert entry.directory is not None
     content = {"kind": "COMPLETE", "values": [0.1], "error": None, "checkpoint": checkpoint}
     (entry.directory / "outcome.json").write_text(json.dumps(content))
+
+
+def leave_best_checkpoint(entry: Entry) -> Path:
+    assert entry.directory is not None
+    path = entry.directory / "checkpoints" / "best.ckpt"
+    path.parent.mkdir()
+    path.touch()
+    return path
 
 
 # trials.csv
@@ -118,23 +126,41 @@ def test_dropped_trials(results: Results, make_entry: MakeEntry, tmp_path: Path)
     assert [row["number"] for row in rows(tmp_path)] == ["1"]
 
 
-def test_best_checkpoint(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
-    """The checkpoint of the best epoch is a trial's, whatever its function named."""
+def test_named_checkpoint(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
+    """The checkpoint is the one that the trial named, whatever else lies in its folder."""
     entry = make_entry(0, 0.1)
-    path = tmp_path / "trials" / "0" / "checkpoints" / "best.ckpt"
-    path.parent.mkdir()
-    path.touch()
-    leave_outcome(entry, "/elsewhere")
+    leave_best_checkpoint(entry)
+    leave_outcome(entry, "/weights.npz")
+    results.write_trials([entry])
+    assert rows(tmp_path)[0]["checkpoint"] == "/weights.npz"
+
+
+def test_best_checkpoint(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
+    """Where the trial named none, it is the one of the best epoch."""
+    entry = make_entry(0, 0.1)
+    path = leave_best_checkpoint(entry)
+    leave_outcome(entry, None)
     results.write_trials([entry])
     assert rows(tmp_path)[0]["checkpoint"] == str(path)
 
 
-def test_named_checkpoint(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
-    """Where there is no such file, it is the one that the trial's function named."""
-    entry = make_entry(0, 0.1)
-    leave_outcome(entry, "/weights.npz")
-    results.write_trials([entry])
-    assert rows(tmp_path)[0]["checkpoint"] == "/weights.npz"
+def test_reused_trial(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
+    """A trial that took over values points at the trial that found them."""
+    first = make_entry(0, 0.1, params={"x": 1})
+    deliver(first, "abc")
+    leave_outcome(first, "/weights.npz")
+    reused = make_entry(2, 0.1, params={"x": 1}, outcome=REUSED, directory=None)
+    results.write_trials([first, make_entry(1, 0.2, params={"x": 2}), reused])
+    row = rows(tmp_path)[2]
+    assert row["directory"] == str(first.directory)
+    assert (row["run_id"], row["checkpoint"]) == ("abc", "/weights.npz")
+
+
+def test_no_part_is_left(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
+    """The table is replaced at once, and nothing else stays in the folder."""
+    results.write_trials([make_entry(0, 0.1)])
+    results.write_trials([make_entry(0, 0.1), make_entry(1, 0.1)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["trials", TRIALS_FILE]
 
 
 def test_credentials(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
@@ -193,7 +219,7 @@ def test_ended_trials_are_read_once(
     def refuse(directory: Path | None) -> None:
         raise AssertionError(f"{directory} was read again")
 
-    monkeypatch.setattr(module, "_read_run_id", refuse)
+    monkeypatch.setattr(module, "run_id", refuse)
     monkeypatch.setattr(module, "_find_checkpoint", refuse)
     results.write_trials([entry], final=True)
 

@@ -117,7 +117,7 @@ def test_completed_trial(plain: MakeView, make_entry: MakeEntry) -> None:
     view.ended(make_entry(12, 0.01234, params={"model.layers": 3, "model.width": 32}))
     assert last_line(output) == (
         "trial 12  complete  val/mae 0.01234  model.layers=3 model.width=32  4.1 s"
-        "  (2/40, best 0.0098 #7)"
+        "  (2/40, best 0.0098 of trial 7)"
     )
 
 
@@ -158,7 +158,7 @@ def test_reused_trial(plain: MakeView, make_entry: MakeEntry) -> None:
     """A point that was evaluated before shows the value that it had."""
     view, output = plain(make_entry(0, 0.1))
     view.ended(make_entry(1, 0.1, outcome=REUSED, params={"x": 1}, seconds=None))
-    assert last_line(output) == "trial 1  reused  val/mae 0.1  x=1  (1/40, best 0.1 #0)"
+    assert last_line(output) == "trial 1  reused  val/mae 0.1  x=1  (1/40, best 0.1 of trial 0)"
 
 
 def test_dropped_trial(plain: MakeView, make_entry: MakeEntry) -> None:
@@ -235,6 +235,27 @@ def test_failure_on_a_terminal(live: MakeView, make_entry: MakeEntry) -> None:
     view.ended(make_entry(0, state=FAIL, error="RuntimeError: no"))
     assert "trial 0  failed  layers=1 lr=0.01" in output.getvalue()
     assert last_line(output).rstrip() == "  RuntimeError: no"
+
+
+def test_failure_with_long_parameters(live: MakeView, make_entry: MakeEntry) -> None:
+    """Parameters that do not fit are cut; the cause is shown in full."""
+    view, output = live(width=60)
+    params = {f"group.parameter_{index}": 0.123456 for index in range(20)}
+    before = len(output.getvalue())
+    view.ended(make_entry(0, state=FAIL, params=params, error="word " * 20))
+    trial, *cause = output.getvalue()[before:].splitlines()
+    assert len(trial) <= 60
+    assert " ".join(cause).split() == ["word"] * 20
+
+
+def test_nothing_to_wait_for_at_the_end(live: MakeView, make_entry: MakeEntry) -> None:
+    """A sweep that was stopped does not say how long the rest would take."""
+    view, output = live(make_entry(0, 0.25))
+    view.tick()
+    before = len(output.getvalue())
+    view.close()
+    assert "1/40" in output.getvalue()[before:]
+    assert "left" not in output.getvalue()[before:]
 
 
 def test_redrawn_at_most_four_times_a_second(

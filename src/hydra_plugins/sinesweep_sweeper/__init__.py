@@ -1,11 +1,9 @@
 """Registers ``hydra/sweeper=sinesweep`` with Hydra, which imports this package at every start.
 
-So nothing here may be heavy: Optuna, and the sweep itself, are imported when a sweep begins.
+So nothing here may be heavy: Optuna, and the sweep itself, are imported when a sweep begins. The
+sweeper's class is not named here: Hydra 1.3 would list it twice.
 """
 
 from hydra_plugins.sinesweep_sweeper.config import register
-from hydra_plugins.sinesweep_sweeper.sweeper import SinesweepSweeper
-
-__all__ = ["SinesweepSweeper"]
 
 register()

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from sinesweep import runs
+from sinesweep.commands.audit_sweeps import audit_sweeps
+from sinesweep.commands.finding import Finding
 from sinesweep.files import take_lock
 from sinesweep.tracking.location import Location, check, locate
 from sinesweep.tracking.writer import close_if_open
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What the audit found.
-
-    Attributes:
-        text: what was found, and what was done about it.
-        remains: whether it is still to be mended.
-    """
-
-    text: str
-    remains: bool = False
 
 
 def audit(root: Path, uri: str | None) -> Iterator[Finding]:
@@ -38,6 +26,9 @@ def audit(root: Path, uri: str | None) -> Iterator[Finding]:
         for found in _audit_run(folder, location):
             changed += 1
             yield Finding(f"{folder.name}: {found.text}", found.remains)
+    for found in audit_sweeps(root, location):
+        changed += 1
+        yield found
     for found in _audit_lost_runs(root, location):
         changed += 1
         yield found

@@ -20,6 +20,7 @@ from sinesweep.errors import (
     EXIT_INPUT,
     EXIT_INTERRUPTED,
     InputError,
+    SweepFailed,
 )
 from sinesweep.redaction import redact
 from sinesweep.sweep import plan as plans
@@ -61,6 +62,10 @@ def run(
         _say(f"sinesweep: interrupted{f' ({interrupt})' if interrupt.args else ''}")
         _say(f"continue with\n  {typed_again()}")
         return EXIT_INTERRUPTED
+    except SweepFailed as failure:
+        _say(f"sinesweep: the sweep failed: {redact(str(failure))}")
+        _say(f"continue with\n  {typed_again()}")
+        return EXIT_FAILED
     except Exception:  # noqa: BLE001 # ours, or a sampler's, or a storage's
         _say(redact(traceback.format_exc()))
         _say(f"sinesweep: the sweep failed; continue it with\n  {typed_again()}")

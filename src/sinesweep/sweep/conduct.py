@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sinesweep.errors import InputError, Interrupted
+from sinesweep.errors import InputError, Interrupted, SweepFailed
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact
 from sinesweep.sweep import preflight
 from sinesweep.sweep.command import typed_again
-from sinesweep.sweep.controller import Controller, SweepFailed
+from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.nursery import Nursery
-from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.plan import SWEEP_LOCK, Plan
 from sinesweep.sweep.reporter import Reporter
 from sinesweep.sweep.sampling import Place
 from sinesweep.sweep.storage import open_storage
@@ -28,8 +28,6 @@ from sinesweep.sweep.study import SweepStudy
 from sinesweep.tracking import provenance
 from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
-
-LOCK_FILE = "sweep.lock"
 
 
 def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
@@ -46,7 +44,7 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
     storage = open_storage(kept, plan.folder) if kept else None
     with _alone(plan):
         plan.save_definition()
-        place = Place(plan.folder, plan.settings.sampler.values)
+        place = Place(plan.folder, plan.sampler.values)
         storage = storage or open_storage(None, plan.folder)
         study = SweepStudy(plan, storage, sampler, pruner, place)
         with _tracked(plan) as tracker:
@@ -65,7 +63,7 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
 def _alone(plan: Plan) -> Iterator[None]:
     """Hold the sweep's lock; two controllers would run the same trials twice."""
     plan.folder.mkdir(parents=True, exist_ok=True)
-    path = plan.folder / LOCK_FILE
+    path = plan.folder / SWEEP_LOCK
     lock = take_lock(path)
     if lock is None:
         raise InputError(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
-from sinesweep.errors import Interrupted
+from sinesweep.errors import Interrupted, SweepFailed
 from sinesweep.sweep.entry import FAIL, RUNNING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import Assignment, Ended, Question, Report, Stop, Verdict
@@ -46,10 +46,6 @@ class Observer(Protocol):
 
     def tick(self) -> None:
         """A moment has passed."""
-
-
-class SweepFailed(Exception):  # noqa: N818 # a verdict, not a fault of the program
-    """The sweep ended for a reason of its own: too many failures, or no process to run trials."""
 
 
 @dataclass
@@ -209,8 +205,6 @@ class Controller:
             self._fill()
 
     def _end(self, entry: Entry, outcome: Outcome) -> None:
-        if outcome.kind == FAIL and self._study.attempts(entry.number) < self._settings.retries:
-            outcome = outcome.to_be_retried()
         ended = self._study.end(entry.number, outcome)
         self._observer.ended(ended)
         if ended.outcome == FAIL:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sinesweep.redaction import redact_tree
-from sinesweep.sweep.entry import Entry
+from sinesweep.sweep.entry import FAIL, RETRIED, Entry
 from sinesweep.sweep.ranking import pareto, ranked, values_of
 from sinesweep.sweep.screen import plain_console, say
 from sinesweep.sweep.wording import (
@@ -169,7 +169,7 @@ def show_leaderboard(
     found = pareto(entries, directions) if several else ranked(entries, directions)
     shown = found[: OPTIMAL_ROWS if several else ROWS]
     if not shown:
-        say(console, "no trial was completed")
+        _say_nothing_completed(entries, console)
         return
     board = Leaderboard(shown, objectives)
     console.print()
@@ -178,6 +178,14 @@ def show_leaderboard(
         say(console, f"and {len(found) - len(shown)} more")
     for line in _explanation(objectives, board.extra):
         say(console, line)
+
+
+def _say_nothing_completed(entries: Iterable[Entry], console: Console) -> None:
+    say(console, "no trial was completed")
+    failed = [entry for entry in entries if entry.error and entry.outcome in (FAIL, RETRIED)]
+    if failed:
+        last = max(failed, key=lambda entry: entry.number)
+        say(console, f"the last error, of trial {last.number}: {one_line(last.error or '')}")
 
 
 def _changes_data(keys: Iterable[str]) -> bool:

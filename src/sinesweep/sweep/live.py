@@ -84,7 +84,9 @@ class LiveView(View):
         if cause is not None:
             text = f"trial {entry.number}  {WORDS[entry.outcome]}  "
             params = params_text(entry.params, short=True)
-            self._console.print(_line(Text(text + params, style="red")))
+            # Said here, for a text's own wish not to be wrapped is lost on the way.
+            line = Text(text + params, style="red")
+            self._console.print(line, no_wrap=True, overflow="ellipsis")
             self._console.print(Padding(Text(cause), (0, 0, 0, 2)))
 
     def _open(self) -> None:
@@ -110,7 +112,7 @@ class LiveView(View):
     def _progress(self) -> RenderableType:
         tally, total = self._tally, self._subject.n_trials
         times = f"{seconds_text(tally.elapsed(), 0)} so far"
-        if (left := tally.left()) is not None:
+        if not self._closed and (left := tally.left()) is not None:
             times += f", about {seconds_text(left, 0)} left"
         if total is None:
             return _line(Text(f"{tally.done} done  {times}"))
@@ -132,7 +134,8 @@ class LiveView(View):
         best = self._tally.best[-1]
         assert best.values is not None
         if len(self._subject.directions) > 1:
-            return _line(Text(f"Pareto set of {len(self._tally.best)} trials"))
+            count = len(self._tally.best)
+            return _line(Text(f"Pareto set of {count} trial{'s' * (count != 1)}"))
         values = values_text(best.values, self._subject.objectives)
         params = params_text(best.params, short=True)
         return _line(Text.assemble((f"best {values}", "bold"), f"  trial {best.number}  {params}"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sinesweep.redaction import redact
 from sinesweep.sweep.entry import Entry
+from sinesweep.sweep.wording import printable
 
 LOG_FILE = "trial.log"
 
@@ -43,5 +43,13 @@ class LogStream:
             content = file.read()
         whole = len(content) if is_over else content.rfind(b"\n") + 1
         self._offsets[entry.number] += whole
-        for line in content[:whole].decode(errors="replace").splitlines():
-            yield f"{entry.name} | {redact(line)}"
+        if not whole:
+            return
+        text = content[:whole].decode(errors="replace").removesuffix("\n")
+        for line in text.split("\n"):
+            yield f"{entry.name} | {printable(_last_state(line))}"
+
+
+def _last_state(line: str) -> str:
+    """Return what a line shows after a progress bar has written it over."""
+    return line.rstrip("\r").rpartition("\r")[2].expandtabs()

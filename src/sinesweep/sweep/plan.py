@@ -19,10 +19,11 @@ from sinesweep.files import write_atomically
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
-from sinesweep.sweep.settings import DEFAULT_TRIALS, Settings, Target
+from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
 
 DEFINITION_FILE = "sweep.yaml"
+SWEEP_LOCK = "sweep.lock"
 # Where a sweep is recorded, and what is made of a trial besides its value, may change.
 _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.
@@ -63,10 +64,20 @@ class Plan:
         if self.is_enumeration:
             return self.space.size
         if self.settings.n_trials:
-            # A grid has no more than its points.
-            size = self.space.size if self.settings.sampler.is_grid else None
-            return min(self.settings.n_trials, size or self.settings.n_trials)
+            return min(self.settings.n_trials, self._points or self.settings.n_trials)
         return None if self.settings.timeout or self.settings.terminator else DEFAULT_TRIALS
+
+    @property
+    def _points(self) -> int | None:
+        """How many points there are, where each is evaluated once."""
+        settings = self.settings
+        once = settings.sampler.is_grid or settings.deduplicate
+        return self.space.size if once and not settings.custom_search_space else None
+
+    @property
+    def sampler(self) -> Target:
+        """The sampler that proposes: every combination, in order, where nothing else is said."""
+        return Target(_target_=GRID) if self.is_enumeration else self.settings.sampler
 
     def directory(self, number: int) -> Path:
         """Return the folder of a trial."""
@@ -80,9 +91,8 @@ class Plan:
         """
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 
-    def job(self, number: int, overrides: Sequence[str], directory: Path) -> DictConfig:
-        """Compose a trial's configuration, with Hydra's keys for its job."""
-        config = self.compose(overrides)
+    def job(self, config: DictConfig, number: int, directory: Path) -> DictConfig:
+        """Give a trial's composed configuration Hydra's keys for its job."""
         with open_dict(config):
             config.hydra.job.id = run_name(number)
             config.hydra.job.num = number

@@ -6,16 +6,17 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_method, instantiate
+from hydra.errors import HydraException
+from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep import refusal
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
+from sinesweep.sweep.building import build
 from sinesweep.sweep.plan import Plan
-from sinesweep.sweep.settings import Target
+from sinesweep.sweep.settings import GRID, Target
 from sinesweep.tracking import location
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def build_sampler(plan: Plan) -> BaseSampler:
 
     from sinesweep.sweep.sampling import Grid
 
-    target = plan.settings.sampler
-    if plan.is_enumeration or target.target.endswith("sampling.Grid"):
+    target = plan.sampler
+    if target.target == GRID:
         return Grid(plan.space)
     if target.is_grid and "search_space" not in target.values:
         values = {key: d.ends() if not hasattr(d, "values") else list(d.values)  # pyright: ignore
@@ -117,7 +118,7 @@ def _check_repeats(plan: Plan) -> None:
 
 def _compose(plan: Plan, point: dict[str, Any]) -> DictConfig:
     try:
-        return plan.job(0, plan.space.overrides(point), plan.directory(0))
+        return plan.job(plan.compose(plan.space.overrides(point)), 0, plan.directory(0))
     except (HydraException, OmegaConfBaseException) as error:
         shown = " ".join(f"{key}={value}" for key, value in point.items())
         raise InputError(f"{refusal.message(error)}\n(at the point {shown})") from error
@@ -134,12 +135,14 @@ def _named(path: str, key: str) -> Any:
 
 
 def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
+    from optuna.exceptions import ExperimentalWarning
+
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*is experimental.*")
-            made = instantiate({**target.values, **more}, _convert_="all")
-    except (InstantiationException, OmegaConfBaseException) as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            made = build({**target.values, **more})
+    except Exception as error:  # a class may fail in any way, and Hydra 1.4 hands that through
+        cause = str(error.__cause__ or error).partition("\n")[0]
         raise InputError(f"hydra.sweeper.{key}: {target.target}: {cause}") from error
     if not isinstance(made, expected):
         raise InputError(

@@ -51,6 +51,15 @@ def chosen(entries: Iterable[Entry], directions: Sequence[str]) -> list[Entry]:
     return [] if found is None else [found]
 
 
+def best_values(entries: Iterable[Entry], directions: Sequence[str]) -> list[float]:
+    """Return the best value of each objective, whichever trials have them; none without trials."""
+    columns = zip(*(values_of(entry) for entry in _completed(entries)), strict=True)
+    return [
+        max(column) if direction == "maximize" else min(column)
+        for column, direction in zip(columns, directions, strict=False)
+    ]
+
+
 def values_of(entry: Entry) -> tuple[float, ...]:
     """Return a completed trial's values."""
     assert entry.values is not None, "a completed trial has values"

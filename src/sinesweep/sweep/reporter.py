@@ -6,9 +6,11 @@ import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
@@ -16,8 +18,9 @@ from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNI
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.log_stream import LogStream
 from sinesweep.sweep.plan import Plan
-from sinesweep.sweep.ranking import chosen
-from sinesweep.sweep.results import Results
+from sinesweep.sweep.ranking import best_values
+from sinesweep.sweep.rerun import rerun_command
+from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, Results
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.summary import show_summary
 from sinesweep.sweep.view import Subject, make_view
@@ -25,7 +28,7 @@ from sinesweep.tracking.sweep_record import SweepTracker
 
 _REFRESH = 1.0  # seconds between writes of the tables
 _WITHOUT_RUN = (DROPPED, REUSED)
-_TABLES = ("trials.csv", "best.yaml", "optimization_results.yaml")
+_TABLES = (TRIALS_FILE, BEST_FILE, OPTIMIZATION_FILE)
 
 
 class Reporter:
@@ -44,6 +47,7 @@ class Reporter:
         self._begun = time.monotonic()
         self._refreshed = 0.0
         self._is_stale = True
+        self._fault: str | None = None  # why the tables could not be written the last time
         self._logs = LogStream() if plan.settings.stream else None
         self._results = Results(plan.folder, plan.settings.objectives)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
@@ -72,8 +76,7 @@ class Reporter:
         """The study has been told of a trial's end."""
         self._tell_tracker(entry)
         if self._logs:
-            for line in self._logs.ended(entry):
-                self._view.message(line)
+            self._show(self._logs.ended(entry))
         self._view.ended(entry)
         self._is_stale = True
 
@@ -88,13 +91,12 @@ class Reporter:
     def tick(self) -> None:
         """A moment has passed."""
         if self._logs:
-            for line in self._logs.lines():
-                self._view.message(line)
+            self._show(self._logs.lines())
         self._view.tick()
         now = time.monotonic()
         if self._is_stale and now - self._refreshed > _REFRESH:
-            self._refreshed, self._is_stale = now, False
-            self._refresh()
+            self._refreshed = now
+            self._is_stale = not self._refresh()
 
     def close(self) -> None:
         """Bring the tables up to date and leave the screen as it was found."""
@@ -107,9 +109,7 @@ class Reporter:
     def show_end(self) -> int:
         """Show what the sweep came to; return the exit code."""
         entries, directions = self._entries(), self._plan.settings.objectives
-        # The tracker has told its ids by now.
-        self._results.write_trials(entries, final=True)
-        self._results.write_best(entries, self._command)
+        is_written = self._write_tables(final=True)  # the tracker has told its ids by now
         show_leaderboard(entries, objective_names(self._plan), directions)
         show_summary(
             entries,
@@ -119,7 +119,8 @@ class Reporter:
             ui=self._ui(),
             command=self._command,
         )
-        return EXIT_DONE if any(entry.state == COMPLETE for entry in entries) else EXIT_FAILED
+        is_done = is_written and any(entry.state == COMPLETE for entry in entries)
+        return EXIT_DONE if is_done else EXIT_FAILED
 
     def _entries(self) -> list[Entry]:
         return list(self._study.entries.values())
@@ -128,42 +129,81 @@ class Reporter:
         if entry.outcome not in _WITHOUT_RUN:
             self._tracker.trial_ended(entry)
 
-    def _refresh(self) -> None:
-        entries, directions = self._entries(), self._plan.settings.objectives
-        self._results.write_trials(entries)
-        self._results.write_best(entries, self._command)
-        self._results.write_optimization_results(entries)
-        counts = Counter(entry.outcome for entry in entries)
-        metrics = {
-            "trials/complete": float(counts[COMPLETE]),
-            "trials/pruned": float(counts[PRUNED]),
-            "trials/failed": float(counts[FAIL]),
-        }
-        if len(directions) == 1:
-            for entry in chosen(entries, directions):
-                assert entry.values is not None
-                metrics["best_value"] = entry.values[0]
-        self._tracker.log(metrics, step=self._study.counted)
+    def _show(self, lines: Iterable[str]) -> None:
+        if text := "\n".join(lines):
+            self._view.message(text)  # at once: a terminal is redrawn for each message
+
+    def _refresh(self) -> bool:
+        """Bring tables and tracker up to date; return whether the tables could be written."""
+        entries = self._entries()
+        ended = sum(entry.state != RUNNING for entry in entries)
+        self._tracker.log(progress(entries, self._plan.settings.objectives), step=ended)
+        return self._write_tables()
+
+    def _write_tables(self, *, final: bool = False) -> bool:
+        """Write the tables, or say why not: a full disk must not cost the trials that run."""
+        entries = self._entries()
+        try:
+            self._results.write_trials(entries, final=final)
+            self._results.write_best(entries, self._command)
+            self._results.write_optimization_results(entries)
+        except OSError as error:
+            self._say_fault(str(error))
+            return False
+        self._fault = None
+        return True
+
+    def _say_fault(self, fault: str) -> None:
+        if fault != self._fault:  # not every second
+            self._view.message(
+                f"the tables in {self._plan.folder} must be writable, but are not: {fault}; no "
+                "trial is lost: make room, and the same command brings them up to date"
+            )
+        self._fault = fault
 
     def _command(self, entry: Entry) -> str:
-        flags = [
-            word for word in sys.argv[1:] if word.startswith(("--config", "-cn", "-cp", "-cd"))
-        ]
-        return redact(shlex.join(["python", sys.argv[0], *flags, *entry.overrides]))
+        return rerun_command(entry, sys.argv)
 
     def _ui(self) -> str | None:
         tracking = self._plan.settings.tracking
         if not self._plan.settings.is_tracked or tracking is None:
             return None
-        root = "" if Path(tracking.root) == Path("mlruns") else f" --root {tracking.root}"
-        return f"sinesweep ui{root}" + (f" --uri {redact(tracking.uri)}" if tracking.uri else "")
+        words = ["sinesweep", "ui"]
+        if Path(tracking.root) != Path("mlruns"):
+            words += ["--root", tracking.root]
+        if tracking.uri:
+            words += ["--uri", redact(tracking.uri)]
+        return shlex.join(words)
+
+
+def progress(entries: Sequence[Entry], directions: Sequence[str]) -> dict[str, float]:
+    """Return what the tracker shows of a sweep while it runs: counts, and the best values."""
+    counts = Counter(entry.outcome for entry in entries)
+    metrics = {
+        "trials/complete": float(counts[COMPLETE]),
+        "trials/pruned": float(counts[PRUNED]),
+        "trials/failed": float(counts[FAIL]),
+    }
+    best = best_values(entries, directions)
+    names = ["best_value"] if len(best) == 1 else [f"best_value_{i}" for i in range(len(best))]
+    return metrics | dict(zip(names, best, strict=True))
 
 
 def objective_names(plan: Plan) -> list[str]:
     """Return what the values of a sweep are called: metrics where the configuration names them."""
     count = len(plan.settings.objectives)
-    named = OmegaConf.select(plan.base, "returns") or OmegaConf.select(plan.base, "objective")
-    names = [named] if isinstance(named, str) else list(named or ())
-    if len(names) == count:
-        return [str(name) for name in names]
+    for key in ("returns", "objective"):
+        names = _names(plan.base, key)
+        if len(names) == count:
+            return names
     return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
+
+
+def _names(config: DictConfig, key: str) -> list[str]:
+    """Return the names under a key; another application may mean anything by it."""
+    try:
+        found = OmegaConf.select(config, key)
+    except OmegaConfBaseException:
+        return []  # each trial says what is wrong with it, if it needs it
+    names = list(found) if isinstance(found, ListConfig) else [found]
+    return names if all(isinstance(name, str) and name for name in names) else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,9 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from sinesweep.files import write_atomically
 from sinesweep.redaction import redact, redact_tree
-from sinesweep.runs import CHECKPOINTS
-from sinesweep.sweep.entry import DROPPED, RUNNING, Entry
+from sinesweep.runs import CHECKPOINTS, run_id
+from sinesweep.sweep.entry import COMPLETE, DROPPED, REUSED, RUNNING, Entry
 from sinesweep.sweep.outcome import read_outcome
 from sinesweep.sweep.ranking import chosen, values_of
 from sinesweep.sweep.wording import all_keys, spelled
@@ -27,7 +27,6 @@ BEST_FILE = "best.yaml"
 OPTIMIZATION_FILE = "optimization_results.yaml"
 
 _BEST_CHECKPOINT = "best.ckpt"  # as the reference task's training names it, which imports torch
-_DELIVERY_FILE = "delivery.json"  # as the delivery names it, which imports MLflow
 _PATIENCE = 10.0  # seconds between looks for run ids that a slow or dead tracker has not given yet
 
 Command = Callable[[Entry], str]
@@ -49,6 +48,7 @@ class Results:
         self._directions = directions
         self._keys: list[str] = []
         self._lines: dict[int, tuple[Entry, str]] = {}
+        self._evaluated: dict[str, Entry] = {}  # by what they evaluated
         self._run_ids: dict[int, str] = {}
         self._checkpoints: dict[int, str | None] = {}
         self._looked = time.monotonic()
@@ -105,7 +105,7 @@ class Results:
 
     def _write(self, name: str, text: str) -> None:
         if self._written.get(name) != text:
-            write_atomically(self._folder / name, text.encode())
+            _replace(self._folder / name, text)
             self._written[name] = text
 
     def _described(self, entry: Entry) -> dict[str, Any]:
@@ -131,6 +131,8 @@ class Results:
         kept = self._lines.get(entry.number)
         if kept is not None and (kept[0] is entry or kept[0] == entry):
             return kept[1]
+        if entry.outcome == COMPLETE:
+            self._evaluated.setdefault(_point(entry), entry)
         line = _csv_line(self._cells(entry))
         if entry.state != RUNNING:
             self._lines[entry.number] = (entry, line)
@@ -141,17 +143,22 @@ class Results:
         values = [""] * len(self._directions)
         if entry.values is not None:
             values = [repr(value) for value in entry.values]
+        source = self._source(entry)
         return [
             str(entry.number),
             entry.state,
             *values,
             *(params.get(key, "") for key in self._keys),
             "" if entry.seconds is None else f"{entry.seconds:.3f}",
-            _text(entry.directory) or "",
-            self._run_id(entry) or "",
-            self._checkpoint(entry) or "",
+            _text(source.directory) or "",
+            self._run_id(source) or "",
+            self._checkpoint(source) or "",
             redact(entry.error or ""),
         ]
+
+    def _source(self, entry: Entry) -> Entry:
+        """Return the trial whose folder a trial's values come from."""
+        return self._evaluated.get(_point(entry), entry) if entry.outcome == REUSED else entry
 
     def _look_again(self) -> None:
         self._looked = time.monotonic()
@@ -160,10 +167,10 @@ class Results:
 
     def _run_id(self, entry: Entry) -> str | None:
         if entry.number not in self._run_ids:
-            run_id = _read_run_id(entry.directory)
-            if run_id is None:
+            found = run_id(entry.directory) if entry.directory else None
+            if found is None:
                 return None
-            self._run_ids[entry.number] = run_id
+            self._run_ids[entry.number] = found
         return self._run_ids[entry.number]
 
     def _checkpoint(self, entry: Entry) -> str | None:
@@ -175,23 +182,25 @@ class Results:
         return found
 
 
-def _read_run_id(directory: Path | None) -> str | None:
-    if directory is None:
-        return None
-    try:
-        return json.loads((directory / _DELIVERY_FILE).read_bytes()).get("run_id")
-    except FileNotFoundError:
-        return None
-
-
 def _find_checkpoint(directory: Path | None) -> str | None:
     if directory is None:
         return None
-    path = directory / CHECKPOINTS / _BEST_CHECKPOINT
-    if path.exists():
-        return str(path)
     outcome = read_outcome(directory)
-    return outcome.checkpoint if outcome else None
+    if outcome and outcome.checkpoint:
+        return outcome.checkpoint
+    path = directory / CHECKPOINTS / _BEST_CHECKPOINT
+    return str(path) if path.exists() else None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file at once, without waiting for the disk: the study has it all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_text(text, encoding="utf-8", newline="")
+    temporary.replace(path)
+
+
+def _point(entry: Entry) -> str:
+    return json.dumps(entry.params, sort_keys=True, default=str)
 
 
 def _params(entry: Entry) -> Mapping[str, Any]:

@@ -11,12 +11,13 @@ import copy
 import json
 import logging
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler
+from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -77,6 +78,11 @@ class Again(BaseSampler):
     def __init__(self, earlier: FrozenTrial) -> None:
         self._earlier = earlier
 
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Hand on what a sampler noted of the earlier trial, such as its generation."""
+        for key, value in self._earlier.system_attrs.items():
+            study._storage.set_trial_system_attr(trial._trial_id, key, value)
+
     def infer_relative_search_space(
         self,
         study: Study,  # noqa: ARG002
@@ -111,24 +117,39 @@ class Sequencer(BaseSampler):
     Args:
         inner: any of Optuna's samplers, or a user's own.
         asks: the proposals made so far.
+        notes: what the sampler noted of the study with its last proposal.
+        wants_to_stop: whether the sampler has called ``study.stop``.
+
+    Attributes:
+        hidden: numbers of dropped trials: to the sampler, they never were.
+        on_stop: called when the sampler calls ``study.stop``.
     """
 
-    def __init__(self, inner: BaseSampler, asks: int = 0) -> None:
+    def __init__(
+        self,
+        inner: BaseSampler,
+        asks: int = 0,
+        notes: Mapping[str, Any] | None = None,
+        wants_to_stop: bool = False,
+    ) -> None:
         self.inner = inner
         self.asks = asks
-        self.wants_to_stop = False
+        self.notes: dict[str, Any] = dict(notes or {})
+        self.wants_to_stop = wants_to_stop
+        self.hidden: frozenset[int] = frozenset()
+        self.on_stop: Callable[[], None] = lambda: None
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Hand on."""
-        return self.inner.infer_relative_search_space(study, self._placed(trial))
+        return self.inner.infer_relative_search_space(self._view(study), self._placed(trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Hand on."""
-        return self.inner.sample_relative(study, self._placed(trial), search_space)
+        return self.inner.sample_relative(self._view(study), self._placed(trial), search_space)
 
     def sample_independent(
         self,
@@ -138,12 +159,13 @@ class Sequencer(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Hand on."""
-        placed = self._placed(trial)
-        return self.inner.sample_independent(study, placed, param_name, param_distribution)
+        return self.inner.sample_independent(
+            self._view(study), self._placed(trial), param_name, param_distribution
+        )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Hand on."""
-        self.inner.before_trial(study, self._placed(trial))
+        self.inner.before_trial(self._view(study), self._placed(trial))
 
     def after_trial(
         self,
@@ -152,13 +174,28 @@ class Sequencer(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Hand on; what the sampler has of ``study.stop`` is noted, since no loop is Optuna's."""
-        guarded: Any = _Stoppable(study, self)
-        self.inner.after_trial(guarded, trial, state, values)
+        """Hand on."""
+        self.inner.after_trial(self._view(study), trial, state, values)
+        self.settle(study)
 
     def reseed_rng(self) -> None:
         """Hand on."""
         self.inner.reseed_rng()
+
+    def settle(self, study: Study) -> None:
+        """Write what the sampler noted of the study, now that its proposal is saved."""
+        for key, value in self.notes.items():
+            study._storage.set_study_system_attr(study._study_id, key, value)
+        self.notes.clear()
+
+    def stop(self) -> None:
+        """Note that the sampler has no more to propose."""
+        if not self.wants_to_stop:
+            self.wants_to_stop = True
+            self.on_stop()
+
+    def _view(self, study: Study) -> Any:
+        return _View(study, self)
 
     def _placed(self, trial: FrozenTrial) -> FrozenTrial:
         if not isinstance(self.inner, _BY_NUMBER):
@@ -168,18 +205,60 @@ class Sequencer(BaseSampler):
         return placed
 
 
-class _Stoppable:
-    """A study whose ``stop`` can be called outside of Optuna's own loop."""
+class _View:
+    """A study as a sampler sees it.
+
+    There are no dropped trials in it. What the sampler notes of the study is held back until its
+    proposal is saved: a proposal that is made again finds all as it was. And ``stop`` can be
+    called outside of Optuna's own loop.
+    """
 
     def __init__(self, study: Study, sampler: Sequencer) -> None:
         self._study = study
         self._sampler = sampler
+        self._storage = _StorageView(study._storage, sampler)
 
     def stop(self) -> None:
-        self._sampler.wants_to_stop = True
+        self._sampler.stop()
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        return self.get_trials()
+
+    def get_trials(self, *arguments: Any, **more: Any) -> list[FrozenTrial]:
+        return _shown(self._study.get_trials(*arguments, **more), self._sampler)
+
+    def _get_trials(self, *arguments: Any, **more: Any) -> list[FrozenTrial]:
+        return _shown(self._study._get_trials(*arguments, **more), self._sampler)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
+
+
+class _StorageView:
+    """A study's storage as a sampler sees it."""
+
+    def __init__(self, storage: BaseStorage, sampler: Sequencer) -> None:
+        self._storage = storage
+        self._sampler = sampler
+
+    def get_all_trials(self, *arguments: Any, **more: Any) -> list[FrozenTrial]:
+        return _shown(self._storage.get_all_trials(*arguments, **more), self._sampler)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {**self._storage.get_study_system_attrs(study_id), **self._sampler.notes}
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:  # noqa: ARG002
+        self._sampler.notes[key] = value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+
+def _shown(trials: list[FrozenTrial], sampler: Sequencer) -> list[FrozenTrial]:
+    if not sampler.hidden:
+        return trials
+    return [trial for trial in trials if trial.number not in sampler.hidden]
 
 
 class Place:
@@ -213,7 +292,10 @@ class Place:
                 if header["made_from"] == self._made_from and header["asks"] >= begun - 1:
                     pickled = file.read()
                     if pickled:
-                        return Sequencer(pickle.loads(pickled), header["asks"])  # our own
+                        inner = pickle.loads(pickled)  # our own
+                        return Sequencer(
+                            inner, header["asks"], header["notes"], header["wants_to_stop"]
+                        )
                     begun = header["asks"]
         elif begun <= 1:
             return Sequencer(fresh)
@@ -232,7 +314,12 @@ class Place:
 
     def save(self, sampler: Sequencer) -> None:
         """Write the sampler's state, whole or not at all."""
-        header = {"asks": sampler.asks, "made_from": self._made_from}
+        header = {
+            "asks": sampler.asks,
+            "made_from": self._made_from,
+            "notes": sampler.notes,
+            "wants_to_stop": sampler.wants_to_stop,
+        }
         content = json.dumps(header).encode() + b"\n" + self._pickled(sampler.inner)
         temporary = self._path.with_suffix(".part")
         temporary.write_bytes(content)

@@ -18,7 +18,8 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
 # One folder's name, so that a sweep cannot reach outside of its root.
-FolderName = Annotated[str, Field(pattern=r"^[^/]+$", max_length=200)]
+FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$", max_length=200)]
+GRID = "sinesweep.sweep.sampling.Grid"
 DEFAULT_TRIALS = 20  # as hydra-optuna-sweeper has it, where there is no end of points
 
 
@@ -39,7 +40,7 @@ class Target(BaseModel):
     @property
     def is_grid(self) -> bool:
         """Whether it is a sampler of every combination, which needs to know the space."""
-        return self.target in ("sinesweep.sweep.sampling.Grid", "optuna.samplers.GridSampler")
+        return self.target in (GRID, "optuna.samplers.GridSampler")
 
     @property
     def values(self) -> dict[str, Any]:

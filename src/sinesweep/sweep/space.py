@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -275,13 +276,23 @@ def _choice_value(element: Any) -> Any:
 def _steps(override: Override, sweep: RangeSweep) -> Steps:
     if sweep.step == 0:
         raise InputError(f"{_shown(override)}: the step must not be 0")
-    values = tuple(sweep.range())
+    values = tuple(_numbers(sweep))
     if not values:
         raise InputError(
             f"{_shown(override)}: must hold at least one value, but holds none: the stop is "
             "excluded"
         )
     return Steps(values, abs(sweep.step))
+
+
+def _numbers(sweep: RangeSweep) -> Iterator[Any]:
+    if all(isinstance(number, int) for number in (sweep.start, sweep.stop, sweep.step)):
+        yield from sweep.range()
+        return
+    # By decimals, as they were written: in binary, range(0.1, 0.8, 0.1) would reach 0.8.
+    start, stop, step = (Decimal(str(n)) for n in (sweep.start, sweep.stop, sweep.step))
+    for index in range(math.ceil((stop - start) / step)):
+        yield float(start + index * step)
 
 
 def _interval(override: Override, sweep: IntervalSweep) -> Interval:

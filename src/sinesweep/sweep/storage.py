@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
+from sinesweep.sweep.building import build
 from sinesweep.sweep.settings import Target
 
 JOURNAL_FILE = "study.journal"
@@ -49,7 +49,7 @@ def open_storage(chosen: str | Target | None, folder: Path) -> BaseStorage:
         return _open_journal(folder / JOURNAL_FILE)
     try:
         if isinstance(chosen, Target):
-            return instantiate(chosen.values, _convert_="all")
+            return build(chosen.values)
         return get_storage(chosen)
     except Exception as error:  # every database raises its own driver's errors
         shown: Any = redact(chosen) if isinstance(chosen, str) else chosen.target

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,16 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sinesweep.redaction import HIDDEN
-from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, PRUNED, RETRIED, REUSED, Entry
+from sinesweep.sweep.entry import (
+    COMPLETE,
+    DROPPED,
+    FAIL,
+    INTERRUPTED,
+    PRUNED,
+    RETRIED,
+    REUSED,
+    Entry,
+)
 from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.plan import DEFINITION_FILE, Plan
 from sinesweep.sweep.sampling import Again, Place
@@ -70,16 +79,24 @@ class SweepStudy:
         )
         self._place = place
         self._sequencer = place.find(sampler, _proposals(self._trials()))
+        self._sequencer.settle(self.optuna)
+        self._sequencer.on_stop = lambda: place.save(self._sequencer)
         self.optuna.sampler = self._sequencer
         self._distributions = plan.space.distributions()
         self._running: dict[int, optuna.Trial] = {}
         self._known: dict[str, Entry] = {}
         self._counted = 0
         self.entries: dict[int, Entry] = {}
-        closed = list(close_running(self.optuna, plan.folder, self._sequencer.asks))
+        closed = drop_unbegun(self.optuna, self._sequencer.asks)
         for trial in self._trials():
             self._note(trial)
-        self.closed = [self.entries[number] for number in closed]
+        self._sequencer.hidden = frozenset(
+            entry.number for entry in self.entries.values() if entry.outcome == DROPPED
+        )
+        for number, outcome in running(self.optuna, plan.folder):
+            self._tell(number, self._or_retried(number, outcome))
+            closed.append(number)
+        self.closed = [self.entries[number] for number in sorted(closed)]
         self._again = deque(_not_repeated(self.entries.values()))
 
     @property
@@ -128,7 +145,7 @@ class SweepStudy:
 
         Where the trial is to be run again, that is known from here on, and survives the process.
         """
-        entry = self._tell(number, outcome)
+        entry = self._tell(number, self._or_retried(number, outcome))
         if entry.outcome in _RUN_AGAIN:
             self._again.append(number)
         return entry
@@ -141,6 +158,11 @@ class SweepStudy:
             failed += self.entries[origin].outcome == RETRIED
             origin = self.entries[origin].origin
         return failed
+
+    def _or_retried(self, number: int, outcome: Outcome) -> Outcome:
+        if outcome.kind == FAIL and self.attempts(number) < self._plan.settings.retries:
+            return outcome.to_be_retried()
+        return outcome
 
     def _ask_again(self, number: int) -> optuna.Trial:
         earlier = self._trials()[number]
@@ -160,6 +182,7 @@ class SweepStudy:
         trial.set_user_attr(_PLACE, {"ask": self._sequencer.asks})
         self._sequencer.asks += 1
         self._place.save(self._sequencer)
+        self._sequencer.settle(self.optuna)
         return trial
 
     def _extend(self, trial: optuna.Trial, custom_search_space: str) -> None:
@@ -211,53 +234,65 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
     )
 
 
-def close_running(study: optuna.Study, folder: Path, asks: int) -> Iterator[int]:
-    """Close the trials that a killed process left running.
+def drop_unbegun(study: optuna.Study, asks: int) -> list[int]:
+    """Drop the trials that a killed process had proposed and not begun.
 
-    A trial whose worker had left its outcome is told that; one that had not begun is dropped; any
-    other is INTERRUPTED, to be run again.
+    Args:
+        study: nobody else may be running it.
+        asks: the proposals that the sampler is known to have made.
+
+    Returns:
+        The numbers of the trials that were dropped.
+    """
+    dropped = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        place = trial.user_attrs.get(_PLACE)
+        if place is None or place.get("ask", -1) >= asks:
+            cause = "the sweep was killed before the trial began"
+            _tell(study, trial.number, Outcome(DROPPED, error=cause))
+            dropped.append(trial.number)
+    return dropped
+
+
+def running(study: optuna.Study, folder: Path) -> list[tuple[int, Outcome]]:
+    """Return the trials that a killed process left running, with what became of them.
+
+    That is what the worker left in the trial's folder, or else INTERRUPTED, to be run again.
 
     Args:
         study: nobody else may be running it.
         folder: the sweep's folder.
-        asks: the proposals that the sampler is known to have made.
-
-    Returns:
-        The numbers of the trials that were closed.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for number, place in [(trial.number, trial.user_attrs.get(_PLACE)) for trial in running]:
-        if place is None or place.get("ask", -1) >= asks:
-            outcome = Outcome(DROPPED, error="the sweep was killed before the trial began")
-        else:
-            found = read_outcome(folder / "trials" / str(number))
-            outcome = found or Outcome.interrupted("the sweep was killed")
-        _tell(study, number, outcome)
-        yield number
+    trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    found = [(t.number, read_outcome(folder / "trials" / str(t.number))) for t in trials]
+    return [(n, outcome or Outcome.interrupted("the sweep was killed")) for n, outcome in found]
 
 
-def close_orphans(folder: Path) -> list[Entry]:
+def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
     """Close what a sweep's killed process left running, without continuing the sweep.
 
     Args:
         folder: a sweep's folder, whose lock the caller has.
 
     Returns:
-        The trials that have ended, those just closed among them; nothing where the study is kept
-        in a storage whose address holds a password, which only the sweep's own command knows.
+        Every trial, and the numbers of those just closed; none where the study is kept in a storage
+        whose address holds a password, which only the sweep's own command knows.
     """
     definition = folder / DEFINITION_FILE
     if not definition.exists():
-        return []
+        return [], []
     kept = yaml.safe_load(definition.read_text(encoding="utf-8"))["study"]
     if kept["storage"] is None and not (folder / JOURNAL_FILE).exists():
-        return []
+        return [], []
     if HIDDEN in str(kept["storage"]) or isinstance(kept["storage"], Mapping):
-        return []
+        return [], []
     storage = open_storage(kept["storage"], folder)
     study = optuna.load_study(study_name=kept["name"], storage=storage)
-    list(close_running(study, folder, Place.asks(folder)))
-    return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)]
+    closed = drop_unbegun(study, Place.asks(folder))
+    for number, outcome in running(study, folder):
+        _tell(study, number, outcome)
+        closed.append(number)
+    return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)], closed
 
 
 def _tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
@@ -272,7 +307,10 @@ def _tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
     trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
     storage.set_trial_user_attr(trial_id, _ERROR, outcome.error)
     storage.set_trial_user_attr(trial_id, _OUTCOME, outcome.kind)
-    study.tell(number, state=TrialState.FAIL)
+    if outcome.kind == DROPPED:  # the sampler is not told: to it, the trial never was
+        storage.set_trial_state_values(trial_id, TrialState.FAIL)
+    else:
+        study.tell(number, state=TrialState.FAIL)
 
 
 def _proposals(trials: Iterable[FrozenTrial]) -> int:

@@ -12,10 +12,12 @@ Outside of a sweep the handle reports to nobody, so the same function runs eithe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sinesweep.errors import Interrupted
 from sinesweep.sweep.messages import Question, Report, Stop, Verdict
@@ -111,30 +113,42 @@ class ManagedTrial(Trial):
         self._leave_if_stopped()
         if math.isfinite(number) and self.listens:
             self._on_report(number, int(step))
-            self._connection.send(Report(number, int(step)))
+            with _ending_with_the_sweep():
+                self._connection.send(Report(number, int(step)))
 
     def should_prune(self) -> bool:
         """Whether the sweep's pruner has given the trial up; see :meth:`Trial.should_prune`."""
         self._leave_if_stopped()
         if not self.listens:
             return False
-        self._connection.send(Question())
-        while True:
+        with _ending_with_the_sweep():
+            self._connection.send(Question())
             answer = self._connection.recv()
-            if isinstance(answer, Verdict):
-                return answer.prune
-            self._stop(answer)
+        if isinstance(answer, Verdict):
+            return answer.prune
+        return self._stop(answer)
 
     def _leave_if_stopped(self) -> None:
         if self.stopped is not None:
             raise Interrupted(self.stopped)
-        if self._connection.poll():
-            self._stop(self._connection.recv())
+        with _ending_with_the_sweep():
+            message = self._connection.recv() if self._connection.poll() else None
+        if message is not None:
+            self._stop(message)
 
-    def _stop(self, message: object) -> None:
+    def _stop(self, message: object) -> NoReturn:
         assert isinstance(message, Stop), "nothing else is sent to a worker that runs a trial"
         self.stopped = message.cause
         raise Interrupted(message.cause)
+
+
+@contextmanager
+def _ending_with_the_sweep() -> Iterator[None]:
+    """End the process at once where the sweep's has died: that is no failure of the trial."""
+    try:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)
 
 
 _DETACHED = Trial()

@@ -52,7 +52,7 @@ class PlainView(View):
             return f"{done}, Pareto set {len(tally.best)}"
         (best,) = tally.best
         assert best.values is not None
-        return f"{done}, best {figure(best.values[0])} #{best.number}"
+        return f"{done}, best {figure(best.values[0])} of trial {best.number}"
 
 
 def make_view(subject: Subject, console: Console | None = None) -> View:

@@ -73,10 +73,14 @@ def values_text(values: Sequence[float], objectives: Sequence[str]) -> str:
 
 def one_line(text: str) -> str:
     """Return a text without credentials, line ends and control characters, cut where too long."""
-    plain = _TERMINAL_CODES.sub("", redact(text))
-    printable = "".join(letter if letter.isprintable() else " " for letter in plain)
-    line = " ".join(printable.split())
+    line = " ".join(printable(text).split())
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
+
+
+def printable(text: str) -> str:
+    """Return a text without credentials and what moves a cursor or colours a terminal."""
+    plain = _TERMINAL_CODES.sub("", redact(text))
+    return "".join(letter if letter.isprintable() else " " for letter in plain)
 
 
 def seconds_text(seconds: float, decimals: int = 1) -> str:

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.redaction import redact
+from sinesweep.sweep.composing import Composer
 from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.messages import Assignment, Ended, Stop
 from sinesweep.sweep.outcome import Outcome
@@ -39,6 +40,7 @@ class Worker:
     def __init__(self, plan: Plan, function: TaskFunction) -> None:
         self._plan = plan
         self._function = function
+        self._composer = Composer(plan)
 
     def serve(self, connection: Connection) -> None:
         """Run what the controller assigns until it closes the connection."""
@@ -101,7 +103,7 @@ class Worker:
     ) -> tuple[float, ...]:
         assert trial.number is not None
         assert directory is not None
-        config = self._plan.job(trial.number, overrides, directory)
+        config = self._plan.job(self._composer.compose(overrides), trial.number, directory)
         called = _Called(self._function)
         run_job(
             task_function=called,

@@ -32,7 +32,12 @@ MISDEEDS = {
     "hang": _hang,
     "prune": _prune,
 }
-RETURNED = {"nan": float("nan"), "infinite": float("inf"), "nothing": None, "two": (1.0, 2.0)}
+RETURNED = {
+    "not_a_number": float("nan"),
+    "infinite": float("inf"),
+    "nothing": None,
+    "two": (1.0, 2.0),
+}
 
 
 def wait_for(gate: Path) -> None:
@@ -57,6 +62,7 @@ def main(cfg: DictConfig) -> object:
         sinesweep.current_trial().report(abs(cfg.x - 1) + 1 / (1 + step), step)
         if sinesweep.current_trial().should_prune():
             raise sinesweep.TrialPruned
+        time.sleep(cfg.pause)
     if cfg.misbehave and cfg.x == cfg.when:
         if cfg.misbehave in RETURNED:
             return RETURNED[cfg.misbehave]

@@ -1,0 +1,77 @@
+"""The sweeps' part of ``sinesweep audit``: study and tracker agree, and nothing died unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sinesweep.commands.finding import Finding
+from sinesweep.files import take_lock
+from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING
+from sinesweep.sweep.plan import SWEEP_LOCK
+from sinesweep.tracking import record
+from sinesweep.tracking.location import Location
+from sinesweep.tracking.sweep_record import SweepRecord
+
+_WITHOUT_END = (RUNNING, DROPPED, REUSED)
+
+
+def audit_sweeps(root: Path, location: Location) -> Iterator[Finding]:
+    """Close what killed sweeps left running, and send what was not sent; yield each finding.
+
+    A sweep that is being run is left alone.
+    """
+    for lock_path in sorted((root / "sweeps").glob(f"*/{SWEEP_LOCK}")):
+        lock = take_lock(lock_path)
+        if lock is None:
+            continue
+        with lock:
+            for found in _audit_sweep(lock_path.parent, location):
+                yield Finding(f"{lock_path.parent.name}: {found.text}", found.remains)
+
+
+def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
+    from sinesweep.sweep.study import close_orphans
+
+    try:
+        entries, closed = close_orphans(folder)
+    except Exception as error:  # noqa: BLE001 # every storage raises its own driver's errors
+        yield Finding(f"its study cannot be opened ({error})", remains=True)
+        return
+    for number in closed:
+        yield Finding(f"trial {number}: its process is gone: closed")
+    if not (folder / record.FILE_NAME).exists():
+        return  # it is not tracked
+    account = SweepRecord(folder)
+    for entry in entries:
+        if entry.outcome not in _WITHOUT_END:
+            account.trial_ended(entry)
+    if record.last_end(folder) is None:
+        account.end(INTERRUPTED, "the sweep was killed")
+        yield Finding("its process is gone: closed as INTERRUPTED")
+    yield from _send(folder, location)
+
+
+def _send(folder: Path, location: Location) -> Iterator[Finding]:
+    from sinesweep.tracking.delivery import LOCK_FILE, unsent
+    from sinesweep.tracking.sweep_delivery import SweepDelivery
+
+    if not unsent(folder):
+        return
+    lock = take_lock(folder / LOCK_FILE)
+    if lock is None:
+        yield Finding("its writer is still sending")
+        return
+    with lock:
+        try:
+            delivery = SweepDelivery(folder, location)
+            try:
+                delivery.pump()
+            except Exception:
+                delivery.pump(skip_files=True)  # a lost file must not keep an end from being told
+                raise
+        except Exception as error:  # noqa: BLE001 # the next sweep may still be sent
+            text = f"not all could be sent to the tracker, {unsent(folder)} to go ({error})"
+            yield Finding(text, remains=True)
+        else:
+            yield Finding(f"sent to the tracker as run {delivery.run_id}")

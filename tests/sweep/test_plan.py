@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sinesweep.errors import InputError
+from sinesweep.sweep.plan import DEFINITION_FILE, Plan
+
+MakePlan = Callable[..., Plan]
+
+
+def test_drawn_name(make_plan: MakePlan) -> None:
+    """Without a name, a sweep is called by its last keys and a digest of the command."""
+    name = make_plan("a=1,2", "optimizer.lr=interval(0,1)").name
+    assert re.fullmatch(r"a-lr-[0-9a-f]{6}", name)
+
+
+def test_drawn_name_is_stable(make_plan: MakePlan) -> None:
+    """The same command draws the same name, so that it finds its sweep again."""
+    assert make_plan("a=1,2", "b=3").name == make_plan("a=1,2", "b=3").name
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("a=1,2,3", "b=3"),
+        ("a=1,2", "b=4"),
+        ("a=1,2",),
+        ("a=1,2", "b=3", "hydra.sweeper.direction=maximize"),
+        ("a=1,2", "b=3", "+more=1"),
+        ("a=1,2", "b=3", "~name"),
+    ],
+)
+def test_drawn_names_differ(make_plan: MakePlan, other: tuple[str, ...]) -> None:
+    """Another space, another fixed override or another direction is another sweep."""
+    assert make_plan("a=1,2", "b=3").name != make_plan(*other).name
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "tracking.backend=none",
+        "hydra.sweeper.n_trials=5",
+        "hydra.sweeper.workers=3",
+        "hydra/sweeper/sampler=random",
+    ],
+)
+def test_what_does_not_change_the_name(make_plan: MakePlan, more: str) -> None:
+    """A longer sweep, more workers, another sampler or tracker is the same sweep."""
+    assert make_plan("a=1,2").name == make_plan("a=1,2", more).name
+
+
+def test_groups_and_additions_in_a_drawn_name(make_plan: MakePlan) -> None:
+    """A name has no character of the grammar in it."""
+    name = make_plan("optimizer@other=adam,sgd", "+deep.new=1,2").name
+    assert re.fullmatch(r"optimizer-new-[0-9a-f]{6}", name)
+
+
+def test_name_of_the_sweep_file(make_plan: MakePlan) -> None:
+    """A sweep file gives the sweep its name."""
+    assert make_plan("sweeps=mine").name == "mine"
+
+
+def test_given_name(make_plan: MakePlan, tmp_path: Path) -> None:
+    """A given name comes before all others, and names the folder."""
+    plan = make_plan("sweeps=mine", "hydra.sweeper.study_name=ours")
+    assert plan.name == "ours"
+    assert plan.folder == tmp_path / "multirun" / "ours"
+
+
+def test_given_folder(make_plan: MakePlan, tmp_path: Path) -> None:
+    """A folder that Hydra was given is the sweep's."""
+    plan = make_plan("a=1,2", f"hydra.sweep.dir={tmp_path}/here")
+    assert plan.folder == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("command", "total", "enumerated"),
+    [
+        (("a=1,2", "b=1,2"), 4, True),
+        ((), 1, True),
+        (("x=interval(0,1)",), 20, False),
+        (("a=1,2", "hydra.sweeper.n_trials=7"), 7, False),
+        (("a=1,2", "hydra.sweeper.timeout=60.0"), None, False),
+        (("a=1,2", "hydra.sweeper.n_trials=7", "hydra/sweeper/sampler=grid"), 2, False),
+        (("a=1,2", "hydra.sweeper.n_trials=7", "hydra.sweeper.deduplicate=true"), 2, False),
+        (("a=1,2", "hydra.sweeper.custom_search_space=m.f"), 20, False),
+    ],
+)
+def test_total(
+    make_plan: MakePlan, command: tuple[str, ...], total: int | None, enumerated: bool
+) -> None:
+    """Every combination where no budget is given, or else the budget, or 20."""
+    # A grid has no seed.
+    command = tuple("~hydra.sweeper.sampler.seed" for c in command if c.endswith("=grid")) + command
+    plan = make_plan(*command)
+    assert (plan.total, plan.is_enumeration) == (total, enumerated)
+
+
+def test_job(make_plan: MakePlan) -> None:
+    """A trial's configuration has its overrides, and Hydra's keys for its job."""
+    plan = make_plan("a=1,2", "b=3")
+    config = plan.job(5, ("a=2", "b=3"), plan.directory(5))
+    assert (config.a, config.b) == (2, 3)
+    assert (config.hydra.job.num, config.hydra.job.id) == (5, "trial-00005")
+    assert Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir == plan.directory(5)
+
+
+@pytest.fixture
+def begin(make_plan: MakePlan) -> Callable[..., Plan]:
+    """Begin a sweep called s."""
+
+    def begin_sweep(*command: str) -> Plan:
+        plan = make_plan("hydra.sweeper.study_name=s", *command)
+        plan.folder.mkdir(parents=True)
+        plan.save_definition()
+        return plan
+
+    return begin_sweep
+
+
+def test_nothing_to_compare_with(make_plan: MakePlan) -> None:
+    """A sweep that has not begun may be anything."""
+    make_plan("a=1,2").refuse_change()
+
+
+@pytest.mark.parametrize(
+    ("command", "difference"),
+    [
+        (("a=1,2,3", "b=3"), "space.a: '1,2' -> '1,2,3'"),
+        (("a=1,2", "b=3", "x=interval(0,1)"), "space.x: (not there) -> 'interval(0,1)'"),
+        (("a=1", "b=3"), "space.a: '1,2' -> (not there)"),
+        (("a=1,2", "b=4"), "config.b: 3 -> 4"),
+        (("a=1,2", "b=3", "+new=1"), "config.new: (not there) -> 1"),
+        (("a=1,2", "b=3", "~name"), "config.name: 'none' -> (not there)"),
+        (("a=1,2", "b=3", "optimizer=sgd"), "config.optimizer.momentum: (not there) -> 0.9"),
+        (
+            ("a=1,2", "b=3", "hydra.sweeper.direction=maximize"),
+            "objectives: ['minimize'] -> ['maximize']",
+        ),
+        (("a=1,2", "b=3", "hydra.sweeper.repeats=2"), "repeats: 1 -> 2"),
+        (
+            ("a=1,2", "b=3", "hydra.sweeper.custom_search_space=m.f"),
+            "custom_search_space: None -> 'm.f'",
+        ),
+    ],
+)
+def test_changes_are_refused(
+    begin: Callable[..., Plan], make_plan: MakePlan, command: tuple[str, ...], difference: str
+) -> None:
+    """A begun sweep with another space, objective or configuration is refused, and shows it."""
+    begin("a=1,2", "b=3")
+    changed = make_plan("hydra.sweeper.study_name=s", *command)
+    message = r"(?s)^sweep s: must be continued as it was begun, but differs:\n.*"
+    with pytest.raises(InputError, match=message + re.escape(difference)):
+        changed.refuse_change()
+
+
+def test_way_out_of_a_refusal(begin: Callable[..., Plan], make_plan: MakePlan) -> None:
+    """A refusal says how to begin another sweep."""
+    begin("a=1,2")
+    changed = make_plan("hydra.sweeper.study_name=s", "a=1,3")
+    with pytest.raises(InputError, match=r"or begin another: hydra.sweeper.study_name=s-2$"):
+        changed.refuse_change()
+
+
+def test_long_difference(begin: Callable[..., Plan], make_plan: MakePlan) -> None:
+    """A long difference is cut, and says by how much."""
+    begin("a=1,2")
+    more = [f"+new{index}=1" for index in range(15)]
+    changed = make_plan("hydra.sweeper.study_name=s", "a=1,2", *more)
+    with pytest.raises(InputError, match=r"(?s)config.new11: .*\n  and 3 more\n"):
+        changed.refuse_change()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "hydra.sweeper.n_trials=50",
+        "hydra.sweeper.workers=7",
+        "hydra.sweeper.timeout=9.0",
+        "hydra.sweeper.retries=3",
+        "hydra/sweeper/sampler=random",
+        "hydra/sweeper/pruner=median",
+        "tracking.backend=mlflow",
+    ],
+)
+def test_what_may_change(begin: Callable[..., Plan], make_plan: MakePlan, more: str) -> None:
+    """Budgets, workers, sampler, pruner and tracker of a begun sweep may change."""
+    begin("a=1,2")
+    make_plan("hydra.sweeper.study_name=s", "a=1,2", more).refuse_change()
+
+
+def test_definition_is_written_once(begin: Callable[..., Plan], make_plan: MakePlan) -> None:
+    """The definition stays what it was when the sweep began."""
+    before = (begin("a=1,2").folder / DEFINITION_FILE).read_text()
+    other = make_plan("hydra.sweeper.study_name=s", "a=1,3")
+    other.save_definition()
+    assert (other.folder / DEFINITION_FILE).read_text() == before
+
+
+def test_no_credentials_in_the_definition(begin: Callable[..., Plan]) -> None:
+    """Neither the configuration's nor the storage's credentials are written."""
+    plan = begin(
+        "a=1,2",
+        "+api_token=hunter2",
+        "name='http://me:hunter2@nowhere'",
+        "hydra.sweeper.storage='mysql://me:hunter2@nowhere/studies'",
+    )
+    text = (plan.folder / DEFINITION_FILE).read_text()
+    assert "hunter2" not in text
+    assert yaml.safe_load(text)["study"]["storage"] == "mysql://***@nowhere/studies"
+
+
+def test_changed_credentials_are_the_same_sweep(
+    begin: Callable[..., Plan], make_plan: MakePlan
+) -> None:
+    """A new password does not end a sweep."""
+    begin("a=1,2", "+api_token=old")
+    make_plan("hydra.sweeper.study_name=s", "a=1,2", "+api_token=new").refuse_change()

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from hydra_plugins.sinesweep_sweeper.config import SinesweepConf
+from sinesweep.errors import InputError
+from sinesweep.sweep import settings
+from sinesweep.sweep.settings import Settings, Target
+
+_PLUGINS_OWN = ("_target_", "_recursive_", "defaults")
+
+
+def parse(**keys: Any) -> Settings:
+    found = OmegaConf.to_container(OmegaConf.structured(SinesweepConf()), throw_on_missing=False)
+    assert isinstance(found, dict)
+    found = {str(key): value for key, value in found.items() if key not in _PLUGINS_OWN}
+    found["sampler"] = {"_target_": "optuna.samplers.TPESampler"}
+    found["pruner"] = {"_target_": "optuna.pruners.NopPruner"}
+    return settings.parse({**found, **keys})
+
+
+def test_defaults() -> None:
+    """The plugin's defaults are valid."""
+    assert parse().objectives == ("minimize",)
+
+
+@pytest.mark.parametrize(
+    ("keys", "objectives"),
+    [
+        ({"direction": "maximize"}, ("maximize",)),
+        ({"direction": ["minimize", "maximize"]}, ("minimize", "maximize")),
+        ({"directions": ["maximize", "minimize"]}, ("maximize", "minimize")),
+        ({"direction": OmegaConf.create(["maximize"])}, ("maximize",)),
+    ],
+)
+def test_objectives(keys: dict[str, Any], objectives: tuple[str, ...]) -> None:
+    """One direction or a list of them, under either name."""
+    assert parse(**keys).objectives == objectives
+
+
+@pytest.mark.parametrize(
+    ("keys", "processes"),
+    [
+        ({"workers": 3}, 3),
+        ({"n_jobs": 2}, 2),
+        ({"workers": 3, "n_jobs": 2}, 3),
+        ({}, 5),
+        ({"n_jobs": -1}, 5),
+    ],
+)
+def test_processes(monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any], processes: int) -> None:
+    """Workers are as many as is said, or one for each core that the process may use."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(5)), raising=False)
+    assert parse(**keys).processes == processes
+
+
+@pytest.mark.parametrize(
+    ("tracking", "is_tracked"),
+    [(None, False), ({"backend": "none"}, False), ({"backend": "mlflow"}, True), ({}, True)],
+)
+def test_tracking(tracking: dict[str, Any] | None, is_tracked: bool) -> None:
+    """A sweep is tracked where a section says so."""
+    assert parse(tracking=tracking).is_tracked is is_tracked
+
+
+def test_other_keys_of_the_applications_tracking() -> None:
+    """The application's section of the tracker may have keys that are its own."""
+    assert parse(tracking={"backend": "none", "own": 1}).is_tracked is False
+
+
+def test_null_arguments_are_left_out() -> None:
+    """An argument that is null is left to the class's own default."""
+    target = parse(sampler={"_target_": "S", "seed": None, "gamma": 0.5, "flag": False}).sampler
+    assert target.values == {"_target_": "S", "gamma": 0.5, "flag": False}
+
+
+def test_interpolations_are_resolved() -> None:
+    """A key may refer to the application's configuration."""
+    config = OmegaConf.create({"seed": 7, "sampler": {"_target_": "S", "seed": "${seed}"}})
+    assert parse(sampler=config.sampler).sampler.values == {"_target_": "S", "seed": 7}
+
+
+def test_storage_by_target() -> None:
+    """A storage is a URL or a class."""
+    assert parse(storage="sqlite:///s.db").storage == "sqlite:///s.db"
+    assert isinstance(parse(storage={"_target_": "S"}).storage, Target)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"n_trials": 0}, r"^hydra.sweeper.n_trials: must be greater than or equal to 1, but is 0"),
+        ({"n_trials": "ten"}, r"^hydra.sweeper.n_trials: must be a valid integer, but is 'ten'$"),
+        ({"timeout": 0.0}, r"^hydra.sweeper.timeout: must be greater than 0, but is 0.0$"),
+        ({"timeout": float("inf")}, r"^hydra.sweeper.timeout: must be a finite number"),
+        ({"trial_timeout": -1.0}, r"^hydra.sweeper.trial_timeout: must be greater than 0"),
+        ({"workers": 0}, r"^hydra.sweeper.workers: must be greater than or equal to 1"),
+        ({"retries": -1}, r"^hydra.sweeper.retries: must be greater than or equal to 0"),
+        ({"repeats": 0}, r"^hydra.sweeper.repeats: must be greater than or equal to 1"),
+        ({"max_failure_rate": 1.5}, r"^hydra.sweeper.max_failure_rate: must be less than or equal"),
+        ({"on_failure": "stop"}, r"^hydra.sweeper.on_failure: must be 'continue' or 'abort', but"),
+        ({"direction": "down"}, r"^hydra.sweeper.direction: must be 'minimize' or 'maximize'"),
+        ({"directions": []}, r"^hydra.sweeper.directions: List should have at least 1 item"),
+        ({"study_name": "../up"}, r"^hydra.sweeper.study_name: "),
+        ({"study_name": ".."}, r"^hydra.sweeper.study_name: "),
+        ({"sampler": {"seed": 1}}, r"^hydra.sweeper.sampler._target_: this key is missing$"),
+        ({"n_trial": 3}, r"^hydra.sweeper.n_trial: there is no such key; did you mean .*n_trials"),
+        (
+            {"tracking": {"backend": "wandb"}},
+            r"^hydra.sweeper.tracking: must be 'mlflow' or 'none', but is 'wandb'",
+        ),
+    ],
+)
+def test_refusals(keys: dict[str, Any], message: str) -> None:
+    """A wrong key is refused with its name, the rule and the value."""
+    with pytest.raises(InputError, match=message):
+        parse(**keys)
+
+
+def test_every_wrong_key_is_named() -> None:
+    """All mistakes are shown at once."""
+    with pytest.raises(InputError, match=r"(?s)retries: .*\n.*|workers: .*\n.*") as refused:
+        parse(workers=0, retries=-1)
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_interpolation_that_leads_nowhere() -> None:
+    """A key that refers to nothing is refused."""
+    config = OmegaConf.create({"params": {"a": "${nowhere}"}})
+    with pytest.raises(InputError, match=r"params.a: Interpolation key 'nowhere' not found"):
+        parse(params=config.params)
+
+
+def test_pruner_with_several_objectives() -> None:
+    """Several objectives cannot be pruned by."""
+    message = r"pruner: must be none where a function has several objectives"
+    with pytest.raises(InputError, match=message):
+        parse(
+            direction=["minimize", "minimize"],
+            pruner={"_target_": "optuna.pruners.MedianPruner"},
+        )

@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import optuna
+import pytest
+from sweep.process import Fuse, Worker, open_study
+
+from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, INTERRUPTED, PRUNED, RETRIED, REUSED
+from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.sampling import Place
+from sinesweep.sweep.study import close_orphans
+
+MakePlan = Callable[..., Plan]
+
+_INFINITE = ("x=interval(0,1)", "y=tag(log,interval(1e-3,1))", "a=int(interval(1,9))")
+_MIXED = (*_INFINITE, "name=u,v,w")
+_FINITE = ("a=1,2,3", "b=range(0,2)")
+
+
+def sampler(name: str, **arguments: Any) -> tuple[str, ...]:
+    return (
+        f"hydra/sweeper/sampler={name}",
+        "hydra.sweeper.sampler.seed=1",
+        *(f"++hydra.sweeper.{key.replace('__', '.')}={value}" for key, value in arguments.items()),
+    )
+
+
+def of_optuna(name: str) -> tuple[str, ...]:
+    return (f"hydra.sweeper.sampler={{_target_:optuna.samplers.{name},seed:1}}",)
+
+
+_COMMANDS = {
+    "tpe": (*sampler("tpe", n_trials=7, sampler__n_startup_trials=3), *_MIXED),
+    "tpe-group": (
+        *sampler(
+            "tpe",
+            n_trials=7,
+            sampler__n_startup_trials=3,
+            sampler__multivariate=True,
+            sampler__group=True,
+        ),
+        *_MIXED,
+    ),
+    "random": (*sampler("random", n_trials=6), *_MIXED),
+    "cmaes": (*sampler("cmaes", n_trials=11), *_INFINITE),
+    "qmc": (*sampler("qmc", n_trials=6), *_MIXED),
+    "gp": (*sampler("gp", n_trials=6, sampler__n_startup_trials=3), *_INFINITE),
+    "nsgaii": (*sampler("nsgaii", n_trials=10, sampler__population_size=4), *_MIXED),
+    "grid": ("hydra.sweeper.sampler={_target_:sinesweep.sweep.sampling.Grid}", *_FINITE),
+    "all-combinations": _FINITE,
+    "optuna-grid": (*of_optuna("GridSampler"), "hydra.sweeper.n_trials=6", *_FINITE),
+    "brute-force": (*of_optuna("BruteForceSampler"), "hydra.sweeper.n_trials=6", *_FINITE),
+}
+_MOMENTS = ("asked", "marked", "saved", "running", "left its outcome", "told", "closing")
+
+
+@pytest.fixture
+def fused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fuse], Fuse]:
+    """Let a fuse kill the process inside of the study's own steps, too."""
+
+    def wire(fuse: Fuse) -> Fuse:
+        set_user_attr, save, tell = optuna.Trial.set_user_attr, Place.save, optuna.Study.tell
+
+        def fused_set_user_attr(self: Any, key: str, value: Any) -> None:
+            if key == "sinesweep":
+                fuse.at("asked")
+            set_user_attr(self, key, value)
+            if key == "sinesweep":
+                fuse.at("marked")
+
+        def fused_save(self: Any, sampler: Any) -> None:
+            save(self, sampler)
+            fuse.at("saved")
+
+        def fused_tell(self: Any, *arguments: Any, **more: Any) -> Any:
+            fuse.at("closing")
+            return tell(self, *arguments, **more)
+
+        monkeypatch.setattr(optuna.Trial, "set_user_attr", fused_set_user_attr)
+        monkeypatch.setattr(Place, "save", fused_save)
+        monkeypatch.setattr(optuna.Study, "tell", fused_tell)
+        return fuse
+
+    return wire
+
+
+def every_other(visit: int) -> bool:
+    return visit % 2 == 0
+
+
+@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_interrupted_is_uninterrupted(
+    make_plan: MakePlan,
+    fused: Callable[[Fuse], Fuse],
+    name: str,
+    moment: str,
+) -> None:
+    """However often it is killed at a moment, a sweep evaluates the points that it would anyway."""
+    whole = Worker()
+    whole.finish(make_plan(*_COMMANDS[name], "hydra.sweeper.study_name=whole"))
+    torn = Worker(fuse := fused(Fuse(moment, every_other)))
+    study = torn.finish(make_plan(*_COMMANDS[name], "hydra.sweeper.study_name=torn"))
+    assert fuse.burnt >= len(whole.evaluated) / 2
+    assert torn.evaluated == whole.evaluated
+    assert study.counted == len(whole.evaluated)
+
+
+def test_numbers_are_never_used_again(make_plan: MakePlan, fused: Callable[[Fuse], Fuse]) -> None:
+    """A trial that is run again has a new number, and a folder of its own."""
+    torn = Worker(fused(Fuse("running", every_other)))
+    study = torn.finish(make_plan(*_COMMANDS["random"]))
+    assert torn.numbers == sorted(set(torn.numbers))
+    again = [entry for entry in study.entries.values() if entry.origin is not None]
+    assert [study.entries[e.origin].outcome for e in again if e.origin is not None] == (
+        [INTERRUPTED] * len(again)
+    )
+    assert again
+
+
+def test_interrupted_trial_is_run_again_at_once(make_plan: MakePlan) -> None:
+    """The point of a trial that was running when the process died is the next that is run."""
+    plan = make_plan(*_COMMANDS["random"])
+    begun = open_study(plan).next()
+    again = open_study(plan).next()
+    assert again.params == begun.params
+    assert (again.number, again.origin) == (1, 0)
+
+
+def test_closed_trials_are_named(make_plan: MakePlan) -> None:
+    """A process that goes on knows which trials it has closed, and as what."""
+    plan = make_plan(*_COMMANDS["random"])
+    open_study(plan).next()
+    (closed,) = open_study(plan).closed
+    assert (closed.number, closed.state, closed.outcome) == (0, FAIL, INTERRUPTED)
+    assert closed.error == "the sweep was killed"
+
+
+def test_several_interrupted_trials(make_plan: MakePlan) -> None:
+    """All trials of a process with several workers are run again, each once, in their order."""
+    plan = make_plan(*_COMMANDS["random"])
+    study = open_study(plan)
+    begun = [study.next().params for _ in range(3)]
+    study = open_study(plan)
+    assert [study.next().params for _ in range(3)] == begun
+    assert study.next().params not in begun
+
+
+def test_interrupted_twice(make_plan: MakePlan) -> None:
+    """A trial that is interrupted again and again is still run once in the end."""
+    plan = make_plan("hydra.sweeper.n_trials=2", *_INFINITE)
+    for _ in range(3):
+        open_study(plan).next()
+    worker = Worker()
+    study = worker.finish(plan)
+    assert len(worker.evaluated) == 2
+    assert [entry.outcome for entry in study.entries.values()] == [
+        INTERRUPTED,
+        INTERRUPTED,
+        INTERRUPTED,
+        COMPLETE,
+        COMPLETE,
+    ]
+
+
+def test_dropped_trials(make_plan: MakePlan, fused: Callable[[Fuse], Fuse]) -> None:
+    """A trial that was proposed and never began has no folder and does not count."""
+    fused(Fuse("asked", lambda visit: visit == 0))
+    study = Worker().finish(make_plan("hydra.sweeper.n_trials=2", *_INFINITE))
+    dropped = study.entries[0]
+    assert (dropped.outcome, dropped.state, dropped.directory) == (DROPPED, FAIL, None)
+    assert [study.entries[number].outcome for number in (1, 2)] == [COMPLETE, COMPLETE]
+    assert study.counted == 2
+
+
+def test_n_trials_is_the_total(make_plan: MakePlan) -> None:
+    """A sweep that has all its trials has no more; a greater n_trials continues it."""
+    worker = Worker()
+    worker.finish(make_plan("hydra.sweeper.n_trials=3", "hydra.sweeper.study_name=s", *_INFINITE))
+    worker.finish(make_plan("hydra.sweeper.n_trials=3", "hydra.sweeper.study_name=s", *_INFINITE))
+    assert worker.numbers == [0, 1, 2]
+    worker.finish(make_plan("hydra.sweeper.n_trials=5", "hydra.sweeper.study_name=s", *_INFINITE))
+    assert worker.numbers == [0, 1, 2, 3, 4]
+
+
+def test_greater_total_is_the_same_sweep(make_plan: MakePlan) -> None:
+    """A sweep that was made longer has the points of one that was that long from the start."""
+    short, long = Worker(), Worker()
+    command = ("hydra.sweeper.study_name=short", *_INFINITE)
+    short.finish(make_plan("hydra.sweeper.n_trials=3", *command))
+    short.finish(make_plan("hydra.sweeper.n_trials=6", *command))
+    long.finish(make_plan("hydra.sweeper.n_trials=6", *_INFINITE))
+    assert short.evaluated == long.evaluated
+
+
+def test_every_combination_once(make_plan: MakePlan) -> None:
+    """Without n_trials a finite space is run through in its order."""
+    worker = Worker()
+    worker.finish(make_plan(*_FINITE))
+    points = [tuple(point.values()) for point in worker.evaluated]
+    assert points == [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)]
+
+
+@pytest.mark.parametrize("kind", ["sinesweep.sweep.sampling.Grid", "optuna.samplers.GridSampler"])
+def test_more_trials_than_the_grid_has_points(make_plan: MakePlan, kind: str) -> None:
+    """A grid ends with its last point, whatever n_trials says."""
+    worker = Worker()
+    grid = f"hydra.sweeper.sampler={{_target_:{kind}}}"
+    worker.finish(make_plan(grid, "hydra.sweeper.n_trials=20", *_FINITE))
+    assert len(worker.evaluated) == 6
+    assert distinct(worker.evaluated) == 6
+
+
+def distinct(points: list[Any]) -> int:
+    return len({tuple(point.items()) for point in points})
+
+
+def test_sampler_that_stops(make_plan: MakePlan) -> None:
+    """A sampler that has no more to propose ends the sweep, in the next process, too."""
+    plan = make_plan(*of_optuna("BruteForceSampler"), "hydra.sweeper.n_trials=20", *_FINITE)
+    worker = Worker()
+    worker.finish(plan)
+    worker.finish(plan)
+    assert distinct(worker.evaluated) == len(worker.evaluated) == 6
+
+
+def failing(params: Any) -> Outcome:
+    return Outcome.failed("no luck")
+
+
+def test_retries(make_plan: MakePlan) -> None:
+    """A failed trial is run again so often, each time under a new number, and counts once."""
+    worker = Worker(evaluate=failing)
+    study = worker.finish(
+        make_plan("hydra.sweeper.retries=2", "hydra.sweeper.n_trials=2", *_INFINITE)
+    )
+    assert [entry.outcome for entry in study.entries.values()] == [RETRIED, RETRIED, FAIL] * 2
+    assert [entry.origin for entry in study.entries.values()] == [None, 0, 1, None, 3, 4]
+    assert distinct(worker.evaluated) == study.counted == 2
+
+
+@pytest.mark.parametrize("moment", _MOMENTS)
+def test_retries_across_processes(
+    make_plan: MakePlan, fused: Callable[[Fuse], Fuse], moment: str
+) -> None:
+    """A killed process neither adds to the retries of a trial nor takes from them."""
+    worker = Worker(fused(Fuse(moment, every_other)), evaluate=failing)
+    study = worker.finish(
+        make_plan("hydra.sweeper.retries=2", "hydra.sweeper.n_trials=3", *_INFINITE)
+    )
+    outcomes = [entry.outcome for entry in study.entries.values()]
+    assert (outcomes.count(RETRIED), outcomes.count(FAIL)) == (6, 3)
+    assert study.counted == 3
+
+
+def test_retries_of_a_grid(make_plan: MakePlan) -> None:
+    """Each point of a grid that fails is retried, and none is left out."""
+    worker = Worker(evaluate=failing)
+    study = worker.finish(make_plan("hydra.sweeper.retries=1", *_FINITE))
+    assert len(worker.evaluated) == 12
+    assert distinct(worker.evaluated) == study.counted == 6
+
+
+def test_attempts(make_plan: MakePlan) -> None:
+    """Failures are attempts; an interruption is none."""
+    plan = make_plan("hydra.sweeper.retries=5", "hydra.sweeper.n_trials=1", *_INFINITE)
+    study = open_study(plan)
+    first = study.next()
+    assert study.attempts(first.number) == 0
+    study.end(first.number, Outcome.failed("no luck"))
+    second = study.next()
+    study.end(second.number, Outcome.interrupted("Ctrl-C"))
+    third = study.next()
+    assert study.attempts(third.number) == 1
+    assert study.attempts(second.number) == 1
+
+
+def test_error_is_kept(make_plan: MakePlan) -> None:
+    """The cause of a failure is in the study, and read again by the next process."""
+    plan = make_plan("hydra.sweeper.n_trials=1", *_INFINITE)
+    Worker(evaluate=failing).finish(plan)
+    assert open_study(plan).entries[0].error == "no luck"
+
+
+def test_pruned_trials_count(make_plan: MakePlan) -> None:
+    """A pruned trial is one of n_trials, and no failure."""
+    worker = Worker(evaluate=lambda point: Outcome.pruned())
+    study = worker.finish(make_plan("hydra.sweeper.n_trials=2", *_INFINITE))
+    assert [(e.state, e.outcome) for e in study.entries.values()] == [(PRUNED, PRUNED)] * 2
+    assert study.counted == 2
+
+
+def test_deduplicate(make_plan: MakePlan) -> None:
+    """A point that was evaluated before is told its old value, and does not count."""
+    worker = Worker()
+    command = (*sampler("random", deduplicate=True, n_trials=6), *_FINITE)
+    study = worker.finish(make_plan(*command))
+    assert distinct(worker.evaluated) == len(worker.evaluated) == study.counted == 6
+    reused = [entry for entry in study.entries.values() if entry.outcome == REUSED]
+    known = {tuple(e.params.items()): e.values for e in study.entries.values() if e.counts}
+    assert reused
+    assert [e.values for e in reused] == [known[tuple(e.params.items())] for e in reused]
+    assert {(e.state, e.directory) for e in reused} == {(COMPLETE, None)}
+
+
+def test_deduplicate_ends_with_the_last_point(make_plan: MakePlan) -> None:
+    """Where each point is evaluated once, a finite space ends the sweep before n_trials does."""
+    worker = Worker()
+    study = worker.finish(make_plan(*sampler("random", deduplicate=True, n_trials=9), *_FINITE))
+    assert study.counted == 6
+
+
+def test_without_deduplication_points_are_evaluated_again(make_plan: MakePlan) -> None:
+    """Points may come twice where nobody asked otherwise."""
+    worker = Worker()
+    worker.finish(make_plan(*sampler("random", n_trials=9), *_FINITE))
+    assert len(worker.evaluated) == 9
+
+
+def test_reports_reach_the_study(make_plan: MakePlan) -> None:
+    """What a trial reports is in the study, for the pruner."""
+    study = open_study(make_plan(*_COMMANDS["random"]))
+    entry = study.next()
+    study.report(entry.number, 0.5, 3)
+    assert study.optuna.trials[0].intermediate_values == {3: 0.5}
+
+
+def test_pruner_is_asked(make_plan: MakePlan) -> None:
+    """A trial whose reports are worse than the pruner allows is to be pruned."""
+    study = open_study(
+        make_plan(
+            "hydra.sweeper.pruner._target_=optuna.pruners.ThresholdPruner",
+            "+hydra.sweeper.pruner.upper=1.0",
+            *_COMMANDS["random"],
+        )
+    )
+    entry = study.next()
+    study.report(entry.number, 0.5, 0)
+    assert not study.should_prune(entry.number)
+    study.report(entry.number, 2.0, 1)
+    assert study.should_prune(entry.number)
+
+
+def test_several_objectives(make_plan: MakePlan) -> None:
+    """With several objectives, reports are not stored and nothing is pruned."""
+    study = open_study(
+        make_plan(*_COMMANDS["random"], "hydra.sweeper.direction=[minimize,maximize]")
+    )
+    entry = study.next()
+    study.report(entry.number, 0.5, 0)
+    assert not study.should_prune(entry.number)
+    ended = study.end(entry.number, Outcome.complete((1.0, 2.0)))
+    assert ended.values == (1.0, 2.0)
+    assert study.optuna.trials[0].intermediate_values == {}
+
+
+def test_overrides_of_an_entry(make_plan: MakePlan) -> None:
+    """A trial's overrides are its point, then what is fixed."""
+    study = open_study(make_plan("a=1,2", "name=u", "~seed"))
+    assert study.next().overrides == ("a=1", "name=u", "~seed")
+
+
+def fruit(config: Any, trial: optuna.Trial) -> None:
+    """Extend a search space: only a peach has a stone."""
+    kind = trial.suggest_categorical("name", ["peach", "plum tree"])
+    if kind == "peach":
+        trial.suggest_float("x", 0.0, 1.0 + config.a)
+
+
+@pytest.fixture
+def with_fruit(monkeypatch: pytest.MonkeyPatch) -> str:
+    module = ModuleType("orchard")
+    module.fruit = fruit  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setitem(sys.modules, "orchard", module)
+    return "hydra.sweeper.custom_search_space=orchard.fruit"
+
+
+def test_custom_search_space(make_plan: MakePlan, with_fruit: str) -> None:
+    """A function extends a trial's point, on conditions, and sees what is fixed."""
+    worker = Worker()
+    study = worker.finish(make_plan(with_fruit, "hydra.sweeper.n_trials=8", "b=1,2", "a=3"))
+    assert {tuple(point) for point in worker.evaluated} == {("b", "name", "x"), ("b", "name")}
+    assert study.optuna.trials[0].user_attrs["a"] == "3"
+    plums = [e.overrides for e in study.entries.values() if "x" not in e.params]
+    assert plums[0][1:] == ("name=plum\\ tree", "a=3")
+
+
+@pytest.mark.parametrize("moment", ["asked", "saved", "running", "told"])
+def test_custom_search_space_is_continued(
+    make_plan: MakePlan, fused: Callable[[Fuse], Fuse], with_fruit: str, moment: str
+) -> None:
+    """A sweep with a custom search space goes on with the points that it would have had anyway."""
+    whole = Worker()
+    command = (with_fruit, "hydra.sweeper.n_trials=6", "b=1,2")
+    whole.finish(make_plan(*command, "hydra.sweeper.study_name=whole"))
+    torn = Worker(fused(Fuse(moment, every_other)))
+    torn.finish(make_plan(*command, "hydra.sweeper.study_name=torn"))
+    assert torn.evaluated == whole.evaluated
+
+
+def test_close_orphans(make_plan: MakePlan) -> None:
+    """What a killed sweep left running can be closed without continuing it."""
+    plan = make_plan(*_COMMANDS["random"])
+    study = open_study(plan)
+    study.end(study.next().number, Outcome.complete((1.0,)))
+    heard, lost = study.next(), study.next()
+    assert heard.directory is not None
+    heard.directory.mkdir(parents=True)
+    Outcome.complete((2.0,)).write(heard.directory)
+    closed = close_orphans(plan.folder)
+    assert [(e.outcome, e.values) for e in closed] == [
+        (COMPLETE, (1.0,)),
+        (COMPLETE, (2.0,)),
+        (INTERRUPTED, None),
+    ]
+    assert open_study(plan).next().origin == lost.number
+
+
+def test_orphans_of_a_storage_with_a_password(make_plan: MakePlan) -> None:
+    """A study whose address holds a password is left alone: nobody else knows it."""
+    plan = make_plan("a=1,2", "hydra.sweeper.storage='postgresql://me:secret@nowhere/studies'")
+    plan.folder.mkdir(parents=True)
+    plan.save_definition()
+    assert close_orphans(plan.folder) == []
+
+
+def test_orphans_of_no_sweep(tmp_path: Path) -> None:
+    """A folder without a sweep has no orphans."""
+    assert close_orphans(tmp_path) == []
+
+
+def test_orphans_of_a_sweep_that_had_not_begun(make_plan: MakePlan) -> None:
+    """A sweep that was killed before its study was made has no orphans, and gets no study."""
+    plan = make_plan("a=1,2")
+    plan.folder.mkdir(parents=True)
+    plan.save_definition()
+    assert close_orphans(plan.folder) == []
+    assert [path.name for path in plan.folder.iterdir()] == ["sweep.yaml"]
+
+
+def test_enumeration_that_is_given_a_budget(make_plan: MakePlan) -> None:
+    """A sweep of every combination that gets n_trials goes on with the configured sampler."""
+    plan = make_plan("hydra.sweeper.study_name=s", *_FINITE)
+    Worker().run(open_study(plan))
+    budgeted = make_plan("hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=9", *_FINITE)
+    study = Worker().finish(budgeted)
+    assert study.counted == 9
