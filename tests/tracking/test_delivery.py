@@ -8,14 +8,8 @@ import pytest
 
 from sinesweep.tracking import record
 from sinesweep.tracking.delivery import Delivery, is_delivered
-from sinesweep.tracking.location import Location, locate
+from sinesweep.tracking.location import Location
 from sinesweep.tracking.tracker import Tracker
-
-
-@pytest.fixture
-def location(tmp_path: Path) -> Location:
-    """A database of the test's own."""
-    return locate(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
 
 
 @pytest.fixture
@@ -116,3 +110,78 @@ def test_a_run_ends_once(tracker: Tracker) -> None:
     end = record.last_end(tracker.directory)
     assert end is not None
     assert end["status"] == "FINISHED"
+
+
+def test_one_call_takes_all_values(
+    tracker: Tracker, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Params, metrics and tags that have come together go in one call, whatever lies between."""
+    (tracker.directory / "a.txt").write_text("a")
+    tracker.log_artifact(tracker.directory / "a.txt")
+    tracker.log_metrics({"val/mae": 0.25}, step=1)
+    tracker.end(record.FINISHED, {"sinesweep.state": record.COMPLETE})
+    delivery = Delivery(tracker.directory, location)
+    calls: list[int] = []
+    log_batch = delivery._client.log_batch
+    monkeypatch.setattr(
+        delivery._client, "log_batch", lambda *a, **k: (calls.append(1), log_batch(*a, **k))
+    )
+    delivery.pump()
+
+    assert len(calls) == 1
+    assert delivery.run_id is not None
+    run = delivery._client.get_run(delivery.run_id)
+    assert run.data.params == {"seed": "0"}
+    assert run.data.metrics == {"val/mae": 0.25}
+    assert run.data.tags["sinesweep.state"] == "COMPLETE"
+    assert run.info.status == "FINISHED"
+
+
+def test_values_are_not_kept_back_by_a_file(tracker: Tracker, location: Location) -> None:
+    """A file that cannot be sent, and is tried again, leaves what was measured visible."""
+    tracker.log_artifact(tracker.directory / "lost.txt")
+    tracker.log_metrics({"val/mae": 0.25}, step=1)
+    delivery = Delivery(tracker.directory, location)
+    with pytest.raises(FileNotFoundError, match=r"lost\.txt"):
+        delivery.pump()
+
+    assert delivery.run_id is not None
+    assert delivery._client.get_run(delivery.run_id).data.metrics == {"val/mae": 0.25}
+    assert not is_delivered(tracker.directory)
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        (["KILLED", "resume"], "RUNNING"),
+        (["KILLED", "resume", "FINISHED"], "FINISHED"),
+    ],
+)
+def test_the_last_word_is_the_status(
+    tracker: Tracker, location: Location, told: list[str], status: str
+) -> None:
+    """A run that ended and was continued before anything was sent is what it is now."""
+    for word in told:
+        if word == "resume":
+            tracker.resume({"sinesweep.state": "RUNNING"})
+        else:
+            tracker.end(word, {"sinesweep.state": word})
+    delivery = Delivery(tracker.directory, location)
+    delivery.pump()
+
+    assert delivery.run_id is not None
+    assert delivery._client.get_run(delivery.run_id).info.status == status
+    assert delivery.has_ended == (status != "RUNNING")
+
+
+def test_a_name_that_mlflow_does_not_allow(tmp_path: Path, location: Location) -> None:
+    """A key with an @ does not keep its run out of the tracker."""
+    tracker = Tracker(tmp_path, None)
+    tracker.begin("name", "experiment", {"db@server": "x"}, {"sinesweep.run": "one"}, [])
+    tracker.log_metrics({"mae@5": 0.5}, step=0)
+    delivery = Delivery(tmp_path, location)
+    delivery.pump()
+
+    assert delivery.run_id is not None
+    data = delivery._client.get_run(delivery.run_id).data
+    assert (data.params, data.metrics) == ({"db_server": "x"}, {"mae_5": 0.5})

@@ -143,6 +143,28 @@ def test_last_end(tmp_path: Path, appended: list[str], status: str | None) -> No
     assert (end and end["status"]) == status
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("", None),
+        ('{"kind": "be', None),
+        ('{"kind": "begin"}\n', "begin"),
+        ('{"kind": "begin"}\n{"kind": "end"}\n', "end"),
+        ('{"kind": "begin"}\n{"kind": "end"}', "begin"),
+    ],
+)
+def test_last(tmp_path: Path, content: str, kind: str | None) -> None:
+    """The last event is the last whole line."""
+    (tmp_path / record.FILE_NAME).write_text(content)
+    last = record.last(tmp_path)
+    assert (last and last["kind"]) == kind
+
+
+def test_last_of_no_record() -> None:
+    """A folder without a record has no last event."""
+    assert record.last(Path("/nowhere")) is None
+
+
 def test_record_has_no_credentials(tmp_path: Path) -> None:
     """What is written to the record has its credentials hidden."""
     Record(tmp_path).append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sinesweep import runs
 from sinesweep.commands.finding import Finding
 from sinesweep.files import take_lock
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING
@@ -21,13 +22,34 @@ def audit_sweeps(root: Path, location: Location) -> Iterator[Finding]:
 
     A sweep that is being run is left alone.
     """
-    for lock_path in sorted((root / "sweeps").glob(f"*/{SWEEP_LOCK}")):
-        lock = take_lock(lock_path)
+    inside = sorted(path.parent for path in (root / "sweeps").glob(f"*/{SWEEP_LOCK}"))
+    try:
+        outside = _open_sweeps_outside(root, location)
+    except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
+        outside = []
+        yield Finding(f"sweeps in other folders were not looked for ({error})", remains=True)
+    for folder in (*inside, *outside):
+        lock = take_lock(folder / SWEEP_LOCK)
         if lock is None:
             continue
         with lock:
-            for found in _audit_sweep(lock_path.parent, location):
-                yield Finding(f"{lock_path.parent.name}: {found.text}", found.remains)
+            for found in _audit_sweep(folder, location):
+                yield Finding(f"{folder.name}: {found.text}", found.remains)
+
+
+def _open_sweeps_outside(root: Path, location: Location) -> list[Path]:
+    """Return the sweeps that the tracker calls RUNNING and an application keeps elsewhere."""
+    from sinesweep.tracking.connection import open_runs
+
+    known = runs.root_id(root)
+    if known is None:
+        return []
+    folders = sorted({Path(directory) for _, directory in open_runs(location, known)})
+    return [
+        folder
+        for folder in folders
+        if (folder / SWEEP_LOCK).exists() and not folder.is_relative_to(root.absolute())
+    ]
 
 
 def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:

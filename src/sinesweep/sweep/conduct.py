@@ -25,7 +25,8 @@ from sinesweep.sweep.reporter import Reporter
 from sinesweep.sweep.sampling import Place
 from sinesweep.sweep.storage import open_storage
 from sinesweep.sweep.study import SweepStudy
-from sinesweep.tracking import provenance
+from sinesweep.sweep.trial_record import root_tag
+from sinesweep.tracking import provenance, record
 from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
 
@@ -93,7 +94,8 @@ def _tracked(plan: Plan) -> Iterator[SweepTracker]:
             tags={
                 **provenance.tags(),
                 "sinesweep.sweep": plan.name,
-                "sinesweep.directory": str(plan.folder.absolute()),
+                record.DIRECTORY_TAG: str(plan.folder.absolute()),
+                **root_tag(plan),
             },
         )
         yield tracker

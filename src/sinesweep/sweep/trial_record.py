@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import socket
 from pathlib import Path
-from typing import Any
 
+from sinesweep import runs
 from sinesweep.sweep.entry import RUNNING, run_name
 from sinesweep.sweep.messages import Assignment
 from sinesweep.sweep.outcome import Outcome
@@ -31,7 +31,15 @@ class TrialRecord:
         self._plan = plan
         self._assignment = assignment
         self._own: Record | None = None
-        self.tags = tags(plan.name, assignment.number, assignment.directory)
+        self.tags = {
+            "sinesweep.sweep": plan.name,
+            "sinesweep.trial": assignment.number,
+            "sinesweep.host": socket.gethostname(),
+            record.STATE_TAG: RUNNING,
+            record.DIRECTORY_TAG: str(assignment.directory.absolute()),
+            record.RUN_TAG: secrets.token_hex(8),
+            **root_tag(plan),
+        }
 
     def report(self, value: float, step: int) -> None:
         """Take a reported value."""
@@ -67,16 +75,12 @@ class TrialRecord:
         return self._own is not None
 
 
-def tags(sweep: str, number: int, directory: Path) -> dict[str, Any]:
-    """Return the tags by which a trial's run is found."""
-    return {
-        "sinesweep.sweep": sweep,
-        "sinesweep.trial": number,
-        "sinesweep.state": RUNNING,
-        "sinesweep.directory": str(directory.absolute()),
-        "sinesweep.host": socket.gethostname(),
-        record.RUN_TAG: secrets.token_hex(8),
-    }
+def root_tag(plan: Plan) -> dict[str, str]:
+    """Return the tag by which an audit finds what was recorded in a root, if anything is."""
+    tracking = plan.settings.tracking
+    if not plan.settings.is_tracked or tracking is None:
+        return {}
+    return {record.ROOT_TAG: runs.make_root_id(Path(tracking.root))}
 
 
 def _pair(override: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
-from sinesweep.tracking.record import ERROR_TAG, STATE_TAG
+from sinesweep.tracking.record import DIRECTORY_TAG, ERROR_TAG, ROOT_TAG, STATE_TAG
 
 
 class Connection:
@@ -76,9 +76,9 @@ def open_runs(location: Location, root_id: str) -> list[tuple[str, str]]:
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = client.search_runs(
         experiments,
-        filter_string=f"attributes.status = 'RUNNING' AND tags.`sinesweep.root` = '{root_id}'",
+        filter_string=f"attributes.status = 'RUNNING' AND tags.`{ROOT_TAG}` = '{root_id}'",
     )
-    return [(run.info.run_id, run.data.tags["sinesweep.directory"]) for run in found]
+    return [(run.info.run_id, run.data.tags[DIRECTORY_TAG]) for run in found]
 
 
 def set_killed(location: Location, run_id: str, cause: str) -> None:

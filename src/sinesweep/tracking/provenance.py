@@ -7,6 +7,8 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -41,8 +43,10 @@ def tags() -> dict[str, str]:
     return found
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """Return the installed versions of the packages that decide the numbers."""
+    # Cached, as git's answers are: a worker's code does not change from trial to trial.
     installed: dict[str, str] = {}
     for name in PACKAGES:
         try:
@@ -58,6 +62,7 @@ def command() -> str:
     return shlex.join(["python", *(redact(argument) for argument in sys.argv)])
 
 
+@cache
 def _git(*arguments: str) -> str | None:
     folder = Path(sys.argv[0]).resolve().parent
     try:

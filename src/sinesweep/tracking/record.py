@@ -18,6 +18,8 @@ STATE_FILE = "delivery.json"  # beside it: how far it was sent
 RUN_TAG = "sinesweep.run"
 STATE_TAG = "sinesweep.state"
 ERROR_TAG = "sinesweep.error"
+ROOT_TAG = "sinesweep.root"  # the id of the folder that it is recorded in
+DIRECTORY_TAG = "sinesweep.directory"
 
 FINISHED = "FINISHED"
 FAILED = "FAILED"

@@ -105,7 +105,7 @@ class SweepRecord:
         tags = {
             **self._tags,
             "sinesweep.trial": entry.number,
-            "sinesweep.directory": str(entry.directory.absolute()),
+            record.DIRECTORY_TAG: str(entry.directory.absolute()),
             RUN_TAG: secrets.token_hex(8),
         }
         own.append(

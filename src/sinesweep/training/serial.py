@@ -246,8 +246,8 @@ def _open(config: Config, directory: Path, name: str, tracker: Tracker, parts: P
     tags: dict[str, Any] = {
         **provenance.tags(),
         "sinesweep.run": directory.name.rpartition("-")[2],
-        "sinesweep.directory": str(directory.absolute()),
-        "sinesweep.root": runs.make_root_id(Path(config.tracking.root)),
+        record.DIRECTORY_TAG: str(directory.absolute()),
+        record.ROOT_TAG: runs.make_root_id(Path(config.tracking.root)),
         "sinesweep.state": "RUNNING",
         "sinesweep.seed": config.settings.seed,
     }
