@@ -88,11 +88,13 @@ def make_rival(folder: Path) -> None:
     (folder / "source" / "sinesweep").symlink_to(ROOT / "src" / "sinesweep")
 
 
-def timed(command: Sequence[object], folder: Path, **variables: str) -> tuple[float, float]:
+def timed(
+    program: Sequence[object], overrides: Sequence[str], folder: Path, **variables: str
+) -> tuple[float, float]:
     """Run a sweep in a new folder; return seconds and the best value."""
     folder.mkdir(parents=True)
-    words = [*command, "-m", *(f"{k}={v}" for k, v in POINTS.items()), *FIXED,
-             f"hydra.sweep.dir={folder / 'sweep'}"]  # fmt: skip
+    points = [f"{key}={values}" for key, values in POINTS.items()]
+    words = [*program, "-m", *overrides, *points, *FIXED, f"hydra.sweep.dir={folder / 'sweep'}"]
     start = time.perf_counter()
     done = subprocess.run(
         [str(word) for word in words],
@@ -117,19 +119,20 @@ def main() -> None:
         work = Path(temporary)
         python = make_environment(Path(os.environ.get("VENV", work / "environment")))
         make_rival(work)
-        ours = [sys.executable, ROOT / "src" / "train.py", f"hydra.sweeper.workers={WORKERS}"]
+        ours = [sys.executable, ROOT / "src" / "train.py"]
+        workers = [*more, f"hydra.sweeper.workers={WORKERS}"]
         theirs = [python, HERE / "rival.py", work / "conf"]
         runs: list[tuple[tuple[float, float], ...]] = []
         for index in range(repeats):
             folder = work / str(index)
+            apart = {"PYTHONPATH": str(work / "source"), "PYTHONWARNINGS": "ignore"}
             runs.append(
                 (
-                    timed([*theirs, *more], folder / "theirs", PYTHONPATH=str(work / "source"),
-                          PYTHONWARNINGS="ignore"),
-                    timed([*ours, *more], folder / "ours"),
-                    timed([*ours, *more, *ASHA], folder / "asha"),
+                    timed(theirs, more, folder / "theirs", **apart),
+                    timed(ours, workers, folder / "ours"),
+                    timed(ours, [*workers, *ASHA], folder / "asha"),
                 )
-            )  # fmt: skip
+            )
     seconds = [[run[which][0] for run in runs] for which in range(3)]
     print_ratio("hydra-optuna-sweeper / sinesweep", seconds[0], seconds[1], "s")
     print_ratio("hydra-optuna-sweeper / sinesweep with ASHA", seconds[0], seconds[2], "s")
