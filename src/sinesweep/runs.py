@@ -100,7 +100,7 @@ def find(root: Path, run: str) -> Path:
 
 def run_id(folder: Path) -> str | None:
     """Return MLflow's id of a run, or None where it has none."""
-    path = folder / "delivery.json"
+    path = folder / record.STATE_FILE
     return json.loads(path.read_text())["run_id"] if path.exists() else None
 
 

@@ -38,6 +38,15 @@ class Connection:
             self._experiments[name] = self._find_experiment(name)
         return self._experiments[name]
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the tracker answers; one that does may still refuse what it is sent."""
+        try:
+            self.client.search_experiments(max_results=1)
+        except Exception:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
+            return False
+        return True
+
     def _find_experiment(self, name: str) -> str:
         with self._alone():
             found = self.client.get_experiment_by_name(name)

@@ -101,15 +101,12 @@ class Delivery:
         if trials:
             self._note(trials=[path for path in self.trials if path not in trials])
 
-    def pump(self, skip_files: bool = False) -> str | None:
+    def pump(self, skip_files: bool = False) -> None:
         """Send every event that was not sent yet.
 
         Args:
             skip_files: leave a file that cannot be sent for the next delivery, so that it does
                 not keep the run's end from being told.
-
-        Returns:
-            The kind of the last event sent, or None where there was nothing to send.
 
         Raises:
             MlflowException, OSError: the tracker did not take one; what came before it is noted.
@@ -118,7 +115,7 @@ class Delivery:
             self._send_skipped()
         told = list(record.read(self._directory, self._state["offset"]))
         if not told:
-            return None
+            return
         try:
             self._send_values([pair for pair in told if pair[1] > self._state["values"]])
             for event, offset in _one_by_one(told):
@@ -129,7 +126,6 @@ class Delivery:
             self._state["offset"] = told[-1][1]
         finally:
             self._note()
-        return told[-1][0]["kind"]
 
     def _send_values(self, told: Sequence[_Told]) -> None:
         if not told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,22 +43,28 @@ class Record:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE_NAME
-        self._told: set[tuple[str, int]] = set()
         if self.path.exists():
             self._drop_torn_line()
-        for event, _ in read(directory):
-            if event["kind"] == "metrics":
-                self._told |= {(name, event["step"]) for name in event["values"]}
 
     def append(self, kind: str, **content: Any) -> None:
         """Write one event; it is in the operating system's hands when this returns."""
         self._write(kind, redact_tree(content))
 
+    @cached_property
+    def _told(self) -> set[tuple[str, int]]:
+        """The (name, step) of all metrics: read only for whoever has metrics to add."""
+        return {
+            (name, event["step"])
+            for event, _ in read(self.path.parent)
+            if event["kind"] == "metrics"
+            for name in event["values"]
+        }
+
     def append_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Write the metrics that have not been told for this step yet."""
         new = {name: value for name, value in values.items() if (name, step) not in self._told}
         if new:
-            self._told |= {(name, step) for name in new}
+            self._told.update((name, step) for name in new)
             self._write("metrics", {"step": step, "values": new})  # numbers hold no secrets
 
     def _write(self, kind: str, content: Mapping[str, Any]) -> None:
@@ -85,6 +92,14 @@ def read(directory: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
                 return
             offset += len(line)
             yield json.loads(line), offset
+
+
+def last(directory: Path) -> Event | None:
+    """Return the last whole event, without reading the others, or None where there is none."""
+    path = directory / FILE_NAME
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1].splitlines()
+    return json.loads(whole[-1]) if whole else None
 
 
 def last_end(directory: Path) -> Event | None:

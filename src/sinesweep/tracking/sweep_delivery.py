@@ -29,7 +29,6 @@ class SweepDelivery:
         self._connection = Connection(location, folder)
         self._parent = Delivery(folder, location, self._connection)
         self._trials: dict[str, Delivery] = {}
-        self._queue = list(self._parent.trials)
 
     @property
     def run_id(self) -> str | None:
@@ -42,32 +41,26 @@ class SweepDelivery:
         left = [event for trial in self._trials.values() for event in trial.skipped]
         return [*self._parent.skipped, *left]
 
-    def pump(self, skip_files: bool = False) -> str | None:
+    def pump(self, skip_files: bool = False) -> None:
         """Send every event that was not sent yet; see :meth:`Delivery.pump`.
 
         A trial's file that cannot be sent waits for the end of the sweep, so that it keeps back
         neither its trial nor the others.
         """
-        last = self._parent.pump(skip_files)
-        self._queue += [path for path in self._parent.trials if path not in self._queue]
-        self._pump_trials(skip_files or not self._parent.has_ended)
-        return last
-
-    def _pump_trials(self, skip_files: bool) -> None:
+        self._parent.pump(skip_files)
+        failure: Exception | None = None
         over: list[str] = []
-        try:
-            for path in list(self._queue):
-                # Behind all others until it is done: the next call does not begin with the trial
-                # that this one failed with.
-                self._queue.remove(path)
-                self._queue.append(path)
-                if self._pump_trial(path, skip_files):
+        for path in self._parent.trials:
+            try:
+                if self._pump_trial(path, skip_files or not self._parent.has_ended):
                     over.append(path)
-        finally:
-            for path in over:
-                self._queue.remove(path)
-                del self._trials[path]
-            self._parent.forget(over)
+            except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
+                failure = failure or error
+                if not self._connection.is_answered:
+                    break
+        self._forget(over)
+        if failure is not None:
+            raise failure
 
     def _pump_trial(self, path: str, skip_files: bool) -> bool:
         """Send what a trial has to be sent; tell whether that was the last."""
@@ -76,6 +69,11 @@ class SweepDelivery:
         trial = self._trials.get(path) or self._open(path)
         trial.pump(skip_files)
         return trial.has_ended and not trial.skipped
+
+    def _forget(self, over: list[str]) -> None:
+        self._parent.forget(over)
+        for path in over:
+            del self._trials[path]
 
     def _open(self, path: str) -> Delivery:
         assert self.run_id is not None, "a sweep's record begins before it names trials"

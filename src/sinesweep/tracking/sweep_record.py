@@ -78,11 +78,12 @@ class SweepRecord:
         """Say how a trial ended, once, whatever its worker, or this process, had still told."""
         assert entry.directory is not None
         self.trial_started(entry)
-        if record.last_end(entry.directory):
+        last = record.last(entry.directory)
+        if last is not None and last["kind"] == "end":  # a trial is never begun again
             return
         entry.directory.mkdir(parents=True, exist_ok=True)
         own = Record(entry.directory)
-        if next(record.read(entry.directory), None) is None:  # nothing, or a torn line
+        if last is None:  # nothing, or a torn line
             self._begin_trial(own, entry)
         end_trial(own, entry)
 
@@ -175,8 +176,8 @@ class SweepTracker:
 
 
 def _is_open(directory: Path) -> bool:
-    began = next(record.read(directory), None) is not None
-    return began and record.last_end(directory) is None
+    last = record.last(directory)
+    return last is not None and last["kind"] != "end"
 
 
 def end_trial(own: Record, entry: Entry) -> None:

@@ -1,8 +1,12 @@
 """The writer process: sends one run's record to MLflow while the run goes on.
 
-It is started by :mod:`sinesweep.tracking.tracker` with the run's folder as its argument and the
-tracker's address in the environment. Its standard input is a pipe from the run: when that closes
-and the record has no end, the run's process has died, and the writer says so to the tracker.
+It is started by :mod:`sinesweep.tracking.writer_process` with the run's folder as its argument and
+the tracker's address in the environment. Its standard input is a pipe from the run: when that
+closes and the record has no end, the run's process has died, and the writer says so to the tracker.
+
+With a sweep's folder it sends the records of all the sweep's trials, too. What becomes of trials
+when the sweep's process has died is for the study to say, once the sweep is continued or audited;
+the writer sends what there is, and ends.
 """
 
 from __future__ import annotations
@@ -34,9 +38,12 @@ DELIVERED = 0
 NOT_DELIVERED = 3
 
 _POLL = 1.0  # seconds between looks at the record: each costs the training's neighbour core
+_SHARE = 0.05  # of a core, for sending the records of many trials at once
+_LONGEST_POLL = 10.0  # seconds: what a sweep has done is seen so late at most
 _START_POLL = 0.02  # while the run waits for its id
 _LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
 _PATIENCE = 15.0  # seconds of trying after the run has ended
+_PATIENCE_WITH_ANOTHER = 60.0  # seconds: a killed sweep's writer may have much to send
 
 
 def main() -> int:
@@ -48,7 +55,7 @@ def main() -> int:
     from sinesweep.tracking.sweep_delivery import SweepDelivery
 
     of_a_sweep = OF_A_SWEEP in sys.argv
-    lock = take_lock(directory / LOCK_FILE, patience=_PATIENCE)
+    lock = take_lock(directory / LOCK_FILE, patience=_PATIENCE_WITH_ANOTHER)
     if lock is None:
         return _refuse("another process is sending this run's record")
     # An existing tracker is opened while the run imports torch; a new database is not made before
@@ -79,16 +86,18 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
         elif gone_since is not None:
             time.sleep(pause)
         late = gone_since is not None and time.monotonic() - gone_since > _PATIENCE
+        busy = time.process_time()
         try:
-            last = delivery.pump(skip_files=late)
+            delivery.pump(skip_files=late)
         except Exception as error:  # noqa: BLE001 # whatever the tracker failed with, try again
             print(redact(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
             if late:
                 return NOT_DELIVERED
             pause = min(2 * pause, _LONGEST_PAUSE)
             continue
-        pause = _POLL
-        if last == "end" or gone_since is not None:
+        pause = min(max(_POLL, (time.process_time() - busy) / _SHARE), _LONGEST_POLL)
+        # The end alone would not do: it may be an earlier one, of a run that is being continued.
+        if gone_since is not None:
             return NOT_DELIVERED if delivery.skipped else DELIVERED
 
 
