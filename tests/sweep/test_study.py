@@ -413,8 +413,9 @@ def test_close_orphans(make_plan: MakePlan) -> None:
     assert heard.directory is not None
     heard.directory.mkdir(parents=True)
     Outcome.complete((2.0,)).write(heard.directory)
-    closed = close_orphans(plan.folder)
-    assert [(e.outcome, e.values) for e in closed] == [
+    entries, closed = close_orphans(plan.folder)
+    assert closed == [heard.number, lost.number]
+    assert [(e.outcome, e.values) for e in entries] == [
         (COMPLETE, (1.0,)),
         (COMPLETE, (2.0,)),
         (INTERRUPTED, None),
@@ -427,12 +428,12 @@ def test_orphans_of_a_storage_with_a_password(make_plan: MakePlan) -> None:
     plan = make_plan("a=1,2", "hydra.sweeper.storage='postgresql://me:secret@nowhere/studies'")
     plan.folder.mkdir(parents=True)
     plan.save_definition()
-    assert close_orphans(plan.folder) == []
+    assert close_orphans(plan.folder) == ([], [])
 
 
 def test_orphans_of_no_sweep(tmp_path: Path) -> None:
     """A folder without a sweep has no orphans."""
-    assert close_orphans(tmp_path) == []
+    assert close_orphans(tmp_path) == ([], [])
 
 
 def test_orphans_of_a_sweep_that_had_not_begun(make_plan: MakePlan) -> None:
@@ -440,7 +441,7 @@ def test_orphans_of_a_sweep_that_had_not_begun(make_plan: MakePlan) -> None:
     plan = make_plan("a=1,2")
     plan.folder.mkdir(parents=True)
     plan.save_definition()
-    assert close_orphans(plan.folder) == []
+    assert close_orphans(plan.folder) == ([], [])
     assert [path.name for path in plan.folder.iterdir()] == ["sweep.yaml"]
 
 
