@@ -243,7 +243,8 @@ def test_terminator(make_plan: MakePlan) -> None:
         )
     )
     assert isinstance(made, Terminator)
-    assert made._improvement_evaluator._max_stagnation_trials == 3
+    evaluator: Any = made._improvement_evaluator
+    assert evaluator._max_stagnation_trials == 3
 
 
 def test_no_terminator(make_plan: MakePlan) -> None:

@@ -50,7 +50,7 @@ _COMMANDS = {
     "random": (*sampler("random", n_trials=6), *_MIXED),
     "cmaes": (*sampler("cmaes", n_trials=11), *_INFINITE),
     "qmc": (*sampler("qmc", n_trials=6), *_MIXED),
-    "gp": (*sampler("gp", n_trials=6, sampler__n_startup_trials=3), *_INFINITE),
+    "gp": (*sampler("gp", n_trials=5, sampler__n_startup_trials=3), *_INFINITE),
     "nsgaii": (*sampler("nsgaii", n_trials=10, sampler__population_size=4), *_MIXED),
     "grid": ("hydra.sweeper.sampler={_target_:sinesweep.sweep.sampling.Grid}", *_FINITE),
     "all-combinations": _FINITE,
