@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from importlib import metadata
 
 
-def print_header(title: str, repeats: int) -> None:
+def print_header(title: str, repeats: int, seed: int | None = None) -> None:
     """Print what was measured where."""
-    versions = " ".join(f"{name} {metadata.version(name)}" for name in ("torch", "mlflow"))
+    names = ("torch", "mlflow", "optuna", "hydra-core")
+    versions = " ".join(f"{name} {metadata.version(name)}" for name in names)
     lightning = metadata.version("pytorch-lightning")
     print(title)
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
-          f"{versions} pytorch-lightning {lightning}; {repeats} repeats in turn")  # fmt: skip
+          f"{versions} pytorch-lightning {lightning}; "
+          f"{repeats} repeats in turn{'' if seed is None else f'; seed {seed}'}")  # fmt: skip
 
 
 def print_ratio(name: str, ours: Sequence[float], theirs: Sequence[float], unit: str) -> None:

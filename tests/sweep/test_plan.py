@@ -104,7 +104,7 @@ def test_total(
 def test_job(make_plan: MakePlan) -> None:
     """A trial's configuration has its overrides, and Hydra's keys for its job."""
     plan = make_plan("a=1,2", "b=3")
-    config = plan.job(5, ("a=2", "b=3"), plan.directory(5))
+    config = plan.job(plan.compose(("a=2", "b=3")), 5, plan.directory(5))
     assert (config.a, config.b) == (2, 3)
     assert (config.hydra.job.num, config.hydra.job.id) == (5, "trial-00005")
     assert Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir == plan.directory(5)

@@ -180,7 +180,7 @@ def test_tables_once_a_second(tmp_path: Path, make_entry: MakeEntry) -> None:
     sweep.end(make_entry(0, 0.1))
     sweep.reporter.tick()
     sweep.end(make_entry(1, 0.2))
-    sweep.reporter._refreshed = float("inf")  # a second is never over
+    sweep.reporter._next_refresh = float("inf")  # a second is never over
     sweep.reporter.tick()
     assert len(sweep.rows()) == 1
     sweep.reporter.close()
@@ -192,6 +192,7 @@ def test_tables_without_news(
 ) -> None:
     """Without an end nothing is written again."""
     monkeypatch.setattr(module, "_REFRESH", -1.0)
+    monkeypatch.setattr(module, "_PAUSES", 0)
     sweep = Sweep(tmp_path, make_entry(0, 0.1))
     sweep.reporter.tick()
     sweep.reporter.tick()
@@ -218,6 +219,7 @@ def test_tables_that_cannot_be_written(
 ) -> None:
     """They cost no trial, but are told of, once for each cause."""
     monkeypatch.setattr(module, "_REFRESH", -1.0)
+    monkeypatch.setattr(module, "_PAUSES", 0)
     make_folder_of_table(tmp_path)
     sweep = Sweep(tmp_path, make_entry(0, 0.1))
     sweep.reporter.tick()
@@ -232,6 +234,7 @@ def test_tables_that_can_be_written_again(
 ) -> None:
     """They are written as soon as they can be, without waiting for another end."""
     monkeypatch.setattr(module, "_REFRESH", -1.0)
+    monkeypatch.setattr(module, "_PAUSES", 0)
     blocked = make_folder_of_table(tmp_path)
     sweep = Sweep(tmp_path, make_entry(0, 0.1))
     sweep.reporter.tick()
@@ -239,6 +242,28 @@ def test_tables_that_can_be_written_again(
     blocked.rmdir()
     sweep.reporter.tick()
     assert len(sweep.rows()) == 1
+
+
+def test_tables_take_a_small_share_of_the_time(
+    tmp_path: Path, make_entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables that take three seconds to write are left alone for a minute, not for a second."""
+    clock = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    sweep = Sweep(tmp_path)
+
+    def write_slowly() -> bool:
+        clock[0] += 3.0
+        writes.append(clock[0])
+        return True
+
+    writes: list[float] = []
+    monkeypatch.setattr(sweep.reporter, "_refresh", write_slowly)
+    for second in range(70):
+        sweep.end(make_entry(second, 0.1))
+        sweep.reporter.tick()
+        clock[0] += 1.0
+    assert writes == [103.0, pytest.approx(167.0, abs=1.0)]
 
 
 # the end

@@ -82,7 +82,7 @@ def test_a_continued_sweep_proposes_what_one_without_a_break_does(
         ("raise", "ValueError: it broke at https://***@example.org/"),
         ("exit", r"the function called sys.exit(3)"),
         ("kill", "the worker process was killed by SIGKILL"),
-        ("hang", "took longer than trial_timeout = 1 s"),
+        ("hang", "took longer than trial_timeout = 5 s"),
         ("not_a_number", "the objective must be finite, but is nan"),
         ("infinite", "the objective must be finite, but is inf"),
         ("nothing", "the function must return a number, but returned None"),
@@ -91,7 +91,7 @@ def test_a_continued_sweep_proposes_what_one_without_a_break_does(
 )
 def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: str) -> None:
     """Whatever goes wrong in a trial is its error; the others complete."""
-    done = runner.sweep("x=0,1,2,3", f"misbehave={misdeed}", TWO, "hydra.sweeper.trial_timeout=1")
+    done = runner.sweep("x=0,1,2,3", f"misbehave={misdeed}", TWO, "hydra.sweeper.trial_timeout=5")
 
     assert done.code == 0, done.err
     trials = trials_of(folder_of(runner))

@@ -133,5 +133,16 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="sinesweep", node=SinesweepConf, provider="sinesweep")
     for group, presets in (("sampler", _SAMPLERS), ("pruner", _PRUNERS)):
+        path = f"hydra/sweeper/{group}"
+        # Where hydra-optuna-sweeper is installed, too, its presets stay as it needs them.
+        taken = _registered(store, path)
         for name, node in presets.items():
-            store.store(group=f"hydra/sweeper/{group}", name=name, node=node, provider="sinesweep")
+            if f"{name}.yaml" not in taken:
+                store.store(group=path, name=name, node=node, provider="sinesweep")
+
+
+def _registered(store: ConfigStore, path: str) -> list[str]:
+    try:
+        return store.list(path)
+    except OSError:  # no such group yet
+        return []

@@ -26,7 +26,8 @@ from sinesweep.sweep.summary import show_summary
 from sinesweep.sweep.view import Subject, make_view
 from sinesweep.tracking.sweep_record import SweepTracker
 
-_REFRESH = 1.0  # seconds between writes of the tables
+_REFRESH = 1.0  # seconds between writes of the tables, at least
+_PAUSES = 20  # times what a write took, at least: tables of thousands of trials take long
 _WITHOUT_RUN = (DROPPED, REUSED)
 _TABLES = (TRIALS_FILE, BEST_FILE, OPTIMIZATION_FILE)
 
@@ -45,7 +46,7 @@ class Reporter:
         self._study = study
         self._tracker = tracker
         self._begun = time.monotonic()
-        self._refreshed = 0.0
+        self._next_refresh = 0.0
         self._is_stale = True
         self._fault: str | None = None  # why the tables could not be written the last time
         self._logs = LogStream() if plan.settings.stream else None
@@ -93,10 +94,11 @@ class Reporter:
         if self._logs:
             self._show(self._logs.lines())
         self._view.tick()
-        now = time.monotonic()
-        if self._is_stale and now - self._refreshed > _REFRESH:
-            self._refreshed = now
+        begun = time.monotonic()
+        if self._is_stale and begun > self._next_refresh:
             self._is_stale = not self._refresh()
+            ended = time.monotonic()
+            self._next_refresh = ended + max(_REFRESH, _PAUSES * (ended - begun))
 
     def close(self) -> None:
         """Bring the tables up to date and leave the screen as it was found."""

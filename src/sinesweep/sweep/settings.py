@@ -46,7 +46,9 @@ class Target(BaseModel):
     def values(self) -> dict[str, Any]:
         """The section as Hydra instantiates it."""
         arguments = (self.model_extra or {}).items()
-        return {"_target_": self.target, **{k: v for k, v in arguments if v is not None}}
+        # hydra-optuna-sweeper's grid is a partial, which waits for the space; it is known here.
+        kept = {k: v for k, v in arguments if v is not None and k != "_partial_"}
+        return {"_target_": self.target, **kept}
 
 
 class TrackingSettings(BaseModel):

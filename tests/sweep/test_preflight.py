@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import optuna
+import pytest
+from optuna.samplers import RandomSampler
+from optuna.terminator import Terminator
+
+from sinesweep.errors import InputError
+from sinesweep.sweep import preflight
+from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.sampling import Grid
+
+MakePlan = Callable[..., Plan]
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return a user's module called ``own``."""
+    made = ModuleType("own")
+    monkeypatch.setitem(sys.modules, "own", made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_created(tmp_path: Path) -> Iterator[None]:
+    """Whatever is checked, refused or not, there is no folder of a sweep afterwards."""
+    yield
+    assert not (tmp_path / "multirun").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("a=1,2", "x=interval(0,1)"),
+        ("optimizer=adam,sgd", "+new=1,2"),
+        ("optimizer=glob(*)",),
+        ("a=1,2", "~name"),
+        ("sweeps=mine", "hydra.sweeper.repeats=3"),
+        (),
+    ],
+)
+def test_sweeps_that_can_begin(make_plan: MakePlan, command: tuple[str, ...]) -> None:
+    """A sweep whose samples compose is let through."""
+    preflight.check(make_plan(*command))
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            ("aa=1,2",),
+            r"^aa: there is no such key; did you mean \.?\w+\?\n\(at the point aa=1\)$",
+        ),
+        (("optimizer=adam,sgdd",), r"(?s)sgdd.*\(at the point optimizer=sgdd\)$"),
+        (("optimizer=adam,sgd", "optimizer.momentum=0.1,0.2"), r"(?s)momentum.*at the point"),
+    ],
+)
+def test_samples_that_do_not_compose(
+    make_plan: MakePlan, command: tuple[str, ...], message: str
+) -> None:
+    """A sample that does not compose is refused with the point and what is wrong with it."""
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan(*command))
+
+
+def test_every_choice_is_looked_at(make_plan: MakePlan, module: ModuleType) -> None:
+    """The application sees each choice and both ends of each range, and what is swept for what."""
+    seen: list[Any] = []
+    module.look = lambda *arguments: seen.append(arguments)  # pyright: ignore
+    plan = make_plan("hydra.sweeper.check=own.look", "+new=1,2,3", "x=interval(0,1)")
+    preflight.check(plan)
+    ((configs, swept, directions),) = seen
+    assert [(config.new, config.x) for config in configs] == [(1, 0.0), (2, 1.0), (3, 1.0)]
+    assert (swept, directions) == (["new", "x"], ("minimize",))
+
+
+def test_refusal_of_the_application(make_plan: MakePlan, module: ModuleType) -> None:
+    """What the application refuses is refused."""
+
+    def refuse(*arguments: Any) -> None:
+        raise InputError("not this one")
+
+    module.look = refuse  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(InputError, match="not this one"):
+        preflight.check(make_plan("hydra.sweeper.check=own.look", "a=1,2"))
+
+
+@pytest.mark.parametrize("key", ["check", "custom_search_space"])
+@pytest.mark.parametrize("path", ["nowhere.look", "own.look", "own"])
+def test_functions_that_are_none(
+    make_plan: MakePlan, module: ModuleType, key: str, path: str
+) -> None:
+    """A function that cannot be found is refused with its key."""
+    message = rf"^hydra.sweeper.{key}: must name a function, but {path} is none \(.+\)$"
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan(f"hydra.sweeper.{key}={path}", "a=1,2"))
+
+
+def test_grid_over_an_interval(make_plan: MakePlan) -> None:
+    """A grid over an interval has no end, and is refused."""
+    message = r"^hydra.sweeper.sampler: a grid needs lists or ranges, but an interval has no end"
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan("hydra/sweeper/sampler=grid", "x=interval(0,1)"))
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("seed=1,2",), r"^hydra.sweeper.seed_key: must not be swept .*, but seed is: repeat over"),
+        (
+            ("a=1,2", "hydra.sweeper.seed_key=name"),
+            r"^hydra.sweeper.seed_key: must name an integer .*, but name is 'none': repeats change",
+        ),
+        (("a=1,2", "hydra.sweeper.seed_key=no.key"), r"but no.key is None: repeats change it$"),
+    ],
+)
+def test_repeats(make_plan: MakePlan, command: tuple[str, ...], message: str) -> None:
+    """Repeats need a seed that is an integer and not swept."""
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan("hydra.sweeper.repeats=2", *command))
+
+
+def test_unwritable_folder(make_plan: MakePlan) -> None:
+    """A folder that cannot be written to is refused with its key."""
+    message = r"^hydra.sweeper.root: the folder must be writable, but /proc/sweeps/s is not"
+    with pytest.raises(InputError, match=message):
+        preflight.check(
+            make_plan("hydra.sweeper.root=/proc/sweeps", "hydra.sweeper.study_name=s", "a=1,2")
+        )
+
+
+def test_tracker_that_does_not_answer(make_plan: MakePlan, tmp_path: Path) -> None:
+    """A tracker that does not answer is refused."""
+    with pytest.raises(InputError, match=r"^tracking.uri: "):
+        preflight.check(
+            make_plan(
+                "hydra.sweeper.tracking={backend:mlflow,uri:'http://127.0.0.1:9'}",
+                f"+hydra.sweeper.tracking.root={tmp_path}/mlruns",
+                "a=1,2",
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("preset", "kind"),
+    [
+        ("tpe", "TPESampler"),
+        ("random", "RandomSampler"),
+        ("grid", "Grid"),
+        ("cmaes", "CmaEsSampler"),
+        ("gp", "GPSampler"),
+        ("nsgaii", "NSGAIISampler"),
+        ("qmc", "QMCSampler"),
+    ],
+)
+def test_presets_of_samplers(make_plan: MakePlan, preset: str, kind: str) -> None:
+    """Every preset composes and makes its sampler."""
+    plan = make_plan(f"hydra/sweeper/sampler={preset}", "hydra.sweeper.n_trials=3", "a=1,2")
+    preflight.check(plan)
+    assert type(preflight.build_sampler(plan)).__name__ == kind
+
+
+@pytest.mark.parametrize(
+    ("preset", "kind"),
+    [
+        ("none", "NopPruner"),
+        ("median", "MedianPruner"),
+        ("asha", "SuccessiveHalvingPruner"),
+        ("hyperband", "HyperbandPruner"),
+        ("patient", "PatientPruner"),
+    ],
+)
+def test_presets_of_pruners(make_plan: MakePlan, preset: str, kind: str) -> None:
+    """Every preset composes and makes its pruner."""
+    plan = make_plan(f"hydra/sweeper/pruner={preset}", "a=1,2")
+    preflight.check(plan)
+    assert type(preflight.build_pruner(plan)).__name__ == kind
+
+
+def test_defaults_are_optunas(make_plan: MakePlan) -> None:
+    """What a preset leaves null is left to Optuna."""
+    sampler = preflight.build_sampler(make_plan("x=interval(0,1)", "hydra.sweeper.sampler.seed=3"))
+    assert isinstance(sampler, optuna.samplers.TPESampler)
+    default = optuna.samplers.TPESampler()
+    assert sampler._n_startup_trials == default._n_startup_trials
+    assert sampler._multivariate == default._multivariate
+
+
+def test_arguments_that_no_preset_lists(make_plan: MakePlan) -> None:
+    """Any argument of the class can be added with a plus."""
+    plan = make_plan("hydra/sweeper/pruner=asha", "+hydra.sweeper.pruner.bootstrap_count=2",
+                     "hydra.sweeper.pruner.min_resource=1", "a=1,2")  # fmt: skip
+    pruner: Any = preflight.build_pruner(plan)
+    assert pruner._bootstrap_count == 2
+
+
+def test_every_combination_is_a_grid(make_plan: MakePlan) -> None:
+    """Where every combination is run, the grid proposes them, whichever sampler is configured."""
+    assert isinstance(preflight.build_sampler(make_plan("a=1,2")), Grid)
+
+
+def test_grid_of_optuna_knows_the_space(make_plan: MakePlan) -> None:
+    """Optuna's GridSampler is given the sweep's own space."""
+    sampler: Any = preflight.build_sampler(
+        make_plan(
+            "hydra.sweeper.sampler._target_=optuna.samplers.GridSampler",
+            "hydra.sweeper.n_trials=3",
+            "a=1,2",
+            "b=range(0,3)",
+        )
+    )
+    assert sampler._search_space == {"a": [1, 2], "b": [0, 1, 2]}
+
+
+class Own(RandomSampler):
+    """A user's own sampler."""
+
+
+def test_own_sampler(make_plan: MakePlan, module: ModuleType) -> None:
+    """A user's own class can be the sampler."""
+    module.Own = Own  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("hydra/sweeper/sampler=random", "hydra.sweeper.sampler._target_=own.Own",
+                     "x=interval(0,1)")  # fmt: skip
+    assert isinstance(preflight.build_sampler(plan), Own)
+
+
+# Optuna 4.9 says that terminators will go with Optuna 6.
+@pytest.mark.filterwarnings("ignore:.optuna.terminator. module has been deprecated:FutureWarning")
+def test_terminator(make_plan: MakePlan) -> None:
+    """A terminator is made by its class, with others inside."""
+    made: Any = preflight.build_terminator(
+        make_plan(
+            "hydra.sweeper.terminator={_target_:optuna.terminator.Terminator,min_n_trials:5,"
+            "improvement_evaluator:{_target_:optuna.terminator.BestValueStagnationEvaluator,"
+            "max_stagnation_trials:3}}",
+            "a=1,2",
+        )
+    )
+    assert isinstance(made, Terminator)
+    evaluator: Any = made._improvement_evaluator
+    assert evaluator._max_stagnation_trials == 3
+
+
+def test_no_terminator(make_plan: MakePlan) -> None:
+    """Without a terminator there is none."""
+    assert preflight.build_terminator(make_plan("a=1,2")) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            ("hydra.sweeper.sampler._target_=optuna.samplers.Nothing",),
+            r"^hydra.sweeper.sampler: optuna.samplers.Nothing: ",
+        ),
+        (
+            ("+hydra.sweeper.sampler.nothing=1",),
+            r"^hydra.sweeper.sampler: optuna.samplers.TPESampler: .*nothing",
+        ),
+        (
+            ("hydra.sweeper.sampler.multivariate=false", "hydra.sweeper.sampler.group=true"),
+            r"^hydra.sweeper.sampler: optuna.samplers.TPESampler: .*``group`` option",
+        ),
+        (
+            ("hydra.sweeper.sampler._target_=random.Random", "hydra.sweeper.sampler.seed=null"),
+            r"^hydra.sweeper.sampler._target_: must make a BaseSampler of Optuna's, but random",
+        ),
+    ],
+)
+def test_samplers_that_cannot_be_made(
+    make_plan: MakePlan, command: tuple[str, ...], message: str
+) -> None:
+    """A sampler that cannot be made is refused with its class and the cause."""
+    plan = make_plan("x=interval(0,1)", *command)
+    with pytest.raises(InputError, match=message):
+        preflight.build_sampler(plan)
+
+
+def test_pruner_that_is_none(make_plan: MakePlan) -> None:
+    """A class that is no pruner is refused."""
+    plan = make_plan("hydra.sweeper.pruner._target_=optuna.samplers.RandomSampler", "a=1,2")
+    message = r"^hydra.sweeper.pruner._target_: must make a BasePruner of Optuna's, but optuna"
+    with pytest.raises(InputError, match=message):
+        preflight.build_pruner(plan)
+
+
+def test_terminator_that_is_none(make_plan: MakePlan) -> None:
+    """A class that is no terminator is refused."""
+    plan = make_plan("hydra.sweeper.terminator={_target_:optuna.pruners.NopPruner}", "a=1,2")
+    message = r"^hydra.sweeper.terminator._target_: must make a BaseTerminator of Optuna's"
+    with pytest.raises(InputError, match=message):
+        preflight.build_terminator(plan)

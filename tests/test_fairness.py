@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from sinesweep.cli import CONFIG_DIRECTORY
+from sinesweep.errors import InputError
+from sinesweep.fairness import check_sweep
+from sinesweep.sweep import plan as plans
+from sinesweep.sweep import preflight, settings
+
+_SWEEPS = sorted(path.stem for path in (CONFIG_DIRECTORY / "sweeps").glob("*.yaml"))
+
+Check = Callable[..., None]
+
+
+@pytest.fixture
+def check(
+    tmp_path: Path, compose: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> Check:
+    """Check a sweep of some keys over one configuration."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def check_one(
+        *overrides: str, swept: tuple[str, ...] = (), directions: Any = ("minimize",)
+    ) -> None:
+        config = compose(f"tracking.root={tmp_path}/root", *overrides)
+        check_sweep([config], swept, directions)
+
+    return check_one
+
+
+@pytest.mark.parametrize(
+    ("objective", "fair"),
+    [("val/mae", "reference/val_mae"), ("test/mae", "reference/test_mae")],
+)
+def test_data_that_changes(check: Check, objective: str, fair: str) -> None:
+    """A sweep over data is not to be judged on that data; the fair objective is named."""
+    message = (
+        r"^objective: must be measured on data that stays the same, but data.decay.high is swept "
+        rf"and changes the series that {objective} .* Use objective={fair}, or say unfair=true$"
+    )
+    with pytest.raises(InputError, match=message):
+        check(f"objective={objective}", swept=("model.width", "data.decay.high"))
+
+
+def test_skill_on_data_that_changes(check: Check) -> None:
+    """Skill on the test data is no fairer."""
+    with pytest.raises(InputError, match=r"Use objective=reference/skill, or say unfair=true$"):
+        check(
+            "objective=test/skill",
+            "direction=maximize",
+            swept=("data.decay.high",),
+            directions=("maximize",),
+        )
+
+
+def test_groups_of_data(check: Check) -> None:
+    """To sweep the data's group is to sweep the data."""
+    with pytest.raises(InputError, match=r"but data is swept and changes the series"):
+        check(swept=("data",))
+
+
+def test_unfair(check: Check) -> None:
+    """Who says so may judge by data that changes."""
+    check("unfair=true", swept=("data.decay.high",))
+
+
+@pytest.mark.parametrize("key", ["data.num_series", "data.batch_size", "model.width", "seed"])
+def test_harmless_keys(check: Check, key: str) -> None:
+    """What leaves validation and test data as they are may be swept."""
+    check(swept=(key,))
+
+
+def test_fair_objective(check: Check) -> None:
+    """The reference sets stay the same whatever is trained on."""
+    check("objective=reference/val_mae", swept=("data.decay.high",))
+
+
+def test_one_of_several_objectives(check: Check) -> None:
+    """Each returned value must be fair."""
+    with pytest.raises(InputError, match=r"changes the series that test/mae is measured on"):
+        check(
+            "returns=[parameters,test/mae]",
+            swept=("data.decay.high",),
+            directions=("minimize", "minimize"),
+        )
+
+
+def test_returns_and_directions(check: Check) -> None:
+    """A metric is to be named for each direction."""
+    message = (
+        r"^returns: must name a metric for each of the sweep's 2 directions, but names 1: val/mae$"
+    )
+    with pytest.raises(InputError, match=message):
+        check(directions=("minimize", "minimize"))
+
+
+def test_unknown_metric(check: Check) -> None:
+    """A metric that the task does not log is refused with the nearest one."""
+    message = r"^returns: must be metrics that the task logs, but one is 'val/mea'; did you mean va"
+    with pytest.raises(InputError, match=message):
+        check("returns=[val/mea]")
+
+
+def test_wrong_direction(check: Check) -> None:
+    """An error is not to be maximized."""
+    message = r"^hydra.sweeper.direction: val/mae is to minimize, but the direction is 'maximize'$"
+    with pytest.raises(InputError, match=message):
+        check(directions=("maximize",))
+
+
+def test_several_devices(check: Check) -> None:
+    """A trial runs on one device: the sweep has many trials at once."""
+    with pytest.raises(InputError, match=r"^trainer.devices: must be 1 in a sweep.*but is 2: "):
+        check("trainer.devices=2")
+
+
+def test_every_sample_is_checked(compose: Callable[..., DictConfig], tmp_path: Path) -> None:
+    """A sample from the far end of a range is checked like the first."""
+    root = f"tracking.root={tmp_path}/root"
+    configs = [compose(root), compose(root, "model.width=0")]
+    with pytest.raises(InputError, match=r"^model.width: must be greater than"):
+        check_sweep(configs, ("model.width",), ("minimize",))
+
+
+def test_there_are_named_sweeps() -> None:
+    """The sweeps that the project promises are there."""
+    assert {"quick", "depth_width", "decay_ranges", "depth_width_decay"} <= set(_SWEEPS)
+    assert {"learning_rate", "seeds", "pareto"} <= set(_SWEEPS)
+
+
+@pytest.mark.parametrize("name", _SWEEPS)
+@pytest.mark.usefixtures("compose")  # registers the configuration's resolvers
+def test_named_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Every file in sweeps/ composes, and passes all checks at the ends of its space."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with hydra.initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        loaded = GlobalHydra.instance().hydra
+        assert loaded is not None
+        loader = loaded.config_loader
+    command = [f"sweeps={name}", f"tracking.root={tmp_path}/root"]
+    config = loader.load_configuration("train", command, RunMode.MULTIRUN, from_shell=False)
+    keys = {str(k): config.hydra.sweeper[k] for k in config.hydra.sweeper if k[0] != "_"}
+    plan = plans.make(
+        settings.parse(keys),
+        config.hydra.overrides.task,
+        config,
+        HydraContext(loader, Callbacks()),
+    )
+    preflight.check(plan)
+    preflight.build_sampler(plan)
+    preflight.build_pruner(plan)
+    assert plan.name == name
+    assert not plan.folder.exists()
