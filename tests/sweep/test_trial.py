@@ -32,7 +32,7 @@ def noted() -> list[tuple[float, int]]:
 def trial(
     ends: tuple[Connection, Connection], noted: list[tuple[float, int]], tmp_path: Path
 ) -> ManagedTrial:
-    return ManagedTrial(3, ("a=1",), tmp_path, ends[0], lambda *report: noted.append(report))
+    return ManagedTrial(3, ("a=1",), tmp_path, {}, ends[0], lambda *report: noted.append(report))
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sinesweep import runs
 from sinesweep.commands.finding import Finding
 from sinesweep.files import take_lock
-from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING
+from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING, Entry
 from sinesweep.sweep.plan import SWEEP_LOCK
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
@@ -60,6 +60,8 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001 # every storage raises its own driver's errors
         yield Finding(f"its study cannot be opened ({error})", remains=True)
         return
+    if closed:
+        _write_table(folder, entries)
     for number in closed:
         yield Finding(f"trial {number}: its process is gone: closed")
     if not (folder / record.FILE_NAME).exists():
@@ -72,6 +74,13 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
         account.end(INTERRUPTED, "the sweep was killed")
         yield Finding("its process is gone: closed as INTERRUPTED")
     yield from _send(folder, location)
+
+
+def _write_table(folder: Path, entries: Sequence[Entry]) -> None:
+    from sinesweep.sweep.results import Results
+
+    objectives = max((len(entry.values or ()) for entry in entries), default=1) or 1
+    Results(folder, ["minimize"] * objectives).write_trials(entries, final=True)
 
 
 def _send(folder: Path, location: Location) -> Iterator[Finding]:

@@ -126,10 +126,10 @@ class Controller:
 
     def _loop(self) -> None:
         while True:
-            self._fill()
-            if not self._busy():
+            reused = self._fill()
+            if not reused and not self._busy():
                 return
-            for key, _ in self._selector.select(_TICK):
+            for key, _ in self._selector.select(0 if reused else _TICK):
                 self._handle(key.fileobj)
             self._look_at_clocks()
             self._observer.tick()
@@ -144,17 +144,24 @@ class Controller:
                 if seat.connection is source:
                     self._listen(seat)
 
-    def _fill(self) -> None:
-        """Give every free worker a trial; start workers as long as there are trials for them."""
+    def _fill(self) -> bool:
+        """Give every free worker a trial; start workers as long as there are trials for them.
+
+        Returns:
+            Whether it stopped at a trial that needed no worker, to look at everything else before
+            the next: a sampler may propose known points for long.
+        """
         while self._closing is None and self._study.has_more:
             seat = self._free_seat()
             if seat is None:
-                return
+                return False
             entry = self._study.next()
             if entry.state == RUNNING:
                 self._assign(seat, entry)
             else:
                 self._observer.ended(entry)
+                return True
+        return False
 
     def _free_seat(self) -> Seat | None:
         for seat in self._seats.values():

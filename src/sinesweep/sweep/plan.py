@@ -183,9 +183,11 @@ def _drawn_name(found: Space, settings: Settings, config: DictConfig) -> str:
     """Draw a name from the command, so that the same command finds its sweep again."""
     fixed = [line for line in found.fixed if not line.lstrip("+~").startswith(_NOT_COMPARED)]
     command = [config.hydra.job.config_name, dict(found.written), fixed, settings.objectives]
+    if settings.custom_search_space:
+        command.append(settings.custom_search_space)
     digest = hashlib.sha256(json.dumps(command).encode()).hexdigest()[:6]
     words = [key.split("@")[0].replace("/", ".").rpartition(".")[2] for key in found.dimensions]
-    return "-".join([*(word.lstrip("+") for word in words[:4]), digest])
+    return "-".join([*(word.lstrip("+") for word in words[:4] or ["sweep"]), digest])
 
 
 def _folder(name: str, settings: Settings, config: DictConfig) -> Path:

@@ -61,6 +61,8 @@ def build_sampler(plan: Plan) -> BaseSampler:
 
     target = plan.sampler
     if target.target == GRID:
+        if not plan.settings.sampler.is_grid:
+            _built(plan.settings.sampler, "sampler", BaseSampler)  # unused here, and still checked
         return Grid(plan.space)
     if target.is_grid and "search_space" not in target.values:
         values = {key: d.ends() if not hasattr(d, "values") else list(d.values)  # pyright: ignore

@@ -257,6 +257,8 @@ def _choice(override: Override) -> Choice:
     texts = list(override.sweep_string_iterator())
     if not values:
         raise InputError(f"{_shown(override)}: must have at least one value, but has none")
+    if any(value != value for value in values):  # so is nan known
+        raise InputError(f"{_shown(override)}: must not be nan: quote it where the text is meant")
     if len({json.dumps(value) for value in values}) < len(values):
         raise InputError(f"{_shown(override)}: every value must be there once")
     # Hydra shuffles anew in each process; a continued sweep needs the order it began with.
