@@ -70,6 +70,9 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
     for entry in entries:
         if entry.outcome not in _WITHOUT_END:
             account.trial_ended(entry)
+    if account.open_trials:
+        text = f"{len(account.open_trials)} of its trials are open, and its study is out of reach"
+        yield Finding(f"{text}: continue the sweep with the command that began it", remains=True)
     if record.last_end(folder) is None:
         account.end(INTERRUPTED, "the sweep was killed")
         yield Finding("its process is gone: closed as INTERRUPTED")

@@ -78,14 +78,18 @@ class SweepRecord:
         """Say how a trial ended, once, whatever its worker, or this process, had still told."""
         assert entry.directory is not None
         self.trial_started(entry)
-        last = record.last(entry.directory)
-        if last is not None and last["kind"] == "end":  # a trial is never begun again
+        if _has_ended(entry.directory):
             return
         entry.directory.mkdir(parents=True, exist_ok=True)
         own = Record(entry.directory)
-        if last is None:  # nothing, or a torn line
+        if record.last(entry.directory) is None:  # nothing, or a torn line
             self._begin_trial(own, entry)
         end_trial(own, entry)
+
+    @property
+    def open_trials(self) -> list[str]:
+        """The folders of the trials that were named and whose records have no end."""
+        return [path for path in sorted(self._named) if not _has_ended(self._folder / path)]
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Tell metrics of the sweep, once for each step."""
@@ -152,7 +156,7 @@ class SweepTracker:
         """Say how a trial ended, once."""
         if self._record:
             self._record.trial_ended(entry)
-        elif entry.directory and _is_open(entry.directory):
+        elif entry.directory and record.last(entry.directory) and not _has_ended(entry.directory):
             end_trial(Record(entry.directory), entry)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -175,9 +179,9 @@ class SweepTracker:
         return self._writer is None or self._writer.close()
 
 
-def _is_open(directory: Path) -> bool:
+def _has_ended(directory: Path) -> bool:
     last = record.last(directory)
-    return last is not None and last["kind"] != "end"
+    return last is not None and last["kind"] == "end"  # a trial is never begun again
 
 
 def end_trial(own: Record, entry: Entry) -> None:
