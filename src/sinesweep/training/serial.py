@@ -119,16 +119,23 @@ def _truthful_end(tracker: Tracker, interruption: Interruption) -> Iterator[None
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
-        if interruption.cause is None:
+        cause = interruption.cause or _sweeps_stop()
+        if cause is None:
             _end(tracker, record.FAILED, record.FAIL, f"the training called exit: {stop!r}")
             raise RuntimeError(f"the training called exit: {stop!r}") from stop
-        _end(tracker, record.KILLED, record.INTERRUPTED, interruption.cause)
-        raise Interrupted(interruption.cause) from None
+        _end(tracker, record.KILLED, record.INTERRUPTED, cause)
+        raise Interrupted(cause) from None
     except BaseException as error:
         _end(tracker, record.FAILED, record.FAIL, f"{type(error).__name__}: {error}")
         raise
     finally:
         tracker.close()
+
+
+def _sweeps_stop() -> str | None:
+    """Return why the sweep has stopped its trial; Lightning turns that into SystemExit."""
+    trial = current_trial()
+    return trial.stopped if isinstance(trial, ManagedTrial) else None
 
 
 def _end(tracker: Tracker, status: str, state: str, error: str) -> None:

@@ -1,0 +1,121 @@
+"""The reference task's training as a trial of a sweep, whose controller is played by the test."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from runner import BARE, SMALL
+
+from sinesweep import config as schema
+from sinesweep.errors import Interrupted
+from sinesweep.sweep.messages import Question, Report, Stop, Verdict
+from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
+from sinesweep.tracking import record
+from sinesweep.training.result import Result
+from sinesweep.training.serial import train
+
+Compose = Callable[..., DictConfig]
+
+
+class Controller:
+    """The other end of a trial's connection.
+
+    Args:
+        answers: to the trial's questions, in their order; after them it may always go on.
+    """
+
+    def __init__(self, *answers: Verdict | Stop) -> None:
+        self._answers = list(answers)
+        self.reports: list[tuple[int, float]] = []
+
+    def send(self, message: Report | Question) -> None:
+        """Take a message of the trial."""
+        if isinstance(message, Report):
+            self.reports.append((message.step, message.value))
+
+    def poll(self) -> bool:
+        """Nothing is sent that was not asked for."""
+        return False
+
+    def recv(self) -> Verdict | Stop:
+        """Answer."""
+        return self._answers.pop(0) if self._answers else Verdict(prune=False)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    """Undo what a training does to its process."""
+    threads = torch.get_num_threads()
+    yield
+    set_current(None)
+    torch.set_num_threads(threads)
+    gc.unfreeze()
+
+
+def run_trial(
+    controller: Controller, compose: Compose, directory: Path, *overrides: str
+) -> Result | None:
+    """Train trial 12 of a sweep."""
+    tags = {"sinesweep.trial": 12}
+    connection = cast("Any", controller)
+    set_current(ManagedTrial(12, (), directory, tags, connection, lambda *_: None))
+    root = f"tracking.root={directory}/mlruns"
+    return train(schema.parse(compose(*SMALL, *BARE, root, *overrides)), directory, "its overrides")
+
+
+def kinds(directory: Path) -> set[str]:
+    """Return the kinds of events that a trial's record has."""
+    return {event["kind"] for event, _ in record.read(directory)}
+
+
+@pytest.mark.parametrize("objective", ["train/mae", "val/mae", "reference/val_mae"])
+def test_each_epoch_is_reported_with_its_own_value(
+    tmp_path: Path, compose: Compose, objective: str
+) -> None:
+    """Whatever a sweep is judged by is there, and is this epoch's, when it is reported."""
+    controller = Controller()
+    run_trial(controller, compose, tmp_path, f"objective={objective}")
+
+    assert [step for step, _ in controller.reports] == [0, 1, 2]
+    assert controller.reports == record.metric_history(tmp_path)[objective]
+
+
+def test_a_trial_that_is_given_up_keeps_its_metrics(tmp_path: Path, compose: Compose) -> None:
+    """Its training stops after that epoch, untested, and how it ended the sweep will say."""
+    controller = Controller(Verdict(prune=False), Verdict(prune=True))
+    with pytest.raises(TrialPruned, match="pruned after epoch 1"):
+        run_trial(controller, compose, tmp_path)
+
+    history = record.metric_history(tmp_path)
+    assert [step for step, _ in history["val/mae"]] == [0, 1]
+    assert "test/mae" not in history
+    assert "end" not in kinds(tmp_path)
+
+
+def test_a_trial_that_is_stopped_with_its_sweep_is_interrupted(
+    tmp_path: Path, compose: Compose
+) -> None:
+    """Lightning makes an exit of it, which is no failure of the training."""
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        run_trial(Controller(Stop("SIGTERM")), compose, tmp_path)
+
+    assert "end" not in kinds(tmp_path)
+
+
+def test_a_trial_is_recorded_as_its_sweeps(tmp_path: Path, compose: Compose) -> None:
+    """Its run has the trial's name and the sweep's tags, and is sent by the sweep alone."""
+    result = run_trial(Controller(), compose, tmp_path)
+
+    assert result is not None
+    assert (result.run_id, result.tracked) == (None, True)
+    begin = next(event for event, _ in record.read(tmp_path))
+    assert begin["name"] == "trial-00012"
+    assert begin["tags"]["sinesweep.trial"] == 12
+    assert "end" not in kinds(tmp_path)
+    assert not (tmp_path / "tracking.log").exists()
