@@ -12,7 +12,8 @@ from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.sweep import reporter as module
 from sinesweep.sweep.entry import DROPPED, FAIL, PRUNED, RETRIED, REUSED, RUNNING, Entry
 from sinesweep.sweep.log_stream import LOG_FILE
-from sinesweep.sweep.reporter import Reporter, objective_names, progress
+from sinesweep.sweep.plan import objective_names
+from sinesweep.sweep.reporter import Reporter, progress
 
 MakeEntry = Callable[..., Entry]
 
@@ -77,6 +78,9 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
         folder=folder,
         total=4,
         base=OmegaConf.create(dict(base or {})),
+        objective_names=objective_names(
+            OmegaConf.create(dict(base or {})), len(given["objectives"])
+        ),
     )
 
 
@@ -358,12 +362,12 @@ def test_stream(tmp_path: Path, make_entry: MakeEntry, capsys: pytest.CaptureFix
 )
 def test_name_of_the_objective(tmp_path: Path, base: Mapping[str, Any], names: list[str]) -> None:
     """The objective is called what the configuration calls it, if that is a name."""
-    assert objective_names(make_plan(tmp_path, base)) == names
+    assert make_plan(tmp_path, base).objective_names == names
 
 
 def test_names_of_several_objectives(tmp_path: Path) -> None:
     """Several objectives have the names of what is returned, or are counted."""
     two = ("minimize", "minimize")
     named = make_plan(tmp_path, {"returns": ["val/mae", "parameters"]}, objectives=two)
-    assert objective_names(named) == ["val/mae", "parameters"]
-    assert objective_names(make_plan(tmp_path, objectives=two)) == ["value_0", "value_1"]
+    assert named.objective_names == ["val/mae", "parameters"]
+    assert make_plan(tmp_path, objectives=two).objective_names == ["value_0", "value_1"]

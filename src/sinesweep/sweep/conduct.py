@@ -15,9 +15,10 @@ from sinesweep.errors import InputError, Interrupted, SweepFailed
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact
 from sinesweep.sweep import preflight
+from sinesweep.sweep.archive import save_state
 from sinesweep.sweep.command import typed_again
 from sinesweep.sweep.controller import Controller
-from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED
+from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, RUNNING
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.plan import SWEEP_LOCK, Plan
@@ -29,6 +30,8 @@ from sinesweep.sweep.trial_record import root_tag
 from sinesweep.tracking import provenance, record
 from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
+
+_PATIENCE = 0.5  # seconds: whoever looks whether the sweep is running has its lock for a moment
 
 
 def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
@@ -65,7 +68,7 @@ def _alone(plan: Plan) -> Iterator[None]:
     """Hold the sweep's lock; two controllers would run the same trials twice."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     path = plan.folder / SWEEP_LOCK
-    lock = take_lock(path)
+    lock = take_lock(path, _PATIENCE)
     if lock is None:
         raise InputError(
             f"sweep {plan.name}: must be run by one process at a time, but is being run by "
@@ -98,19 +101,25 @@ def _tracked(plan: Plan) -> Iterator[SweepTracker]:
                 **root_tag(plan),
             },
         )
+        save_state(plan.folder, RUNNING, plan.total)
         yield tracker
-        tracker.end(COMPLETE, None)
+        _end(plan, tracker, COMPLETE, None)
     except Interrupted as interrupted:
-        tracker.end(INTERRUPTED, str(interrupted))
+        _end(plan, tracker, INTERRUPTED, str(interrupted))
         raise
     except SweepFailed as failure:
-        tracker.end(FAIL, str(failure))
+        _end(plan, tracker, FAIL, str(failure))
         raise
     except BaseException as error:
-        tracker.end(FAIL, redact(f"{type(error).__name__}: {error}"))
+        _end(plan, tracker, FAIL, redact(f"{type(error).__name__}: {error}"))
         raise
     finally:
         tracker.close()
+
+
+def _end(plan: Plan, tracker: SweepTracker, outcome: str, error: str | None) -> None:
+    tracker.end(outcome, error)
+    save_state(plan.folder, outcome, plan.total)
 
 
 def _location(plan: Plan) -> Location | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,8 @@ from typing import Any
 
 import yaml
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep.errors import InputError
 from sinesweep.files import write_atomically
@@ -142,14 +144,27 @@ class Plan:
         )
 
     def save_definition(self) -> None:
-        """Write the definition into the sweep's folder, once."""
+        """Write the definition, and the command that began it, into the sweep's folder, once."""
         path = self.folder / DEFINITION_FILE
         if not path.exists():
             storage = self.settings.storage
             kept = storage.target if isinstance(storage, Target) else storage
-            study = {"name": self.name, "storage": kept and redact(kept)}
-            content = {"study": study, "definition": self.definition}
+            content = {
+                "study": {"name": self.name, "storage": kept and redact(kept)},
+                "command": {
+                    "arguments": [redact(word) for word in sys.argv],
+                    "directory": str(Path.cwd()),
+                    "fixed": [redact(override) for override in self.space.fixed],
+                },
+                "values": self.objective_names,
+                "definition": self.definition,
+            }
             write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
+
+    @property
+    def objective_names(self) -> list[str]:
+        """What a trial's values are called."""
+        return objective_names(self.base, len(self.settings.objectives))
 
 
 def _load(path: Path) -> Any:
@@ -196,6 +211,25 @@ def _folder(name: str, settings: Settings, config: DictConfig) -> Path:
     if raw["dir"] != _HYDRAS_OWN_FOLDER:
         return Path(config.hydra.sweep.dir)
     return Path(settings.root) / name
+
+
+def objective_names(config: DictConfig, count: int) -> list[str]:
+    """Return what that many values are called: metrics, where the configuration names them."""
+    for key in ("returns", "objective"):
+        names = _names(config, key)
+        if len(names) == count:
+            return names
+    return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
+
+
+def _names(config: DictConfig, key: str) -> list[str]:
+    """Return the names under a key; another application may mean anything by it."""
+    try:
+        found = OmegaConf.select(config, key)
+    except OmegaConfBaseException:
+        return []  # each trial says what is wrong with it, if it needs it
+    names = list(found) if isinstance(found, ListConfig) else [found]
+    return names if all(isinstance(name, str) and name for name in names) else []
 
 
 def _flat(tree: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:

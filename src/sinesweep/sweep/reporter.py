@@ -9,9 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
 from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
@@ -58,7 +55,7 @@ class Reporter:
             Subject(
                 name=plan.name,
                 folder=plan.folder,
-                objectives=objective_names(plan),
+                objectives=plan.objective_names,
                 directions=plan.settings.objectives,
                 n_trials=plan.total,
                 workers=plan.settings.processes,
@@ -112,7 +109,7 @@ class Reporter:
         """Show what the sweep came to; return the exit code."""
         entries, directions = self._entries(), self._plan.settings.objectives
         is_written = self._write_tables(final=True)  # the tracker has told its ids by now
-        show_leaderboard(entries, objective_names(self._plan), directions)
+        show_leaderboard(entries, self._plan.objective_names, directions)
         show_summary(
             entries,
             directions,
@@ -189,23 +186,3 @@ def progress(entries: Sequence[Entry], directions: Sequence[str]) -> dict[str, f
     best = best_values(entries, directions)
     names = ["best_value"] if len(best) == 1 else [f"best_value_{i}" for i in range(len(best))]
     return metrics | dict(zip(names, best, strict=True))
-
-
-def objective_names(plan: Plan) -> list[str]:
-    """Return what the values of a sweep are called: metrics where the configuration names them."""
-    count = len(plan.settings.objectives)
-    for key in ("returns", "objective"):
-        names = _names(plan.base, key)
-        if len(names) == count:
-            return names
-    return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
-
-
-def _names(config: DictConfig, key: str) -> list[str]:
-    """Return the names under a key; another application may mean anything by it."""
-    try:
-        found = OmegaConf.select(config, key)
-    except OmegaConfBaseException:
-        return []  # each trial says what is wrong with it, if it needs it
-    names = list(found) if isinstance(found, ListConfig) else [found]
-    return names if all(isinstance(name, str) and name for name in names) else []

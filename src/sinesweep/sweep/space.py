@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
+    Glob,
     IntervalSweep,
     Override,
     QuotedString,
@@ -210,8 +211,15 @@ def read(
     _refuse_twice(parsed)
     dimensions = {key: _dimension(o) for key, o in parsed.items() if o.is_sweep_override()}
     fixed = [str(o.input_line) for o in parsed.values() if not o.is_sweep_override()]
-    written = {key: parsed[key].get_value_string() for key in dimensions}
+    written = {key: _written(parsed[key], dimension) for key, dimension in dimensions.items()}
     return Space(dimensions, tuple(fixed), written)
+
+
+def _written(override: Override, dimension: Dimension) -> str:
+    # What a glob stands for is what is searched: a new file in the group makes another sweep.
+    if isinstance(override.value(), Glob) and isinstance(dimension, Choice):
+        return ",".join(dimension.texts)
+    return override.get_value_string()
 
 
 def _param(value: Any) -> str:

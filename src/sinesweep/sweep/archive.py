@@ -1,0 +1,159 @@
+"""A sweep as its folder has it: read without continuing it, even while it is being run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sinesweep.errors import InputError
+from sinesweep.files import take_lock, write_atomically
+from sinesweep.sweep import space
+from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
+from sinesweep.sweep.plan import DEFINITION_FILE, SWEEP_LOCK
+
+STATE_FILE = "state.json"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What is known of a sweep.
+
+    Attributes:
+        folder: the sweep's.
+        name: the study's.
+        definition: what makes it the same sweep: ``space``, ``config``, ``repeats`` and more.
+        directions: ``minimize`` or ``maximize`` for each objective.
+        objectives: what each value is called; a metric's name where it is one.
+        arguments: the command that began it, without credentials: the script, then its arguments.
+        directory: where that was typed.
+        fixed: the overrides that every trial got, without credentials.
+        storage: where the study is kept, or None for the journal in the folder.
+    """
+
+    folder: Path
+    name: str
+    definition: Mapping[str, Any]
+    directions: Sequence[str]
+    objectives: Sequence[str]
+    arguments: Sequence[str]
+    directory: Path
+    fixed: Sequence[str]
+    storage: str | None
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """Every trial that began, by number, as the study has it now.
+
+        Raises:
+            InputError: the study's storage does not answer.
+        """
+        from sinesweep.sweep.study import to_entry
+
+        trials = self.study.get_trials(deepcopy=False)
+        entries = [to_entry(t, self.folder, self._space.overrides(t.params)) for t in trials]
+        return [entry for entry in entries if entry.outcome != DROPPED]
+
+    @cached_property
+    def study(self) -> Any:
+        """The :class:`optuna.Study`; nothing may be told to it.
+
+        Raises:
+            InputError: its storage does not answer.
+        """
+        import optuna
+
+        from sinesweep.sweep.storage import open_storage
+
+        storage = open_storage(self.storage, self.folder, read_only=True)
+        return optuna.load_study(study_name=self.name, storage=storage)
+
+    @property
+    def state(self) -> str:
+        """RUNNING, or how its last command ended: COMPLETE, FAIL or INTERRUPTED."""
+        if _is_running(self.folder):
+            return RUNNING
+        state = _saved_state(self.folder).get("state", INTERRUPTED)
+        return INTERRUPTED if state == RUNNING else state  # it was killed
+
+    @property
+    def total(self) -> int | None:
+        """How many trials its last command was for, or None where another budget ends it."""
+        return _saved_state(self.folder).get("total")
+
+    @cached_property
+    def _space(self) -> space.Space:
+        return space.read(self.definition["space"], self.fixed)
+
+
+def read(folder: Path) -> Archive:
+    """Read a sweep from its folder, which has a ``sweep.yaml``."""
+    content = yaml.safe_load((folder / DEFINITION_FILE).read_text(encoding="utf-8"))
+    definition, command = content["definition"], content["command"]
+    return Archive(
+        folder=folder,
+        name=content["study"]["name"],
+        definition=definition,
+        directions=definition["objectives"],
+        objectives=content["values"],
+        arguments=command["arguments"],
+        directory=Path(command["directory"]),
+        fixed=command["fixed"],
+        storage=content["study"]["storage"],
+    )
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """Yield the folders of all sweeps of a root, by name."""
+    for path in sorted((root / "sweeps").glob(f"*/{DEFINITION_FILE}")):
+        yield path.parent
+
+
+def find(root: Path, name: str) -> Archive:
+    """Find a sweep by its name, the unique beginning of one, or its folder's path.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if (Path(name) / DEFINITION_FILE).exists():
+        return read(Path(name))
+    known = {folder.name: folder for folder in folders(root)}
+    found = [name] if name in known else [each for each in known if each.startswith(name)]
+    if len(found) == 1:
+        return read(known[found[0]])
+    if found:
+        raise InputError(f"sweep {name!r}: must name one sweep, but begins {', '.join(found)}")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise InputError(f"sweep {name!r}: there is no such sweep under {root / 'sweeps'}{hint}")
+
+
+def save_state(folder: Path, state: str, total: int | None) -> None:
+    """Write how the sweep's command goes, for whoever asks later.
+
+    Args:
+        folder: the sweep's, whose lock the caller has.
+        state: RUNNING, COMPLETE, FAIL or INTERRUPTED.
+        total: how many trials it is for, or None.
+    """
+    content = json.dumps({"state": state, "total": total})
+    write_atomically(folder / STATE_FILE, content.encode())
+
+
+def _saved_state(folder: Path) -> dict[str, Any]:
+    path = folder / STATE_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _is_running(folder: Path) -> bool:
+    lock = take_lock(folder / SWEEP_LOCK)
+    if lock is None:
+        return True
+    lock.close()
+    return False
