@@ -1,100 +1,34 @@
-"""``sinesweep audit``: make what the tracker says of runs true."""
+"""``sinesweep audit``: make what the tracker says of runs and sweeps true."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import argparse
+import sys
 
-from sinesweep import runs
-from sinesweep.commands.audit_sweeps import audit_sweeps
-from sinesweep.commands.finding import Finding
-from sinesweep.files import take_lock
-from sinesweep.tracking.location import Location, check, locate
-from sinesweep.tracking.writer import close_if_open
+from sinesweep.commands.arguments import add_place
+from sinesweep.errors import EXIT_DONE, EXIT_FAILED
+from sinesweep.redaction import redact
 
-
-def audit(root: Path, uri: str | None) -> Iterator[Finding]:
-    """Close runs whose process is gone and send what was not sent; yield each finding.
-
-    Raises:
-        InputError: the tracker does not answer.
-    """
-    location = locate(uri, root)
-    check(location)
-    changed = 0
-    for folder in runs.folders(root):
-        for found in _audit_run(folder, location):
-            changed += 1
-            yield Finding(f"{folder.name}: {found.text}", found.remains)
-    for found in audit_sweeps(root, location):
-        changed += 1
-        yield found
-    for found in _audit_lost_runs(root, location):
-        changed += 1
-        yield found
-    if not changed:
-        yield Finding("every run is as the tracker says")
+HELP = "close runs whose process died, and send what the tracker is missing"
 
 
-def _audit_run(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.tracking.delivery import LOCK_FILE, is_delivered, unsent
-
-    if runs.is_alive(folder):
-        return
-    if close_if_open(folder, "the process died"):
-        yield Finding("its process is gone: closed as INTERRUPTED")
-    if is_delivered(folder) or not _is_tracked(folder):
-        return
-    lock = take_lock(folder / LOCK_FILE)
-    if lock is None:
-        yield Finding("its writer is still sending")
-        return
-    with lock:
-        try:
-            run_id = _send(folder, location)
-        except Exception as error:  # noqa: BLE001 # the next run may still be sent
-            text = f"not all could be sent to the tracker, {unsent(folder)} to go ({error})"
-            yield Finding(text, remains=True)
-        else:
-            yield Finding(f"sent to the tracker as run {run_id}")
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Take the command's arguments."""
+    add_place(parser)
 
 
-def _send(folder: Path, location: Location) -> str | None:
-    from sinesweep.tracking.delivery import Delivery
+def run(options: argparse.Namespace) -> int:
+    """Print each finding; 1 where something is still to be mended."""
+    from sinesweep.commands.audit_runs import audit
 
-    delivery = Delivery(folder, location)
-    try:
-        delivery.pump()
-    except Exception:
-        delivery.pump(skip_files=True)  # a lost file must not keep the run's end from being told
-        raise
-    return delivery.run_id
-
-
-def _is_tracked(folder: Path) -> bool:
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.load(folder / runs.CONFIG_FILE)
-    return OmegaConf.select(config, "tracking.backend") == "mlflow"
-
-
-def _audit_lost_runs(root: Path, location: Location) -> Iterator[Finding]:
-    """Close runs that the tracker calls RUNNING and whose folder in this root is gone.
-
-    A tracker can be shared. A run that is missing here may be training somewhere else: on another
-    machine, in a container that has this one's name, or under this very path on another disk. So
-    only those are closed that carry this root's own id and whose folder was inside this root.
-    """
-    from sinesweep.tracking.connection import open_runs, set_killed
-
-    known = runs.root_id(root)
-    if known is None:
-        return
-    try:
-        for run_id, directory in open_runs(location, known):
-            folder = Path(directory)
-            if folder.is_relative_to(root.absolute()) and not folder.is_dir():
-                set_killed(location, run_id, "its folder is gone")
-                yield Finding(f"run {run_id}: its folder {folder} is gone: closed as INTERRUPTED")
-    except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
-        yield Finding(f"runs without a folder were not all looked for ({error})", remains=True)
+    remain = 0
+    for found in audit(options.root, options.uri):
+        print(redact(found.text), flush=True)  # noqa: T201
+        remain += found.remains
+    if remain:
+        print(  # noqa: T201
+            f"sinesweep: {remain} of these {'is' if remain == 1 else 'are'} not mended: "
+            "audit again once its cause is",
+            file=sys.stderr,
+        )
+    return EXIT_FAILED if remain else EXIT_DONE

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import sys
 from pathlib import Path
 
+from sinesweep.commands.arguments import add_place
 from sinesweep.errors import InputError
 from sinesweep.tracking.location import check, locate
 
+HELP = "open MLflow's pages on this machine"
 HOST = "127.0.0.1"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Take the command's arguments."""
+    add_place(parser)
+    parser.add_argument("--port", type=int, default=5000, help="default: 5000")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve the pages until Ctrl-C."""
+    return serve(options.root, options.uri, options.port)
 
 
 def serve(root: Path, uri: str | None, port: int) -> int:
