@@ -26,6 +26,8 @@ class Tracker:
         self.ended: list[int] = []
         self.metrics: list[tuple[int, Mapping[str, float]]] = []
         self.artifacts: list[str] = []
+        self.content: dict[str, str] = {}
+        self.on_flush: Callable[[], object] = lambda: None
 
     def trial_started(self, entry: Entry) -> None:
         self.begun.append(entry.number)
@@ -38,6 +40,10 @@ class Tracker:
 
     def log_artifact(self, path: Path) -> None:
         self.artifacts.append(path.name)
+        self.content[path.name] = path.read_text()
+
+    def flush(self) -> None:
+        self.on_flush()
 
 
 class Sweep:
@@ -204,15 +210,17 @@ def test_tables_without_news(
 
 
 def test_run_ids_that_came_last(tmp_path: Path, make_entry: MakeEntry) -> None:
-    """A run id that the tracker told after the last trial is in the table at the end."""
+    """A run id that the tracker tells after the last trial is in the tables, its own copies too."""
     entry = make_entry(0, 0.1)
     sweep = Sweep(tmp_path, entry)
+    state = tmp_path / "trials" / "0" / "delivery.json"
+    sweep.tracker.on_flush = lambda: state.write_text('{"run_id": "abc"}')
+    sweep.reporter.tick()
+    assert sweep.rows()[0]["run_id"] == ""
     sweep.reporter.close()
-    assert entry.directory is not None
-    (entry.directory / "delivery.json").write_text('{"run_id": "abc"}')
-    sweep.reporter.show_end()
     assert sweep.rows()[0]["run_id"] == "abc"
     assert yaml.safe_load((tmp_path / "best.yaml").read_text())["run_id"] == "abc"
+    assert sweep.tracker.content["trials.csv"] == (tmp_path / "trials.csv").read_text()
 
 
 def test_tables_that_cannot_be_written(
@@ -291,7 +299,9 @@ def test_exit_code_of_nothing(
 def test_exit_code_of_old_tables(tmp_path: Path, make_entry: MakeEntry) -> None:
     """Tables that do not say what the sweep found are no success."""
     make_folder_of_table(tmp_path)
-    assert Sweep(tmp_path, make_entry(0, 0.1)).reporter.show_end() == EXIT_FAILED
+    reporter = Sweep(tmp_path, make_entry(0, 0.1)).reporter
+    reporter.close()
+    assert reporter.show_end() == EXIT_FAILED
 
 
 @pytest.mark.parametrize(

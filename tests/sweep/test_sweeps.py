@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 import subprocess
 
@@ -210,6 +211,20 @@ def test_an_interrupted_sweep_closes_everything_and_continues(
     trials = trials_of(folder_of(runner))
     assert [t.params["x"] for t in trials if t.state == TrialState.COMPLETE] == [0, 1, 2, 3, 4, 5]
     assert [t.number for t in trials if t.state == TrialState.FAIL] == [2, 3]
+
+
+def test_a_sampler_that_fails_leaves_no_trial_open(runner: Runner) -> None:
+    """The sweep fails with the traceback, and what ran beside it is closed and run again."""
+    done = runner.sweep(
+        "x=range(0,6)", "gate=gate", "gated_from=1", TWO, "hydra.sweeper.n_trials=3",
+        "hydra.sweeper.sampler={_target_: failing.Failing}",
+    )  # fmt: skip
+    assert done.code == 1
+    assert "RuntimeError: no more ideas" in done.err
+    with (folder_of(runner) / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows[:2]] == ["COMPLETE", "FAIL"]
+    assert rows[1]["error"] == "the sweep had failed before the trial ended"
 
 
 def test_a_second_interrupt_stops_at_once(runner: Runner) -> None:

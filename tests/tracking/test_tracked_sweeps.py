@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 import subprocess
 import sys
@@ -99,6 +100,10 @@ def test_a_sweep_is_a_parent_with_a_run_for_each_trial(runner: Runner) -> None:
         for name in ("train/mae", "val/mae", "reference/val_mae"):
             assert list(history(runner.folder, run, name)) == [0, 1, 2]
         assert "test/mae" in run.data.metrics
+    table = client_of(runner.folder).download_artifacts(parent.info.run_id, "trials.csv")
+    with Path(table).open(newline="") as file:
+        run_ids = [row["run_id"] for row in csv.DictReader(file)]
+    assert run_ids == [run.info.run_id for run in nested.values()]
     values = [history(runner.folder, run, "val/mae").values() for run in nested.values()]
     assert parent.data.metrics["best_value"] == min(min(each) for each in values)
 

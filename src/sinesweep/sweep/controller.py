@@ -19,7 +19,7 @@ from sinesweep.sweep.entry import FAIL, RUNNING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import Assignment, Ended, Question, Report, Stop, Verdict
 from sinesweep.sweep.nursery import Nursery
-from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.settings import Settings
 from sinesweep.sweep.study import SweepStudy
 
@@ -115,6 +115,9 @@ class Controller:
         self._selector.register(self._interrupts, selectors.EVENT_READ)
         try:
             self._loop()
+        except Exception:
+            self._give_up()
+            raise
         finally:
             self._selector.close()
             for seat in self._seats.values():
@@ -293,6 +296,17 @@ class Controller:
     def _kill(self, seat: Seat, outcome: Outcome) -> None:
         seat.doomed = outcome
         self._nursery.kill(seat.number)
+
+    def _give_up(self) -> None:
+        """Close what runs, where the loop itself has failed: a sampler can, or a full disk."""
+        self._nursery.close()
+        for seat in self._busy():
+            assert seat.entry is not None
+            assert seat.entry.directory is not None
+            left = read_outcome(seat.entry.directory)
+            cause = "the sweep had failed before the trial ended"
+            outcome = left or Outcome.interrupted(cause)
+            self._observer.ended(self._study.end(seat.entry.number, outcome))
 
     def _busy(self) -> list[Seat]:
         return [seat for seat in self._seats.values() if seat.entry is not None]

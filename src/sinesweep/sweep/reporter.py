@@ -100,15 +100,16 @@ class Reporter:
     def close(self) -> None:
         """Bring the tables up to date and leave the screen as it was found."""
         self._view.close()
-        self._refresh()
+        self._tracker.flush()  # it tells the ids of the last trials' runs
+        self._refresh(final=True)
         for name in _TABLES:
-            if (self._plan.folder / name).exists():
+            if (self._plan.folder / name).is_file():
                 self._tracker.log_artifact(self._plan.folder / name)
 
     def show_end(self) -> int:
         """Show what the sweep came to; return the exit code."""
         entries, directions = self._entries(), self._plan.settings.objectives
-        is_written = self._write_tables(final=True)  # the tracker has told its ids by now
+        is_written = self._fault is None
         show_leaderboard(entries, self._plan.objective_names, directions)
         show_summary(
             entries,
@@ -132,12 +133,12 @@ class Reporter:
         if text := "\n".join(lines):
             self._view.message(text)  # at once: a terminal is redrawn for each message
 
-    def _refresh(self) -> bool:
+    def _refresh(self, *, final: bool = False) -> bool:
         """Bring tables and tracker up to date; return whether the tables could be written."""
         entries = self._entries()
         ended = sum(entry.state != RUNNING for entry in entries)
         self._tracker.log(progress(entries, self._plan.settings.objectives), step=ended)
-        return self._write_tables()
+        return self._write_tables(final=final)
 
     def _write_tables(self, *, final: bool = False) -> bool:
         """Write the tables, or say why not: a full disk must not cost the trials that run."""

@@ -169,6 +169,14 @@ class SweepTracker:
         if self._record:
             self._record.log_artifact(path)
 
+    def flush(self) -> None:
+        """Have all that is recorded sent; where the tracker does not answer, that stays for later.
+
+        The tracker's ids of the trials' runs are known afterwards.
+        """
+        if self._writer:
+            self._writer.flush()
+
     def end(self, outcome: str, error: str | None) -> None:
         """Close the parent run."""
         if self._record:

@@ -3,6 +3,7 @@
 It is started by :mod:`sinesweep.tracking.writer_process` with the run's folder as its argument and
 the tracker's address in the environment. Its standard input is a pipe from the run: when that
 closes and the record has no end, the run's process has died, and the writer says so to the tracker.
+A line in the pipe asks it to send at once and to answer when it has.
 
 With a sweep's folder it sends the records of all the sweep's trials, too. What becomes of trials
 when the sweep's process has died is for the study to say, once the sweep is continued or audited;
@@ -33,6 +34,7 @@ URI_VARIABLE = "SINESWEEP_TRACKING_URI"
 ARTIFACTS_VARIABLE = "SINESWEEP_TRACKING_ARTIFACTS"
 
 OF_A_SWEEP = "--of-a-sweep"
+FLUSH = "\n"
 
 DELIVERED = 0
 NOT_DELIVERED = 3
@@ -79,12 +81,13 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
     pause = _POLL
     gone_since: float | None = None
     while True:
-        if gone_since is None and _run_is_gone(pause):
+        heard = None
+        if gone_since is not None:
+            time.sleep(pause)
+        elif (heard := _hear(pause)) == "":
             gone_since = time.monotonic()
             if not of_a_sweep:  # how a sweep's trials ended its study will say
                 close_if_open(directory, "the process died")
-        elif gone_since is not None:
-            time.sleep(pause)
         late = gone_since is not None and time.monotonic() - gone_since > _PATIENCE
         busy = time.process_time()
         try:
@@ -93,8 +96,12 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
             print(redact(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
             if late:
                 return NOT_DELIVERED
+            if heard == FLUSH:
+                _say(sent=False)
             pause = min(2 * pause, _LONGEST_PAUSE)
             continue
+        if heard == FLUSH:
+            _say(sent=not delivery.skipped)
         pause = min(max(_POLL, (time.process_time() - busy) / _SHARE), _LONGEST_POLL)
         # The end alone would not do: it may be an earlier one, of a run that is being continued.
         if gone_since is not None:
@@ -111,11 +118,16 @@ def close_if_open(directory: Path, cause: str) -> bool:
 
 
 def _run_is_gone(within: float) -> bool:
+    return _hear(within) == ""
+
+
+def _hear(within: float) -> str | None:
+    """Return what the run has said: FLUSH, or "" where it is gone; None where it said nothing."""
     readable, _, _ = select.select([sys.stdin], [], [], within)
-    return bool(readable) and sys.stdin.read(1) == ""
+    return os.read(sys.stdin.fileno(), 1).decode() if readable else None
 
 
-def _say(**message: str) -> None:
+def _say(**message: str | bool) -> None:
     # A run that has died in the meantime does not listen; its end is still to be told.
     with suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")

@@ -12,7 +12,7 @@ from typing import IO
 
 from sinesweep.errors import InputError
 from sinesweep.tracking.location import Location
-from sinesweep.tracking.writer import ARTIFACTS_VARIABLE, OF_A_SWEEP, URI_VARIABLE
+from sinesweep.tracking.writer import ARTIFACTS_VARIABLE, FLUSH, OF_A_SWEEP, URI_VARIABLE
 
 LOG_FILE = "tracking.log"
 
@@ -45,6 +45,18 @@ class WriterProcess:
                 f"({message['error'].splitlines()[0]}): mend it, or run with tracking=none"
             )
         return message["run_id"]
+
+    def flush(self) -> bool:
+        """Have it send at once; return whether the tracker has everything recorded so far."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(FLUSH)
+            self._process.stdin.flush()
+        except BrokenPipeError:  # it died
+            return False
+        line = self._process.stdout.readline()
+        return bool(line) and json.loads(line)["sent"]
 
     def close(self) -> bool:
         """Let it finish; return whether the tracker has everything."""

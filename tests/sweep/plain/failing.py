@@ -1,0 +1,14 @@
+"""A sampler of the application's own, which fails."""
+
+from typing import Any
+
+from optuna.samplers import RandomSampler
+
+
+class Failing(RandomSampler):
+    """Proposes each trial's own number, until the third is asked for."""
+
+    def sample_independent(self, study: Any, trial: Any, *args: Any) -> int:
+        if trial.number == 2:
+            raise RuntimeError("no more ideas")
+        return trial.number
