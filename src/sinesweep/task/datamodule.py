@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from sinesweep import seeds
@@ -79,7 +80,7 @@ class Batches(DistributedSampler[torch.Tensor]):
         if self._shuffle_seed is None:
             order = np.arange(self._rows)
         else:
-            order = seeds.generator(self._shuffle_seed, "order", self.epoch).permutation(self._rows)
+            order = epoch_order(self._shuffle_seed, self.epoch, self._rows)
             order = np.resize(order, self._share(self._rows)[1])
         mine = order[self.rank :: self.num_replicas]
         if len(mine):
@@ -89,6 +90,11 @@ class Batches(DistributedSampler[torch.Tensor]):
         if self._shuffle_seed is not None:
             rows = -(-rows // self.num_replicas) * self.num_replicas
         return self.rank, rows, self.num_replicas
+
+
+def epoch_order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
+    """Return the order, (rows,), in which an epoch goes through the training rows."""
+    return seeds.generator(seed, "order", epoch).permutation(rows)
 
 
 class WindowLoader(DataLoader[Any]):

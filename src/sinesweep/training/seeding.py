@@ -13,6 +13,11 @@ from pytorch_lightning.callbacks import Callback
 from sinesweep import seeds
 
 
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """Return what an epoch's dropout, and whatever else a model draws, is seeded with."""
+    return seeds.derive(seed, "epoch", epoch, rank)
+
+
 class EpochSeeds(Callback):
     """Seeds Python, NumPy and torch at the start of each epoch.
 
@@ -32,7 +37,7 @@ class EpochSeeds(Callback):
         """Seed before the first batch: the iterators made at an epoch's start draw numbers, too."""
         if batch_idx > 0:
             return
-        seed = seeds.derive(self._seed, "epoch", trainer.current_epoch, trainer.global_rank)
+        seed = epoch_seed(self._seed, trainer.current_epoch, trainer.global_rank)
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 # for user code that draws from it
         if trainer.strategy.root_device.type == "cpu":

@@ -1,0 +1,1 @@
+"""Many trials trained together on one device."""
