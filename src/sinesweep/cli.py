@@ -22,13 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 from sinesweep import config as schema
 from sinesweep import distributed, preflight, refusal, runs
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
-from sinesweep.fairness import PARAMETERS
 from sinesweep.redaction import redact
 from sinesweep.sweep.trial import current_trial
 from sinesweep.tracking.location import locate
 
 if TYPE_CHECKING:
-    from sinesweep.training.result import Result
+    pass
 
 _PACKAGE = Path(__file__).parent
 # In a wheel conf/ lies inside the package, in a checkout at its top.
@@ -115,7 +114,7 @@ def _train(
     cfg: DictConfig, directory: Path, overrides: list[str]
 ) -> float | tuple[float, ...] | None:
     config = _read(cfg, overrides)
-    from sinesweep.training.result import show
+    from sinesweep.training.result import returned, show
     from sinesweep.training.serial import train
 
     name = config.tracking.run_name or ", ".join(
@@ -131,19 +130,7 @@ def _train(
             f"{directory}: send it with\n  sinesweep audit{_place(config)}",
             file=sys.stderr,
         )
-    return _returned(config, result)
-
-
-def _returned(config: schema.Config, result: Result) -> float | tuple[float, ...]:
-    known = {**result.metrics, PARAMETERS: float(result.parameters)}
-    missing = [name for name in config.settings.returned if name not in known]
-    if missing:
-        raise InputError(
-            f"returns: must be metrics that the run logs, but {missing[0]!r} is none of "
-            f"{', '.join(sorted(known))}"
-        )
-    values = [known[name] for name in config.settings.returned]
-    return tuple(values) if len(values) > 1 else values[0]
+    return returned(config, result)
 
 
 def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:

@@ -10,42 +10,18 @@ from typing import Any, cast
 import pytest
 import torch
 from omegaconf import DictConfig
+from played import Controller
 from runner import BARE, SMALL
 
 from sinesweep import config as schema
 from sinesweep.errors import Interrupted
-from sinesweep.sweep.messages import Question, Report, Stop, Verdict
+from sinesweep.sweep.messages import Stop, Verdict
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.tracking import record
 from sinesweep.training.result import Result
 from sinesweep.training.serial import train
 
 Compose = Callable[..., DictConfig]
-
-
-class Controller:
-    """The other end of a trial's connection.
-
-    Args:
-        answers: to the trial's questions, in their order; after them it may always go on.
-    """
-
-    def __init__(self, *answers: Verdict | Stop) -> None:
-        self._answers = list(answers)
-        self.reports: list[tuple[int, float]] = []
-
-    def send(self, message: Report | Question) -> None:
-        """Take a message of the trial."""
-        if isinstance(message, Report):
-            self.reports.append((message.step, message.value))
-
-    def poll(self) -> bool:
-        """Nothing is sent that was not asked for."""
-        return False
-
-    def recv(self) -> Verdict | Stop:
-        """Answer."""
-        return self._answers.pop(0) if self._answers else Verdict(prune=False)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,10 @@ _EVALUATION_BATCH = 128  # what fits a cache beside the weights
 class Engine(Protocol):
     """Trains members."""
 
-    members: Sequence[Member]
+    @property
+    def members(self) -> Sequence[Member]:
+        """The members, in the order of what the methods return."""
+        ...
 
     def train_epoch(self) -> NDArray[np.float64]:
         """Train one epoch of each; return (K,), the mean absolute error over it, as it went."""
@@ -46,7 +49,7 @@ class OneByOne:
     """Trains one member with PyTorch's own LSTM and optimizer."""
 
     def __init__(self, member: Member) -> None:
-        self.members = [member]
+        self.members: Sequence[Member] = [member]
         self._inputs = torch.from_numpy(member.train.inputs).to(member.like)
         self._targets = torch.from_numpy(member.train.targets).to(member.like)
         self._parameters = [p for p in member.module.parameters() if p.requires_grad]
@@ -93,7 +96,7 @@ class Batched:
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
-        self.members = sorted(members, key=lambda member: -member.layers)
+        self.members: Sequence[Member] = sorted(members, key=lambda member: -member.layers)
         first = self.members[0]
         steps, outputs = first.train.inputs.shape[1], first.train.targets.shape[1]
         depths = range(first.layers)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from sinesweep import seeds
+from sinesweep.task import baselines
 from sinesweep.task.reference import ReferenceSets, reference_sets
 from sinesweep.task.series import QUANTITIES, Patterns, Windows, cut, draw
 
@@ -137,6 +138,17 @@ class SeriesDataModule(pl.LightningDataModule, ABC):
     def reference(self) -> ReferenceSets:
         """The fixed sets that models are compared on."""
         return reference_sets(self.input_steps, self.output_steps)
+
+    @cached_property
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """``{baseline: {val_mae, test_mae, reference_val_mae, reference_test_mae}}``."""
+        sets = {
+            "val_mae": self.splits.val,
+            "test_mae": self.splits.test,
+            "reference_val_mae": self.reference.val,
+            "reference_test_mae": self.reference.test,
+        }
+        return baselines.evaluate(self.splits.train, sets)
 
     @abstractmethod
     def _make_splits(self) -> Splits:

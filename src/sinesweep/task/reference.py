@@ -8,6 +8,7 @@ anything in this file that alters a number needs a new NAME.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class ReferenceSets:
     test: Windows
 
 
+@lru_cache(maxsize=8)
 def reference_sets(input_steps: int, output_steps: int) -> ReferenceSets:
     """Cut the reference series for a model's window.
 

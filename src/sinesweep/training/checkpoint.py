@@ -202,13 +202,17 @@ class EpochCheckpoint(Checkpoint):
             self.best_epoch = epoch
             return True
         number = float(value)
-        better = math.isfinite(number) and (
-            self.best_value is None
-            or (number > self.best_value if self._maximize else number < self.best_value)
-        )
+        better = is_better(number, self.best_value, maximize=self._maximize)
         if better:
             self.best_value, self.best_epoch = number, epoch
         return better
+
+
+def is_better(value: float, best: float | None, *, maximize: bool) -> bool:
+    """Whether an epoch's objective is finite and better than the best so far, if there is one."""
+    if not math.isfinite(value):
+        return False
+    return best is None or (value > best if maximize else value < best)
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:

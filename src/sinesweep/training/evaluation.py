@@ -47,7 +47,7 @@ def final_figures(
         ``test/mae``, ``reference/test_mae``, the breakdown of both reference MAEs by decay and by
         period, the baselines on every set, and the skill over repeating the last value.
     """
-    by_baseline = evaluate_baselines(data)
+    by_baseline = data.baselines
     errors = forecast_errors(module, data.reference.test)
     if test_mae is None:
         test_mae = float(forecast_errors(module, data.splits.test).mean())
@@ -71,17 +71,6 @@ def final_figures(
         if bar > 0:  # series damped to a constant leave nothing to be skilled at
             figures[name] = baselines.skill(mae, bar)
     return figures
-
-
-def evaluate_baselines(data: SeriesDataModule) -> dict[str, dict[str, float]]:
-    """Return ``{baseline: {val_mae, test_mae, reference_val_mae, reference_test_mae}}``."""
-    sets = {
-        "val_mae": data.splits.val,
-        "test_mae": data.splits.test,
-        "reference_val_mae": data.reference.val,
-        "reference_test_mae": data.reference.test,
-    }
-    return baselines.evaluate(data.splits.train, sets)
 
 
 def forecast_errors(module: pl.LightningModule, windows: Windows) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 
-def forecast(module: pl.LightningModule, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def forecast(module: pl.LightningModule, inputs: NDArray[np.float32]) -> NDArray[np.floating]:
     """Forecast series.
 
     Args:
@@ -16,9 +16,9 @@ def forecast(module: pl.LightningModule, inputs: NDArray[np.float32]) -> NDArray
         inputs: (N, I).
 
     Returns:
-        (N, O), on the CPU.
+        (N, O), on the CPU: in double precision where the module is, or else in single.
     """
     like = next(module.parameters())
     with torch.inference_mode():
         outputs = module(torch.from_numpy(inputs).to(device=like.device, dtype=like.dtype))
-    return outputs.float().cpu().numpy()
+    return (outputs if like.dtype == torch.float64 else outputs.float()).cpu().numpy()

@@ -40,36 +40,43 @@ class Trained:
     Attributes:
         module: with the weights of the best epoch.
         data: what it was trained on.
-        history: each metric's (step, value) pairs.
         best_epoch: counted from 0.
     """
 
     module: pl.LightningModule
     data: pl.LightningDataModule
-    history: Mapping[str, Sequence[tuple[int, float]]]
     best_epoch: int | None
 
 
-def write(trained: Trained, artifacts: Artifacts, tracker: Tracker) -> None:
+History = Mapping[str, Sequence[tuple[int, float]]]
+
+
+def write(trained: Trained, history: History, artifacts: Artifacts, tracker: Tracker) -> None:
     """Write what was asked for to the run's folder and have it sent to the tracker.
 
     Figures and model are of the task's data: other data has neither.
+
+    Args:
+        trained: the run.
+        history: each metric's (step, value) pairs.
+        artifacts: what was asked for.
+        tracker: of the run's folder.
     """
     directory = tracker.directory
-    tracker.log_artifact(_write_metrics(directory / "metrics.csv", trained.history))
+    tracker.log_artifact(_write_metrics(directory / "metrics.csv", history))
     best = directory / runs.CHECKPOINTS / BEST
     if best.exists():
         tracker.log_artifact(best, runs.CHECKPOINTS)
     if not isinstance(trained.data, SeriesDataModule):
         return
     if artifacts.figures:
-        for path in _draw(directory / "figures", trained, trained.data):
+        for path in _draw(directory / "figures", trained, trained.data, history):
             tracker.log_artifact(path, "figures")
     if artifacts.model and best.exists():
         _log_model(best, trained.module, trained.data, tracker)
 
 
-def _write_metrics(path: Path, history: Mapping[str, Sequence[tuple[int, float]]]) -> Path:
+def _write_metrics(path: Path, history: History) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["metric", "step", "value"])
@@ -78,7 +85,7 @@ def _write_metrics(path: Path, history: Mapping[str, Sequence[tuple[int, float]]
     return path
 
 
-def _draw(folder: Path, trained: Trained, data: SeriesDataModule) -> list[Path]:
+def _draw(folder: Path, trained: Trained, data: SeriesDataModule, history: History) -> list[Path]:
     from sinesweep.task import figures  # matplotlib takes a second to import
 
     folder.mkdir(exist_ok=True)
@@ -87,7 +94,6 @@ def _draw(folder: Path, trained: Trained, data: SeriesDataModule) -> list[Path]:
     errors = absolute_errors(forecasts, windows)
     figures.draw_forecasts(folder / "forecasts.png", windows, forecasts, errors)
     figures.draw_error_map(folder / "error_map.png", windows, errors, data.training_range)
-    history = trained.history
     figures.draw_learning_curves(
         folder / "learning_curves.png",
         {name: history[name] for name in EPOCH_METRICS if name in history},

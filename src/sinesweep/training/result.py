@@ -9,6 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from sinesweep.config import Config
+from sinesweep.errors import InputError
+from sinesweep.fairness import PARAMETERS
+
 _ROWS = {
     "val": "val/mae",
     "test": "test/mae",
@@ -41,6 +45,23 @@ class Result:
     directory: Path
     parameters: int
     tracked: bool
+
+
+def returned(config: Config, result: Result) -> float | tuple[float, ...]:
+    """Return what a run tells a sweep.
+
+    Raises:
+        InputError: it is not among what the run logs.
+    """
+    known = {**result.metrics, PARAMETERS: float(result.parameters)}
+    missing = [name for name in config.settings.returned if name not in known]
+    if missing:
+        raise InputError(
+            f"returns: must be metrics that the run logs, but {missing[0]!r} is none of "
+            f"{', '.join(sorted(known))}"
+        )
+    values = [known[name] for name in config.settings.returned]
+    return tuple(values) if len(values) > 1 else values[0]
 
 
 def show(result: Result, objective: str, ui: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import sys
 import time
 import warnings
@@ -12,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sinesweep import distributed, runs, seeds
+from sinesweep import distributed, runs
 from sinesweep.config import EPOCH_METRICS, Config
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import take_lock
@@ -22,10 +21,9 @@ from sinesweep.interruption import Interruption, interruptible
 from sinesweep.redaction import redact
 from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.trial import ManagedTrial, current_trial
-from sinesweep.tracking import provenance, record
+from sinesweep.tracking import record
 from sinesweep.tracking.location import locate
-from sinesweep.tracking.tracker import Dataset, Membership, Tracker
-from sinesweep.training.blame import is_of_own_code
+from sinesweep.tracking.tracker import Membership, Tracker
 from sinesweep.training.result import Result
 
 if TYPE_CHECKING:
@@ -93,11 +91,13 @@ def _train(
 ) -> Result | None:
     import torch
 
+    from sinesweep.training.account import open_run
+
     torch.set_num_threads(config.settings.threads)
     parts = _build(config, directory, tracker)
     checkpoint = _resume_point(config, directory)
     if _is_first(parts):
-        _open(config, directory, name, tracker, parts)
+        open_run(config, name, tracker, parts.data, parts.module)
     # What is imported stays: without this the garbage collector goes through all of it again and
     # again while Lightning makes its many small objects. What an earlier trial of this process left
     # must not stay with it.
@@ -110,7 +110,7 @@ def _train(
         _use_best(parts, directory)
         if _is_tested(parts.module, parts.data):
             parts.trainer.test(parts.module, parts.data, verbose=False)
-    return _finish(config, directory, tracker, parts, start) if _is_first(parts) else None
+    return _finish(config, tracker, parts, start) if _is_first(parts) else None
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     import pytorch_lightning as pl
 
     from sinesweep.task.datamodule import SeriesDataModule
-    from sinesweep.task.module import Forecaster
+    from sinesweep.training.building import build_data, build_module, refused_by
     from sinesweep.training.callbacks import NoProfiler, Together
     from sinesweep.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint
     from sinesweep.training.evaluation import ReferenceEvaluation
@@ -157,12 +157,8 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     from sinesweep.training.seeding import EpochSeeds
 
     settings = config.settings
-    data = _instantiate(config, "data", pl.LightningDataModule)
-    pl.seed_everything(seeds.derive(settings.seed, "weights"), verbose=False)
-    module = _instantiate(config, "model", pl.LightningModule)
-    if isinstance(module, Forecaster):
-        with _refused_by("optimizer, scheduler"):
-            module.configure_optimizers()
+    data = build_data(config)
+    module = build_module(config)
     logger = RecordLogger(tracker)
     keeper = EpochCheckpoint(
         directory / runs.CHECKPOINTS,
@@ -182,7 +178,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     callbacks.append(
         ProgressBar(EPOCH_METRICS[:2]) if sys.stdout.isatty() else ProgressLines(EPOCH_METRICS)
     )
-    with _quiet(), _refused_by("trainer"):
+    with _quiet(), refused_by("trainer"):
         trainer = pl.Trainer(
             **{"profiler": NoProfiler(), **config.values["trainer"]},
             callbacks=Together(callbacks),
@@ -195,45 +191,6 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     return Parts(data, module, trainer, keeper, pruning)
 
 
-def _instantiate(config: Config, section: str, expected: type[Any]) -> Any:
-    from hydra.utils import instantiate
-
-    with _refused_by(section):
-        made = instantiate(config.values[section], _convert_="all")
-    if not isinstance(made, expected):
-        raise InputError(
-            f"{section}._target_: must make a {expected.__name__}, but makes a "
-            f"{type(made).__name__}"
-        )
-    return made
-
-
-@contextmanager
-def _refused_by(section: str) -> Iterator[None]:
-    """Turn what a class says of its arguments into a message about the section's keys.
-
-    What the user's own code fails with is no message about keys: it is raised as it is.
-    """
-    from hydra.errors import InstantiationException
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-
-    try:
-        yield
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if is_of_own_code(cause):
-            raise cause from cause.__cause__
-        raise InputError(f"{section}: {_first_lines(cause)}") from error
-    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
-        if is_of_own_code(error):
-            raise
-        raise InputError(f"{section}: {_first_lines(error)}") from error
-
-
-def _first_lines(error: BaseException) -> str:
-    return " ".join(str(error).splitlines()[:2])
-
-
 def _resume_point(config: Config, directory: Path) -> Path | None:
     if config.settings.resume is None:
         return None
@@ -243,59 +200,6 @@ def _resume_point(config: Config, directory: Path) -> Path | None:
     for complaint in complaints:
         logging.getLogger(__name__).warning("%s; going on from the one before it", complaint)
     return path
-
-
-def _open(config: Config, directory: Path, name: str, tracker: Tracker, parts: Parts) -> None:
-    if tracker.has_begun:
-        tracker.resume({"sinesweep.state": "RUNNING", "sinesweep.error": ""})
-        return
-    runs.save_config(directory, config.values)
-    tags: dict[str, Any] = {
-        **provenance.tags(),
-        "sinesweep.run": directory.name.rpartition("-")[2],
-        record.DIRECTORY_TAG: str(directory.absolute()),
-        record.ROOT_TAG: runs.make_root_id(Path(config.tracking.root)),
-        "sinesweep.state": "RUNNING",
-        "sinesweep.seed": config.settings.seed,
-    }
-    datasets = _datasets(parts.data)
-    for dataset in datasets:
-        tags[f"sinesweep.fingerprint.{dataset.context}"] = dataset.digest
-    tracker.begin(
-        name=name,
-        experiment=config.tracking.experiment,
-        params={**config.params, "trainable_parameters": _trainable_parameters(parts.module)},
-        tags=tags,
-        datasets=datasets,
-    )
-    tracker.log_artifact(directory / runs.CONFIG_FILE)
-
-
-def _datasets(data: pl.LightningDataModule) -> list[Dataset]:
-    from sinesweep.task.datamodule import SeriesDataModule
-
-    if not isinstance(data, SeriesDataModule):
-        return []
-    contexts = {"train": "training", "val": "validation", "test": "testing"}
-    sets = [(contexts[label], type(data).__name__, windows) for label, windows in data.splits]
-    sets += [
-        (f"reference_{label}", data.reference.name, windows)
-        for label, windows in (("val", data.reference.val), ("test", data.reference.test))
-    ]
-    return [
-        Dataset(
-            name=name,
-            digest=windows.fingerprint()[:36],  # as long as MLflow allows
-            context=context,
-            source=f"{type(data).__module__}.{type(data).__qualname__}",
-            profile={
-                "series": len(windows),
-                "input_steps": windows.inputs.shape[1],
-                "output_steps": windows.targets.shape[1],
-            },
-        )
-        for context, name, windows in sets
-    ]
 
 
 def _use_best(parts: Parts, directory: Path) -> None:
@@ -319,58 +223,19 @@ def _is_first(parts: Parts) -> bool:
     return parts.trainer.is_global_zero
 
 
-def _finish(
-    config: Config, directory: Path, tracker: Tracker, parts: Parts, start: float
-) -> Result:
-    from sinesweep.task.datamodule import SeriesDataModule
-    from sinesweep.training import outputs
-    from sinesweep.training.evaluation import final_figures
+def _finish(config: Config, tracker: Tracker, parts: Parts, start: float) -> Result:
+    from sinesweep.training.account import conclude
+    from sinesweep.training.outputs import Trained
 
-    metrics = {name: float(value) for name, value in parts.trainer.callback_metrics.items()}
-    if isinstance(parts.data, SeriesDataModule):
-        figures = final_figures(parts.module.eval(), parts.data, metrics.get("test/mae"))
-        tracker.log_metrics(figures, step=parts.trainer.current_epoch)
-    history = record.metric_history(directory)
-    best_epoch = parts.checkpoint.best_epoch
-    metrics |= _at_best_epoch(history, best_epoch)
-    objective = _objective(config, metrics)
-    trained = outputs.Trained(parts.module, parts.data, history, best_epoch)
-    outputs.write(trained, config.artifacts, tracker)
-    tracker.end(record.FINISHED, {"sinesweep.state": record.COMPLETE})
-    return Result(
-        objective=objective,
-        metrics=metrics,
-        best_epoch=best_epoch,
-        seconds=time.monotonic() - start,
-        run_id=tracker.run_id,
-        directory=directory,
-        parameters=_trainable_parameters(parts.module),
-        tracked=tracker.close(),
+    trainer, best_epoch = parts.trainer, parts.checkpoint.best_epoch
+    return conclude(
+        config,
+        tracker,
+        Trained(parts.module, parts.data, best_epoch),
+        {name: float(value) for name, value in trainer.callback_metrics.items()},
+        epochs=trainer.current_epoch,
+        start=start,
     )
-
-
-def _at_best_epoch(
-    history: dict[str, list[tuple[int, float]]], best_epoch: int | None
-) -> dict[str, float]:
-    return {
-        name: next((value for step, value in points if step == best_epoch), points[-1][1])
-        for name, points in history.items()
-    }
-
-
-def _objective(config: Config, metrics: dict[str, float]) -> float:
-    from sinesweep.training.objective import missing
-
-    name = config.settings.objective
-    if name not in metrics:
-        raise missing(name, metrics)
-    if not math.isfinite(metrics[name]):
-        raise ArithmeticError(f"the objective {name} is {metrics[name]}")
-    return metrics[name]
-
-
-def _trainable_parameters(module: pl.LightningModule) -> int:
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 @contextmanager

@@ -1,0 +1,306 @@
+"""The reference task's trials trained together, with the same numbers as alone.
+
+A round is one epoch of every trial. Trials come and go between rounds; each has its own seed, data,
+budget, learning rate, schedule and record, and writes what the same trial writes when it is trained
+alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from sinesweep import runs
+from sinesweep.config import Config, parse
+from sinesweep.errors import Interrupted
+from sinesweep.fused import adam
+from sinesweep.fused.engines import Batched, Engine, OneByOne
+from sinesweep.fused.member import Member
+from sinesweep.fused.reference import refusal_of
+from sinesweep.redaction import redact_tree
+from sinesweep.sweep.entry import run_name
+from sinesweep.sweep.log_stream import LOG_FILE
+from sinesweep.sweep.trial import ManagedTrial, TrialPruned
+from sinesweep.task.datamodule import SeriesDataModule
+from sinesweep.task.module import Forecaster
+from sinesweep.task.series import Windows
+from sinesweep.tracking.tracker import Membership, Tracker
+from sinesweep.training.account import conclude, open_run
+from sinesweep.training.building import build_data, build_module
+from sinesweep.training.checkpoint import BEST, OWN_KEY, AtomicCheckpointIO, is_better
+from sinesweep.training.outputs import Trained
+from sinesweep.training.result import returned, show
+
+# On a CPU PyTorch's own LSTM is as fast from this many units on; see benchmarks/fused.py.
+WIDEST_ON_A_CPU = 32
+_DATA_KEPT = 64  # sets of series in memory, some hundred kB each
+_DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
+
+
+@dataclass(eq=False)
+class Run:
+    """One trial in training.
+
+    Attributes:
+        config: checked.
+        trial: its handle.
+        tracker: of its folder; the sweep sends the record and writes its end.
+        data: its series.
+        module: the task's, with its initial weights until the training has ended.
+        member: where it is.
+        scheduler: of its learning rate.
+        best_value, best_epoch, best: the best epoch so far by the objective, and its weights.
+        started: by the monotonic clock.
+    """
+
+    config: Config
+    trial: ManagedTrial
+    tracker: Tracker
+    data: SeriesDataModule
+    module: Forecaster
+    member: Member
+    scheduler: LRScheduler
+    started: float = field(default_factory=time.monotonic)
+    best_value: float | None = None
+    best_epoch: int | None = None
+    best: Mapping[str, torch.Tensor] | None = None
+
+    @property
+    def number(self) -> int:
+        """The trial's."""
+        assert self.trial.number is not None
+        return self.trial.number
+
+
+class FusedTraining:
+    """Trains the trials that it has admitted, a round at a time."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, Run] = {}
+        self._engines: list[Engine] = []
+
+    def admit(self, config: DictConfig, trial: ManagedTrial) -> None:
+        """Take a trial in; it takes part from the next round on.
+
+        Args:
+            config: the trial's, composed.
+            trial: its handle, with a folder.
+
+        Raises:
+            InputError: the configuration is wrong.
+            ValueError: the trial has no fused form.
+            Exception: what its classes fail with.
+        """
+        checked = parse(config)
+        reason = refusal_of(checked)
+        if reason is not None:
+            raise ValueError(reason)
+        torch.set_num_threads(checked.settings.threads)
+        run = _prepare(checked, trial)
+        open_run(checked, run_name(run.number), run.tracker, run.data, run.module)
+        self._runs[run.number] = run
+        self._engines.clear()
+
+    def advance(self) -> dict[int, Any]:
+        """Train a round.
+
+        Returns:
+            What the trials that have ended with it have come to, by number: what their function
+            returns, or the exception that they ended with.
+        """
+        ended: dict[int, Any] = {}
+        for engine, runs_of in self._grouped():
+            try:
+                told = _epoch(engine, runs_of)
+            except Exception as error:  # noqa: BLE001 # it costs those who trained together
+                ended |= {run.number: error for run in runs_of}
+                continue
+            for run, values in zip(runs_of, told, strict=True):
+                ended |= _ending(run, engine, values)
+        for number in ended:
+            del self._runs[number]
+        if ended:
+            self._engines.clear()
+        return ended
+
+    def _grouped(self) -> Iterator[tuple[Engine, list[Run]]]:
+        if not self._engines:
+            self._engines = [*_engines([run.member for run in self._runs.values()])]
+        by_member = {run.member: run for run in self._runs.values()}
+        for engine in list(self._engines):
+            yield engine, [by_member[member] for member in engine.members]
+
+
+def _prepare(config: Config, trial: ManagedTrial) -> Run:
+    assert trial.directory is not None
+    data = _data(json.dumps(config.values["data"], sort_keys=True), config)
+    module = build_module(config)
+    assert isinstance(module, Forecaster)
+    dtype = _DTYPES[config.trainer.precision]
+    module.to(dtype=dtype, device=_device(config.trainer.accelerator))
+    made = module.configure_optimizers()
+    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise ValueError("a schedule that follows a metric has no fused form")
+    optimizer.step()  # without gradients: a schedule wants to see one before its own
+    assert trial.number is not None
+    return Run(
+        config=config,
+        trial=trial,
+        tracker=Tracker(trial.directory, None, Membership(run_name(trial.number), trial.tags)),
+        data=data,
+        module=module,
+        member=Member(
+            module=module,
+            optimizer=optimizer,
+            train=data.splits.train,
+            batch_size=data.batch_size,
+            seed=config.settings.seed,
+            clip=config.trainer.gradient_clip_val or None,
+        ),
+        scheduler=scheduler,
+    )
+
+
+_DATA: dict[str, SeriesDataModule] = {}
+
+
+def _data(key: str, config: Config) -> SeriesDataModule:
+    """Return the data of a section's values; trials with the same share it."""
+    if key not in _DATA:
+        data = build_data(config)
+        assert isinstance(data, SeriesDataModule)
+        while len(_DATA) >= _DATA_KEPT:
+            del _DATA[next(iter(_DATA))]
+        _DATA[key] = data
+    return _DATA[key]
+
+
+def _device(accelerator: str) -> torch.device:
+    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
+def _engines(members: Sequence[Member]) -> Iterator[Engine]:
+    """Choose how members are trained: see :data:`WIDEST_ON_A_CPU`."""
+    kinds: dict[tuple[object, ...], list[Member]] = {}
+    for member in members:
+        wide = member.like.device.type == "cpu" and member.padded >= WIDEST_ON_A_CPU
+        if member.blocks or not (wide or adam.refusal(member.optimizer)):
+            kinds.setdefault(member.kind, []).append(member)
+        else:
+            yield OneByOne(member)
+    for together in kinds.values():
+        yield Batched(together)
+
+
+def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:
+    """Train an epoch of trials; return the metrics of each."""
+    columns = {
+        "train/mae": engine.train_epoch(),
+        "val/mae": engine.errors([run.data.splits.val for run in members]),
+        "reference/val_mae": engine.errors([run.data.reference.val for run in members]),
+    }
+    return [
+        {name: float(column[index]) for name, column in columns.items()}
+        for index in range(len(members))
+    ]
+
+
+def _ending(run: Run, engine: Engine, values: Mapping[str, float]) -> dict[int, Any]:
+    """Take in an epoch of one trial; return what it has come to, if it has ended."""
+    epoch = run.member.epoch - 1
+    try:
+        run.tracker.log_metrics(values, step=epoch)
+        _keep_best(run, engine, epoch, values.get(run.config.settings.objective))
+        run.scheduler.step()
+        _say(run, epoch, values)
+        if _is_given_up(run, epoch, values):
+            raise TrialPruned(f"pruned after epoch {epoch}")
+        if run.member.epoch < run.config.trainer.max_epochs:
+            return {}
+        return {run.number: _conclude(run, values)}
+    except (Exception, Interrupted) as error:  # noqa: BLE001 # it costs this trial only
+        _save_best(run)
+        return {run.number: error}
+
+
+def _keep_best(run: Run, engine: Engine, epoch: int, value: float | None) -> None:
+    maximize = run.config.settings.direction == "maximize"
+    if value is None or is_better(value, run.best_value, maximize=maximize):
+        run.best_value, run.best_epoch = value, epoch
+        run.best = engine.state(run.member)
+
+
+def _is_given_up(run: Run, epoch: int, values: Mapping[str, float]) -> bool:
+    value = values.get(run.config.settings.objective)
+    if value is None:
+        return False
+    run.trial.report(value, step=epoch)
+    return run.trial.should_prune()
+
+
+def _conclude(run: Run, values: Mapping[str, float]) -> Any:
+    _save_best(run)
+    metrics = {**values, "test/mae": _mae(run.module, run.data.splits.test)}
+    with _printing_to_log(run):
+        result = conclude(
+            run.config,
+            run.tracker,
+            Trained(run.module, run.data, run.best_epoch),
+            metrics,
+            epochs=run.member.epoch,
+            start=run.started,
+        )
+        show(result, run.config.settings.objective, None)
+    return returned(run.config, result)
+
+
+def _mae(module: Forecaster, windows: Windows) -> float:
+    like = next(module.parameters())
+    inputs, targets = (torch.from_numpy(a).to(like) for a in (windows.inputs, windows.targets))
+    with torch.inference_mode():
+        return float((module.eval()(inputs) - targets).abs().mean(dtype=torch.float64))
+
+
+def _save_best(run: Run) -> None:
+    """Put the weights of the best epoch into the module and the folder."""
+    if run.best is None:
+        return
+    run.module.network.load_state_dict(run.best)
+    content = {
+        "epoch": run.best_epoch,
+        "global_step": run.member.steps,
+        "pytorch-lightning_version": metadata.version("pytorch-lightning"),
+        "state_dict": run.module.state_dict(),
+        OWN_KEY: {
+            "model": redact_tree(run.config.values["model"]),
+            "run": run.tracker.directory.name,
+            "epoch": run.best_epoch,
+            "best_value": run.best_value,
+            "best_epoch": run.best_epoch,
+        },
+    }
+    AtomicCheckpointIO().save_checkpoint(content, run.tracker.directory / runs.CHECKPOINTS / BEST)
+
+
+def _say(run: Run, epoch: int, values: Mapping[str, float]) -> None:
+    told = "  ".join(f"{name} {value:.5f}" for name, value in values.items())
+    with _printing_to_log(run):
+        print(f"epoch {epoch + 1}/{run.config.trainer.max_epochs}  {told}")  # noqa: T201
+
+
+@contextmanager
+def _printing_to_log(run: Run) -> Iterator[None]:
+    path = run.tracker.directory / LOG_FILE
+    with path.open("a", encoding="utf-8") as log, redirect_stdout(log):
+        yield

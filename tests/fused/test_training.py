@@ -1,0 +1,144 @@
+"""Trials trained together are the trials that they are alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from played import Controller
+
+from sinesweep.errors import Interrupted
+from sinesweep.sweep.messages import Stop, Verdict
+from sinesweep.sweep.trial import TrialPruned
+from sinesweep.tracking import record
+from sinesweep.training.checkpoint import load, load_module
+
+MakeTrials = Callable[..., Any]
+SMALL = ("data.num_series=80", "data.val_series=40", "data.test_series=40", "data.batch_size=32")
+DOUBLE = ("trainer.precision=64-true", "trainer.max_epochs=3")
+
+# Depths, widths, budgets, seeds, data and optimizers of all kinds beside each other.
+VARIED = [
+    ("model.layers=1", "model.width=5"),
+    ("model.layers=3", "model.width=8", "model.dropout=0.3", "seed=4"),
+    ("model.layers=2", "model.width=7", "model.dropout=0.2", "optimizer.lr=0.02"),
+    ("model.layers=2", "model.width=12", "data.decay.high=0.2", "data.seed=3"),
+    ("model.layers=2", "model.width=16", "optimizer=adamw", "optimizer.weight_decay=0.1"),
+    ("model.layers=1", "model.width=16", "optimizer.weight_decay=0.01", "scheduler=cosine"),
+    ("model.layers=2", "model.width=16", "trainer.gradient_clip_val=0.01", "data.noise=0.05"),
+    ("model.layers=2", "model.width=6", "data.batch_size=24", "scheduler=step"),
+    ("model.layers=1", "model.width=8", "trainer.max_epochs=2", "model.initialization=keras"),
+    ("model.layers=2", "model.width=8", "optimizer=sgd"),
+    ("model.layers=1", "model.width=40"),
+]
+
+
+def history(folder: Path, kind: str, number: int) -> dict[str, list[tuple[int, float]]]:
+    """Return a trial's metrics."""
+    return record.metric_history(folder / kind / str(number))
+
+
+def test_every_number_is_that_of_the_same_trial_alone(make_trials: MakeTrials) -> None:
+    """In double precision its weights agree to 1e-9 after three epochs, and so do its metrics."""
+    trials = make_trials(*SMALL, *DOUBLE)
+    alone = trials.serially(*VARIED)
+    together = trials.together(*VARIED)
+    for number, value in enumerate(alone):
+        assert together[number] == pytest.approx(value, abs=1e-7)
+        expected = history(trials.folder, "serial", number)
+        found = history(trials.folder, "fused", number)
+        assert found.keys() == expected.keys()
+        for name, points in expected.items():
+            assert [step for step, _ in found[name]] == [step for step, _ in points]
+            for (_, ours), (_, theirs) in zip(found[name], points, strict=True):
+                # Lightning keeps what is logged in single precision.
+                assert ours == pytest.approx(theirs, abs=1e-7, rel=1e-7), name
+        best = [
+            load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")
+            for kind in ("serial", "fused")
+        ]
+        for name, weights in best[0]["state_dict"].items():
+            torch.testing.assert_close(best[1]["state_dict"][name], weights, atol=1e-9, rtol=0)
+
+
+def test_neighbours_change_nothing(make_trials: MakeTrials) -> None:
+    """A trial's numbers are the same to 1e-9 whoever trains beside it."""
+    trials = make_trials(*SMALL, *DOUBLE)
+    alone = trials.together(VARIED[2], kind="alone")
+    among = trials.together(VARIED[2], *VARIED[:2], *VARIED[3:5], kind="among")
+    assert among[0] == pytest.approx(alone[0], abs=1e-9)
+
+
+def test_a_trial_that_diverges_changes_not_one_bit_of_its_neighbours(
+    make_trials: MakeTrials,
+) -> None:
+    """NaN stays with the trial that it arose in, which fails."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=3", "model.width=8")
+    calm = [(f"seed={seed}", "model.layers=2") for seed in range(3)]
+    wild = ("seed=9", "model.layers=2", "optimizer.lr=1e38")
+    usual = trials.together(*calm, ("seed=9", "model.layers=2"), kind="usual")
+    beside = trials.together(*calm, wild, kind="beside")
+    assert isinstance(beside[3], ArithmeticError)
+    assert not math.isfinite(history(trials.folder, "beside", 3)["train/mae"][-1][1])
+    for number in range(3):
+        assert beside[number] == usual[number]
+        assert history(trials.folder, "beside", number) == history(trials.folder, "usual", number)
+
+
+def test_a_pruned_trial_leaves_and_keeps_its_checkpoint(make_trials: MakeTrials) -> None:
+    """The others go on as if nothing had been."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=4", "model.width=8")
+    controller = Controller(Verdict(prune=False), Verdict(prune=True))
+    ended = trials.together(("seed=0",), ("seed=1",), t1=controller)
+    assert isinstance(ended[1], TrialPruned)
+    assert [step for step, _ in controller.reports] == [0, 1]
+    assert len(history(trials.folder, "fused", 0)["val/mae"]) == 4
+    assert load_module(trials.folder / "fused" / "1" / "checkpoints" / "best.ckpt") is not None
+
+
+def test_a_stopped_trial_leaves(make_trials: MakeTrials) -> None:
+    """A trial of a sweep that is being stopped ends at its next epoch."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=4", "model.width=8")
+    ended = trials.together(("seed=0",), ("seed=1",), t0=Controller(Stop("SIGINT")))
+    assert isinstance(ended[0], Interrupted)
+    assert isinstance(ended[1], float)
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("+trainer.max_steps=7", "trainer.max_steps=7 is for a Trainer of its own"),
+        ("trainer.precision=bf16-true", "trainer.precision=bf16-true is for a Trainer of its own"),
+    ],
+)
+def test_what_has_no_fused_form(make_trials: MakeTrials, override: str, reason: str) -> None:
+    """Arguments that only a Trainer knows are refused by name."""
+    with pytest.raises(ValueError, match=reason):
+        make_trials(*SMALL).together((override,))
+
+
+@pytest.mark.slow
+def test_single_precision_ranks_trials_as_serial_training_does(make_trials: MakeTrials) -> None:
+    """Of 64 varied trials the ranks by final MAE correlate, and the medians agree."""
+    rng = np.random.default_rng(0)
+    trials = make_trials(*SMALL, "trainer.max_epochs=4")
+    varied = [
+        (
+            f"model.layers={rng.integers(1, 4)}",
+            f"model.width={rng.integers(4, 25)}",
+            f"optimizer.lr={10 ** rng.uniform(-3, -1):.5f}",
+            f"seed={number}",
+        )
+        for number in range(64)
+    ]
+    alone = np.array(trials.serially(*varied))
+    ended = trials.together(*varied)
+    together = np.array([ended[number] for number in range(64)])
+    ranks = [values.argsort().argsort() for values in (alone, together)]
+    assert np.corrcoef(*ranks)[0, 1] >= 0.99  # Spearman's
+    assert np.median(together) == pytest.approx(np.median(alone), rel=0.02)
