@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +71,7 @@ def _table(found: Sequence[Standing]) -> Table:
     from rich.table import Table
 
     from sinesweep.commands.standing import REPORTED, STATES
-    from sinesweep.commands.tables import cells
+    from sinesweep.commands.tables import cells, when_text
     from sinesweep.sweep.entry import RUNNING
     from sinesweep.sweep.wording import figure
 
@@ -89,14 +88,8 @@ def _table(found: Sequence[Standing]) -> Table:
     for each, value in zip(found, reported, strict=True):
         row = [each.archive.folder.name, STATES[each.state], each.done_text, *each.best_words]
         row += ["" if value is None else figure(value)] * with_reported
-        table.add_row(*cells([*row, "now" if each.state == RUNNING else _when(each.active)]))
+        table.add_row(*cells([*row, "now" if each.state == RUNNING else when_text(each.active)]))
     return table
-
-
-def _when(seconds: float) -> str:
-    local = time.localtime(seconds)
-    day = "%d %b" if local.tm_year == time.localtime().tm_year else "%d %b %Y"
-    return time.strftime(f"{day} %H:%M", local)
 
 
 def _how_to_begin(root: Path) -> str:

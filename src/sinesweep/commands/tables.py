@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from rich import box
@@ -28,3 +29,10 @@ def cells(texts: Sequence[str]) -> list[Text]:
 def count(number: int, noun: str) -> str:
     """Return ``1 sweep``, ``2 sweeps``."""
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def when_text(seconds: float) -> str:
+    """Return a time since the epoch as ``24 Nov 11:46``, with the year where it is another one."""
+    local = time.localtime(seconds)
+    day = "%d %b" if local.tm_year == time.localtime().tm_year else "%d %b %Y"
+    return time.strftime(f"{day} %H:%M", local)
