@@ -17,7 +17,7 @@ from sinesweep.commands import completion
 from sinesweep.errors import EXIT_DONE, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.redaction import redact
 
-COMMANDS = ("ui", "list", "show", "compare", "audit")
+COMMANDS = ("ui", "list", "show", "compare", "export", "audit")
 
 
 def main(arguments: list[str] | None = None) -> int:
