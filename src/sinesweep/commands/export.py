@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(output: Path) -> None:
     if output.suffix != ".zip":
-        raise InputError(f"--output: must end in .zip, but is {output}: call it {output}.zip")
+        raise InputError(f"--output: must end in .zip, but is {output}: --output {output}.zip")
     if output.exists():
         raise InputError(
             f"--output: must be a new file, but {output} exists: remove it, or name another with "

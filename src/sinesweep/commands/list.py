@@ -78,13 +78,14 @@ def _table(found: Sequence[Standing]) -> Table:
     reported = [each.best_metrics.get(REPORTED) for each in found]
     with_reported = any(value is not None for value in reported)
     table = Table()
-    for title in ("sweep", "state", "done"):
-        table.add_column(title)
-    table.add_column("best", justify="right")
+    table.add_column("sweep")
+    for title in ("state", "done"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("best", justify="right", no_wrap=True)
     table.add_column("of")
     if with_reported:
-        table.add_column("reference/\ntest_mae", justify="right")
-    table.add_column("last active")
+        table.add_column("reference/\ntest_mae", justify="right", no_wrap=True)
+    table.add_column("last active", no_wrap=True)
     for each, value in zip(found, reported, strict=True):
         row = [each.archive.folder.name, STATES[each.state], each.done_text, *each.best_words]
         row += ["" if value is None else figure(value)] * with_reported

@@ -117,26 +117,29 @@ def read(folder: Path) -> Archive:
     Raises:
         InputError: the file is not as this version writes it.
     """
-    path = folder / DEFINITION_FILE
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        definition, command = content["definition"], content["command"]
-        return Archive(
-            folder=folder,
-            name=content["study"]["name"],
-            definition=definition,
-            directions=definition["objectives"],
-            objectives=content["values"],
-            arguments=command["arguments"],
-            directory=Path(command["directory"]),
-            fixed=command["fixed"],
-            storage=content["study"]["storage"],
-        )
+        return _read(folder)
     except (KeyError, TypeError, yaml.YAMLError) as error:
         raise InputError(
-            f"{path}: must be what this version writes of a sweep, but is not ({error!r}): look at "
-            "the sweep with the version that wrote it"
+            f"{folder / DEFINITION_FILE}: must be what this version writes of a sweep, but is not "
+            f"({error!r}): look at the sweep with the version that wrote it"
         ) from error
+
+
+def _read(folder: Path) -> Archive:
+    content = yaml.safe_load((folder / DEFINITION_FILE).read_text(encoding="utf-8"))
+    definition, command = content["definition"], content["command"]
+    return Archive(
+        folder=folder,
+        name=content["study"]["name"],
+        definition=definition,
+        directions=definition["objectives"],
+        objectives=content["values"],
+        arguments=command["arguments"],
+        directory=Path(command["directory"]),
+        fixed=command["fixed"],
+        storage=content["study"]["storage"],
+    )
 
 
 def folders(root: Path) -> Iterator[Path]:
