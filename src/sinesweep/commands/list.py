@@ -84,8 +84,8 @@ def _table(found: Sequence[Standing]) -> Table:
     table.add_column("best", justify="right", no_wrap=True)
     table.add_column("of")
     if with_reported:
-        table.add_column("reference/\ntest_mae", justify="right", no_wrap=True)
-    table.add_column("last active", no_wrap=True)
+        table.add_column("reference/\ntest_mae", justify="right")
+    table.add_column("last active")
     for each, value in zip(found, reported, strict=True):
         row = [each.archive.folder.name, STATES[each.state], each.done_text, *each.best_words]
         row += ["" if value is None else figure(value)] * with_reported
