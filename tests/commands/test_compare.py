@@ -82,9 +82,9 @@ def test_sweeps(make_sweep: MakeSweep, tell: Tell, compared: Compared) -> None:
 
 def test_sweeps_that_are_alike(make_sweep: MakeSweep, compared: Compared) -> None:
     """Where definitions are the same, that is said; a Pareto set has no best trial."""
-    for name in ("first", "second"):
-        make_sweep(name, (1.0, 2.0), objectives=["val/mae", "size"])
-    rows = cells(text := compared("first", "second"))
+    make_sweep("first", (1.0, 2.0), objectives=["val/mae", "size"])
+    folder = make_sweep("2026", (1.0, 2.0), objectives=["val/mae", "size"])
+    rows = cells(text := compared("first", str(folder)))
     assert rows["best"] == ["Pareto set of 1"] * 2
     assert "best trial" not in rows
     assert "they are defined alike" in text
@@ -98,6 +98,20 @@ def test_many_differences(make_sweep: MakeSweep, compared: Compared) -> None:
     assert rows["shared"] == ["1", "2"]
     assert rows["and 17 more: --all"] == ["...", "..."]
     assert cells(compared("first", "second", "--all"))["own_39"] == ["39", "-"]
+
+
+def test_width(
+    make_sweep: MakeSweep, tell: Tell, compared: Compared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five sweeps fit a narrow terminal, and what to report is called in one piece."""
+    names = [f"layers-width-{number}" for number in range(5)]
+    for name in names:
+        tell(make_sweep(name, 0.125) / "trials" / "0", {"reference/test_mae": 0.125})
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = compared(*names).splitlines()
+    assert max(map(len, lines)) <= 80
+    (row,) = (line.split() for line in lines if "reference/test_mae" in line)
+    assert row[1:] == ["0.125"] * 5
 
 
 # runs

@@ -124,6 +124,7 @@ def test_a_sweep_that_cannot_be_read(make_sweep: MakeSweep, listed: Listed) -> N
     assert "good" in rows(text)
     assert "bad cannot be read: " in text
     assert "look at the sweep with the version that wrote it" in text
+    assert [set(each) for each in json.loads(listed("--json"))][1] == {"folder", "unreadable"}
 
 
 def test_an_applications_own_root(plain: Runner) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from sinesweep.commands import completion
+
+DEFAULT_ROOT = Path("mlruns")
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +19,12 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Take ``--root``: where runs and sweeps are."""
-    parser.add_argument("--root", type=Path, default=Path("mlruns"), help="default: mlruns")
+    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, help="default: mlruns")
+
+
+def root_flag(root: Path) -> str:
+    """Return what to type after a command for it to look there, too."""
+    return "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
 
 
 def add_sweep(parser: argparse.ArgumentParser) -> None:

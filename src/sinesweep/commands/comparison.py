@@ -93,7 +93,8 @@ def side_by_side(names: Sequence[str], sections: Sequence[Sequence[Row]]) -> Tab
         sections: rows of (what, each one's text), with a line between two sections.
     """
     table = Table()
-    table.add_column("")
+    labels = (label for section in sections for label, texts in section if any(texts))
+    table.add_column("", min_width=min(max(map(len, labels)), len(REPORTED)))
     for name in names:
         table.add_column(cells([name])[0])
     for section in sections:

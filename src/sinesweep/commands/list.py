@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sinesweep.commands.arguments import add_json, add_root
+from sinesweep.commands.arguments import add_json, add_root, root_flag
 from sinesweep.errors import EXIT_DONE
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _show(root: Path, found: Sequence[Standing], unreadable: Sequence[tuple[Path
     console = plain_console()
     if found:
         show_table(_table(found), console)
-        say(console, f"one of them: sinesweep show {found[0].archive.folder.name}{_rooted(root)}")
+        say(console, f"one of them: sinesweep show {found[0].archive.folder.name}{root_flag(root)}")
     for folder, why in unreadable:
         say(console, redact(f"{folder.name} cannot be read: {why}"))
     if not found and not unreadable:
@@ -98,7 +98,3 @@ def _how_to_begin(root: Path) -> str:
     if root != elsewhere and any(elsewhere.glob("*/sweep.yaml")):
         return f"no sweep under {root}; those in multirun: sinesweep list --root multirun"
     return f"no sweep under {root}: begin one with  python src/train.py -m sweeps=quick"
-
-
-def _rooted(root: Path) -> str:
-    return "" if root == Path("mlruns") else f" --root {root}"

@@ -57,16 +57,16 @@ def named(root: Path, text: str) -> Named:
     Raises:
         InputError: there is nothing of that name, or more than one.
     """
+    if (Path(text) / DEFINITION_FILE).exists():
+        return NamedSweep(Path(text).resolve().name, archive.read(Path(text)))
     sweep, _, number = text.rstrip("/").rpartition("/")
     if sweep and number.isdigit():
         return _trial(archive.find(root, sweep.removesuffix("/trials")), int(number))
-    if (Path(text) / record.FILE_NAME).exists() and not (Path(text) / DEFINITION_FILE).exists():
+    if (Path(text) / record.FILE_NAME).exists():
         return _run(Path(text))
     sweeps = {folder.name: folder for folder in archive.folders(root)}
     known_runs = [name for folder in runs.folders(root) for name in _run_names(folder)]
-    if text not in known_runs and (
-        (Path(text) / DEFINITION_FILE).exists() or any(name.startswith(text) for name in sweeps)
-    ):
+    if text not in known_runs and any(name.startswith(text) for name in sweeps):
         found = archive.find(root, text)
         return NamedSweep(found.folder.name, found)
     if any(name.startswith(text) for name in known_runs):

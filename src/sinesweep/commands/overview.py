@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from sinesweep.commands.arguments import root_flag
 from sinesweep.commands.standing import STATES, Standing
 from sinesweep.commands.tables import count
 from sinesweep.redaction import HIDDEN, redact
@@ -87,7 +87,7 @@ def _what_next(found: Standing, report: Path | None) -> Iterator[tuple[str, str]
     if report is not None:
         yield "report", short_path(report)
     if (folder / record.FILE_NAME).exists():
-        yield "in MLflow", "sinesweep ui" + _rooted(folder)
+        yield "in MLflow", "sinesweep ui" + root_flag(folder.parent.parent)
     if len(archive.directions) == 1 and found.best:
         yield "run the best", rerun_command(found.best[0], archive.arguments)
     elif found.best:
@@ -106,12 +106,6 @@ def _command(found: Standing) -> tuple[str, str]:
     if HIDDEN in typed:
         typed += f"   (with what stands for {HIDDEN})"
     return "its command" if found.state == COMPLETE else "continue", typed
-
-
-def _rooted(folder: Path) -> str:
-    """Return the flag that names the root which the sweep's folder is in, unless it is mlruns."""
-    root = os.path.normpath(folder.parent.parent)
-    return "" if root == "mlruns" else f" --root {shlex.quote(root)}"
 
 
 def _show_rows(rows: Sequence[tuple[str, str]], console: Console) -> None:
