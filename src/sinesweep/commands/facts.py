@@ -1,8 +1,8 @@
 """A sweep as JSON, for scripts: stable keys, plain values, no credentials.
 
 ``sinesweep list --json`` prints a list of what :func:`sweep_facts` returns, the newest first, and
-last ``folder`` and ``unreadable`` (why) of each sweep that cannot be read; ``sinesweep show --json``
-prints what :func:`all_facts` returns.
+last ``folder`` and ``unreadable`` (why) of each sweep that cannot be read. ``sinesweep show
+--json`` prints what :func:`all_facts` returns.
 """
 
 from __future__ import annotations
