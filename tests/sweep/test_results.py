@@ -220,7 +220,7 @@ def test_ended_trials_are_read_once(
         raise AssertionError(f"{directory} was read again")
 
     monkeypatch.setattr(module, "run_id", refuse)
-    monkeypatch.setattr(module, "_find_checkpoint", refuse)
+    monkeypatch.setattr(module, "find_checkpoint", refuse)
     results.write_trials([entry], final=True)
 
 

@@ -176,13 +176,14 @@ class Results:
     def _checkpoint(self, entry: Entry) -> str | None:
         if entry.number in self._checkpoints:
             return self._checkpoints[entry.number]
-        found = _find_checkpoint(entry.directory)
+        found = find_checkpoint(entry.directory)
         if entry.state != RUNNING:
             self._checkpoints[entry.number] = found
         return found
 
 
-def _find_checkpoint(directory: Path | None) -> str | None:
+def find_checkpoint(directory: Path | None) -> str | None:
+    """Return the checkpoint that a trial named, or its training's best, if it has one."""
     if directory is None:
         return None
     outcome = read_outcome(directory)
