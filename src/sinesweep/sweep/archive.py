@@ -35,6 +35,7 @@ class Archive:
         directory: where that was typed.
         fixed: the overrides that every trial got, without credentials.
         storage: where the study is kept, or None for the journal in the folder.
+        question: what the sweep's file says at its top that it asks, or None.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Archive:
     directory: Path
     fixed: Sequence[str]
     storage: str | None
+    question: str | None
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -106,6 +108,7 @@ def read(folder: Path) -> Archive:
         directory=Path(command["directory"]),
         fixed=command["fixed"],
         storage=content["study"]["storage"],
+        question=content.get("question"),
     )
 
 
