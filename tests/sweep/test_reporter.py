@@ -67,6 +67,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
     given = {
         "objectives": ("minimize",),
         "stream": False,
+        "report": False,
         "processes": 2,
         "tracking": None,
         "is_tracked": False,

@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _die_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not by sys.stdin: its lock, held here, would stop the interpreter from ending.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

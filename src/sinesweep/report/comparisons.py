@@ -49,7 +49,7 @@ def baselines(subject: Subject) -> list[Picture]:
     names = {"best network": REPORTED} | {
         words: baseline_name(name, REPORTED) for name, words in BASELINES.items()
     }
-    colours = (COMPLETE, INK, MUTED, FAINT)
+    colours = dict(zip(names, (COMPLETE, INK, MUTED, FAINT), strict=True))
     traces = [
         {
             "type": "bar",
@@ -59,10 +59,11 @@ def baselines(subject: Subject) -> list[Picture]:
             "text": [figure(trial.metrics[name]) for trial in best.values()],
             "textposition": "outside",
             "cliponaxis": False,
-            "marker": {"color": colour},
+            "marker": {"color": colours[words]},
             "hoverinfo": "skip",
         }
-        for (words, name), colour in zip(names.items(), colours, strict=True)
+        for words, name in names.items()
+        if all(name in trial.metrics for trial in best.values())
     ]
     layout = {
         "barmode": "group",
@@ -104,9 +105,7 @@ def _against(words: str, trial: Trial) -> str:
 
 def depth(subject: Subject) -> list[Picture]:
     """Draw what each depth came to on the reference test set, with the medians' intervals."""
-    judged = [trial for trial in subject.completed if REPORTED in trial.metrics]
-    if LAYERS not in subject.varied or not judged:
-        return []
+    judged = [t for t in subject.completed if REPORTED in t.metrics and LAYERS in t.params]
     groups: dict[str, list[Trial]] = {}
     for trial in sorted(judged, key=lambda trial: trial.params[LAYERS]):
         groups.setdefault(f"{trial.params[LAYERS]} layers", []).append(trial)

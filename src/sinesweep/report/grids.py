@@ -163,7 +163,11 @@ def _colours(subject: Subject) -> dict[str, Any]:
 def decay_ranges(subject: Subject) -> list[Picture]:
     """Draw the MAE on the reference sets for each range of decays that trials were trained on."""
     keys = [key for key in DECAY if key in subject.varied]
-    judged = [trial for trial in subject.completed if REPORTED in trial.metrics]
+    judged = [
+        trial
+        for trial in subject.completed
+        if REPORTED in trial.metrics and set(keys) <= set(trial.params)
+    ]
     if not keys or not judged:
         return []
     ranges = _ranges(subject, judged, keys)
@@ -183,7 +187,7 @@ def _ranges(
         inside = [
             trial
             for trial in judged
-            if all(trial.params.get(k) in band for k, band in zip(keys, combination, strict=True))
+            if all(trial.params[k] in band for k, band in zip(keys, combination, strict=True))
         ]
         if inside:
             found[words] = inside
@@ -194,7 +198,8 @@ def _maps(subject: Subject, ranges: Mapping[str, Sequence[Trial]]) -> list[Pictu
     """Draw depth x width for each range, with one scale of colours."""
     told = {f"decay {words}": _reported(trials) for words, trials in ranges.items()}
     sentence = verdict(told, 1, REPORTED)
-    if not {LAYERS, WIDTH} <= set(subject.varied) or len(ranges) > _MOST_RANGES:
+    has_both = all({LAYERS, WIDTH} <= set(t.params) for trials in ranges.values() for t in trials)
+    if not has_both or len(ranges) > _MOST_RANGES:
         return [_strip(told, sentence)]
     grids = {
         words: _grid(subject, trials, (LAYERS, WIDTH), _reported(trials), _MOST_BANDS)

@@ -25,10 +25,12 @@ _COMPARED = (REPORTED, "test/mae")
 
 def heading(subject: Subject) -> str:
     """Return the question, how the sweep stands, and what it found."""
-    title = subject.question or f"Sweep {subject.name}"
+    question, mark, more = (subject.question or "").partition("?")
+    title = question + mark or f"Sweep {subject.name}"
     name = f'<p class="name">sweep {_text(subject.name)}</p>' if subject.question else ""
-    return f"""<header>{name}
+    return f"""<header id="top">{name}
 <h1>{_text(title)}</h1>
+<p>{_text(more)}</p>
 <p class="muted">{_text(_standing(subject))}</p></header>
 {_found(subject)}"""
 

@@ -31,6 +31,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.simplefilter("ignore", UserWarning)  # few trials: the page says so itself
         evaluator = PedAnovaImportanceEvaluator(target_quantile=_TOP)
         found = get_param_importances(study, evaluator=evaluator, normalize=False)
     whole = sum(found.values())

@@ -47,10 +47,10 @@ def render(subject: Subject, sections: Iterable[Section]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(subject.name)}: a sweep</title>
-<style>{(_HERE / "page.css").read_text(encoding="utf-8")}</style>
+<style id="style">{(_HERE / "page.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
-<main>
+<main id="main">
 {body}
 </main>
 <script type="application/json" id="figures">{_figures(pictures)}</script>

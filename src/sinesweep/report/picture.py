@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,8 +75,15 @@ def scatter(x: Sequence[Any], y: Sequence[Any], **more: Any) -> dict[str, Any]:
 
 
 def rounded(values: Sequence[Any]) -> list[Any]:
-    """Return numbers with the digits that a picture can show: pages of many trials stay small."""
-    return [float(f"{v:.5g}") if isinstance(v, float) else v for v in values]
+    """Return numbers with the digits that a picture can show: pages of many trials stay small.
+
+    What is no number, as a diverged training reports it, has no place and becomes None.
+    """
+    return [_rounded(value) if isinstance(value, float) else value for value in values]
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def value_axis(name: str, values: Sequence[float]) -> dict[str, Any]:
@@ -85,8 +93,9 @@ def value_axis(name: str, values: Sequence[float]) -> dict[str, Any]:
 
 def is_wide_span(values: Sequence[float]) -> bool:
     """Whether values are better shown on a logarithmic axis."""
-    small = min(values, default=1.0)
-    return small > 0 and max(values, default=1.0) / small > _WIDE_SPAN
+    known = [value for value in values if math.isfinite(value)]
+    small = min(known, default=1.0)
+    return small > 0 and max(known, default=1.0) / small > _WIDE_SPAN
 
 
 def axis(name: str, *, is_log: bool = False, **more: Any) -> dict[str, Any]:

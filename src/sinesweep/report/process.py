@@ -97,10 +97,10 @@ class ReportProcess:
     def _start(self, state: str, more: list[str]) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C in the terminal is the sweep's. It ends when its standard
         # input does, so that it does not outlive a sweep that is killed.
+        command = [sys.executable, "-m", "sinesweep.report"]
         with (self._folder / LOG_FILE).open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "sinesweep.report", str(self._folder)]
-                + ["--watched", "--state", state, *more],
+                [*command, str(self._folder), "--watched", "--state", state, *more],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

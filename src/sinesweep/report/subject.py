@@ -5,6 +5,7 @@ Whatever becomes a picture, a sentence or a cell is taken from here.
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +43,7 @@ class Trial:
     Attributes:
         entry: as the study has it.
         params: dotted key to value, without credentials.
-        metrics: the last value of each that it logged.
+        metrics: the last value of each that it logged, where that is a number.
         repeats: the same, of its further seeds.
         curve: (step, value) of what it reported, by step.
         run_id: MLflow's id, or None where it has none.
@@ -233,7 +234,8 @@ def _trial(entry: Entry, frozen: FrozenTrial) -> Trial:
 
 
 def _last_values(folder: Path) -> dict[str, float]:
-    return {name: pairs[-1][1] for name, pairs in record.metric_history(folder).items()}
+    last = {name: pairs[-1][1] for name, pairs in record.metric_history(folder).items()}
+    return {name: value for name, value in last.items() if math.isfinite(value)}
 
 
 def _logarithmic(trials: Any) -> Iterator[str]:
