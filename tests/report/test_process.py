@@ -50,7 +50,7 @@ def test_failure_is_named(tmp_path: Path) -> None:
     fault = ReportProcess(tmp_path, tracker=None, storage=None).finish("COMPLETE")
     assert fault is not None
     assert f"failed, as {tmp_path / 'report.log'} says" in fault
-    assert "sweep.yaml" in (tmp_path / "report.log").read_text()
+    assert "must be the folder of a sweep" in (tmp_path / "report.log").read_text()
 
 
 def test_does_not_outlive_the_sweep(tmp_path: Path) -> None:

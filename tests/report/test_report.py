@@ -11,8 +11,7 @@ import pytest
 from made import Made, Page, make_sweep
 from optuna.trial import TrialState
 
-from sinesweep.report.build import build
-from sinesweep.report.files import REPORT_FILE
+from sinesweep.report import build
 from sinesweep.report.static import draw
 
 Report = Callable[..., Page]
@@ -24,8 +23,7 @@ def report(tmp_path: Path) -> Report:
 
     def make(trials: Sequence[Made], *, tracker: str | None = None, **more: Any) -> Page:
         folder = make_sweep(tmp_path / "mine", trials, **more)
-        build(folder, tracker=tracker)
-        return Page(folder / REPORT_FILE)
+        return Page(build.write(build.read(folder, tracker=tracker)))
 
     return make
 
@@ -80,8 +78,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
         arguments=["src/train.py", "-m", "sweeps=mine", "tracking.uri=http://me:hunter2@host"],
         question="Is deeper better? It takes a minute.",
     )
-    draw(build(folder, tracker="http://me:hunter2@tracker:5000/"))
-    return Page(folder / REPORT_FILE)
+    return Page(build.write(build.read(folder, tracker="http://me:hunter2@tracker:5000/")))
 
 
 def test_winner(page: Page) -> None:
@@ -94,7 +91,7 @@ def test_winner(page: Page) -> None:
     assert ["linear map", "0.05", "0.04"] in page.rows
 
 
-def test_question_and_standing(page: Page, tmp_path: Path) -> None:
+def test_question_and_standing(page: Page) -> None:
     """The page begins with the question and how the sweep stands."""
     text = page.texts["top"]
     assert "Is deeper better?" in text
@@ -133,11 +130,11 @@ def test_pruned_curves(page: Page) -> None:
 def test_answers(page: Page) -> None:
     """Depth, the baselines and the decay ranges are each answered in a sentence."""
     text = page.texts["main"]
-    assert "1 layers had the lowest median reference/test_mae" in text
+    assert "1 layer had the lowest median reference/test_mae" in text
     assert "The difference is beyond chance" in text
     assert "With data.noise=0.05, trial 0 has a reference/test_mae of 0.216, 4.32 times" in text
     assert "decay low 0.01 had the lowest median reference/test_mae" in text
-    assert "for low 0.01: 1 layers of width 8 (0.216, n=1)" in text
+    assert "model.layers 1 had the lowest median in 3 of 3 ranges, model.width 8 in 3." in text
     assert "Series were forecast best of decay 0.01 after training on low 0.01" in text
 
 
@@ -157,17 +154,17 @@ def test_every_picture_has_words(page: Page) -> None:
 def test_static_pictures(tmp_path: Path) -> None:
     """The main three pictures are PNGs, too."""
     trials = [network(i % 2, 8 * (i % 3), 0.1 + i / 100) for i in range(8)]
-    written = draw(build(make_sweep(tmp_path / "mine", trials)))
+    written = draw(build.read(make_sweep(tmp_path / "mine", trials)))
     assert [path.name for path in written] == ["best.png", "importances.png", "heat_map.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
 
 
-def test_links_to_runs(report: Report, tmp_path: Path) -> None:
+def test_links_to_runs(tmp_path: Path) -> None:
     """A run is linked to its page, without credentials, or to its folder."""
     folder = make_sweep(tmp_path / "linked", [Made({"x": 1}, [0.1]), Made({"x": 2}, [0.2])])
     (folder / "trials" / "0" / "delivery.json").write_text('{"run_id": "abc"}')
-    build(folder, tracker="http://me:hunter2@tracker:5000/")
-    links = [where for tag, _, where in Page(folder / REPORT_FILE).references if tag == "a"]
+    page = Page(build.write(build.read(folder, tracker="http://me:hunter2@tracker:5000/")))
+    links = [where for tag, _, where in page.references if tag == "a"]
     assert links == ["http://tracker:5000/#/runs/abc", "trials/1/"]
 
 

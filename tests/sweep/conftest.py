@@ -41,6 +41,8 @@ _FILES = {
     "optimizer/sgd.yaml": "{lr: 0.2, momentum: 0.9}",
     "sweeps/mine.yaml": """
         # @package _global_
+        # Which a suits
+        # which b?
         hydra:
           sweeper:
             params:

@@ -19,23 +19,28 @@ def main() -> int:
     if options.watched:
         threading.Thread(target=_die_with_parent, daemon=True).start()
         os.nice(10)  # the trials come first
-    from sinesweep.report.build import build
-
     try:
-        subject = build(
-            options.folder,
-            state=options.state,
-            tracker=os.environ.get(TRACKER_VARIABLE),
-            storage=os.environ.get(STORAGE_VARIABLE),
-        )
+        _make(options)
     except InputError as error:
         print(redact(f"sinesweep: {error}"), file=sys.stderr)  # noqa: T201
         return EXIT_INPUT
-    if options.pictures:
+    return EXIT_DONE
+
+
+def _make(options: argparse.Namespace) -> None:
+    from sinesweep.report import build
+
+    subject = build.read(
+        options.folder,
+        state=options.state,
+        tracker=os.environ.get(TRACKER_VARIABLE),
+        storage=os.environ.get(STORAGE_VARIABLE),
+    )
+    if options.pictures:  # first: the tracker gives the last trials their ids in the meantime
         from sinesweep.report.static import draw
 
         draw(subject)
-    return EXIT_DONE
+    build.write(subject)
 
 
 def _parser() -> argparse.ArgumentParser:

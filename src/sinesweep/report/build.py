@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from sinesweep.errors import InputError
 from sinesweep.files import write_atomically
 from sinesweep.report import comparisons, grids, page, parameters, progress
+from sinesweep.report import subject as subjects
 from sinesweep.report.files import REPORT_FILE
-from sinesweep.report.subject import Subject, read
+from sinesweep.report.subject import Subject
 from sinesweep.sweep import archive
+from sinesweep.sweep.plan import DEFINITION_FILE
 
 
-def build(
+def read(
     folder: Path,
     *,
     state: str | None = None,
     tracker: str | None = None,
     storage: str | None = None,
 ) -> Subject:
-    """Write ``report.html`` into a sweep's folder.
+    """Read a sweep for its report.
 
     Args:
         folder: the sweep's.
@@ -27,18 +30,22 @@ def build(
         tracker: the tracker's address; None: as MLFLOW_TRACKING_URI has it.
         storage: the study's address with its password, which the folder does not have.
 
-    Returns:
-        What the report is about.
-
     Raises:
-        InputError: the study's storage does not answer.
+        InputError: the folder is no sweep's, or the study's storage does not answer.
     """
+    if not (folder / DEFINITION_FILE).exists():
+        raise InputError(f"{folder}: must be the folder of a sweep, but has no {DEFINITION_FILE}")
     found = archive.read(folder)
     if storage is not None:
         found = replace(found, storage=storage)
-    subject = read(found, state=state or found.state, question=found.question, tracker=tracker)
-    write_atomically(folder / REPORT_FILE, page.render(subject, sections(subject)).encode())
-    return subject
+    return subjects.read(found, state=state or found.state, tracker=tracker)
+
+
+def write(subject: Subject) -> Path:
+    """Write ``report.html`` into the sweep's folder, and return its path."""
+    path = subject.folder / REPORT_FILE
+    write_atomically(path, page.render(subject, sections(subject)).encode())
+    return path
 
 
 def sections(subject: Subject) -> list[page.Section]:

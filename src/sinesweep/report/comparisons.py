@@ -108,7 +108,8 @@ def depth(subject: Subject) -> list[Picture]:
     judged = [t for t in subject.completed if REPORTED in t.metrics and LAYERS in t.params]
     groups: dict[str, list[Trial]] = {}
     for trial in sorted(judged, key=lambda trial: trial.params[LAYERS]):
-        groups.setdefault(f"{trial.params[LAYERS]} layers", []).append(trial)
+        count = trial.params[LAYERS]
+        groups.setdefault(f"{count} layer{'s' * (count != 1)}", []).append(trial)
     told = {words: [trial.metrics[REPORTED] for trial in t] for words, t in groups.items()}
     if len(told) < 2:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,8 +146,12 @@ def bands(values: Sequence[Any], most: int) -> list[list[Any]]:
 
 def span(band: Sequence[Any]) -> str:
     """Return ``8`` or ``8 to 24``."""
-    low, high = brief(band[0]), brief(band[-1])
+    low, high = _short(band[0]), _short(band[-1])
     return low if low == high else f"{low} to {high}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else brief(value)
 
 
 def _colours(subject: Subject) -> dict[str, Any]:
@@ -206,9 +211,9 @@ def _maps(subject: Subject, ranges: Mapping[str, Sequence[Trial]]) -> list[Pictu
         for words, trials in ranges.items()
     }
     traces, layout = _side_by_side(subject, grids)
-    sentence += f" {_best_cells(grids)}"
+    sentence += f" {_best_sides(grids)}"
     title = "Reference MAE by decay range, depth and width"
-    height = 170 + 56 * max(len(grid.rows) for grid in grids.values())
+    height = 178 + 56 * max(len(grid.rows) for grid in grids.values())
     return [Picture("decay", title, sentence, traces, layout, height, is_wide=True)]
 
 
@@ -224,7 +229,7 @@ def _side_by_side(
         "coloraxis": {**_colours(subject), "reversescale": False},
         "yaxis": axis(LAYERS, type="category"),
         "annotations": [],
-        "margin": {"t": 40},
+        "margin": {"t": 48},
     }
     traces = []
     for place, (words, grid) in enumerate(grids.items()):
@@ -233,23 +238,36 @@ def _side_by_side(
         traces.append({**grid.trace(REPORTED), "xaxis": f"x{suffix}", "yaxis": "y"})
         layout[f"xaxis{suffix}"] = axis(WIDTH, type="category", domain=domain, anchor="y")
         layout["annotations"].append(
-            {"xref": "paper", "yref": "paper", "x": sum(domain) / 2, "y": 1, "yanchor": "bottom"}
-            | {"text": f"decay {label(words)}", "showarrow": False}
+            {
+                "xref": "paper",
+                "yref": "paper",
+                "x": sum(domain) / 2,
+                "y": 1,
+                "yanchor": "bottom",
+                "xanchor": "center",
+            }
+            | {"text": f"decay {label(words).replace(', ', ',<br>')}", "showarrow": False}
         )
     return traces, layout
 
 
-def _best_cells(grids: Mapping[str, Grid]) -> str:
-    """Say which depth and width did best in each range."""
-    parts = []
-    for words, grid in grids.items():
-        row, column = min(grid.cells, key=lambda cell: float(np.median(grid.cells[cell])))
-        values = grid.cells[row, column]
-        parts.append(
-            f"for {words}: {grid.rows[row]} layers of width {grid.columns[column]} "
-            f"({figure(float(np.median(values)))}, n={len(values)})"
-        )
-    return f"The best cell {'; '.join(parts)}."
+def _best_sides(grids: Mapping[str, Grid]) -> str:
+    """Say which depth and which width had the lowest median in the most ranges."""
+    depths = Counter(grid.rows[_best_side(grid, 0)] for grid in grids.values())
+    widths = Counter(grid.columns[_best_side(grid, 1)] for grid in grids.values())
+    (depth, most_depth), (width, most_width) = depths.most_common(1)[0], widths.most_common(1)[0]
+    return (
+        f"{LAYERS} {depth} had the lowest median in {most_depth} of {len(grids)} ranges, "
+        f"{WIDTH} {width} in {most_width}."
+    )
+
+
+def _best_side(grid: Grid, side: int) -> int:
+    """Return the row, or the column, with the lowest median of all values in it."""
+    told: dict[int, list[float]] = {}
+    for place, values in grid.cells.items():
+        told.setdefault(place[side], []).extend(values)
+    return min(told, key=lambda each: float(np.median(told[each])))
 
 
 def _strip(told: Mapping[str, Sequence[float]], sentence: str) -> Picture:

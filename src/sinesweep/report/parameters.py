@@ -12,8 +12,9 @@ from sinesweep.report.evidence import verdict
 from sinesweep.report.picture import (
     BAND,
     COMPLETE,
+    FAINT,
     INK,
-    SCALE,
+    MUTED,
     Picture,
     axis,
     hover,
@@ -74,18 +75,23 @@ def parallel(subject: Subject) -> list[Picture]:
     keys = [key for key in subject.varied if any(key in trial.params for trial in trials)]
     if len(trials) < 2 or not keys:
         return []
-    values = [subject.sign * trial.value for trial in trials]
+    costs = [subject.sign * trial.value for trial in trials]
     names = short_names(keys)
     axes = [_dimension(subject, trials, key, names[key]) for key in keys]
     for index, name in enumerate(subject.objectives):
         told = [trial.entry.values[index] for trial in trials if trial.entry.values]
         axes.append({"label": label(name), "values": rounded(told)})
-    order = np.argsort(np.argsort(values)) / max(1, len(values) - 1)
+    # By rank, so that one bad outlier does not take all colours; the best are drawn on top.
+    places = 1 - np.argsort(np.argsort(costs)) / (len(costs) - 1)
     trace = {
         "type": "parcoords",
         "dimensions": axes,
-        # By rank, so that one bad outlier does not take all colours.
-        "line": {"color": rounded(order.tolist()), "colorscale": SCALE, "cmin": 0, "cmax": 1},
+        "line": {
+            "color": rounded(places.tolist()),
+            "colorscale": [[0, FAINT], [0.5, MUTED], [1, COMPLETE]],
+            "cmin": 0,
+            "cmax": 1,
+        },
         "labelangle": 0,
     }
     layout = {"margin": {"t": 60, "l": 70, "r": 70, "b": 30}}
@@ -150,7 +156,7 @@ def _parallel_sentence(subject: Subject, keys: Sequence[str]) -> str:
     count = len(subject.completed)
     good = _best_share(subject)
     text = (
-        f"Each line is one of {count} completed trials, the dark ones are the best; drag along an "
+        f"Each line is one of {count} completed trials, the blue ones are the best; drag along an "
         "axis to select. "
     )
     spans = [_span(good, key) for key in keys]

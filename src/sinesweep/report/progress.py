@@ -33,6 +33,7 @@ _KINDS = {
     entries.RUNNING: ("running", RUNNING),
     entries.FAIL: ("failed", FAILED),
 }
+_MANY_CURVES = 100
 _LONGEST_CURVE = 60  # points: more a picture cannot show
 
 
@@ -179,7 +180,7 @@ def _curves_of(trials: Sequence[Trial], words: str, colour: str) -> dict[str, An
         y,
         mode="lines",
         name=words,
-        line={"color": colour, "width": 1.2},
+        line={"color": colour, "width": 1.2 if len(trials) < _MANY_CURVES else 0.5},
         opacity=0.65,
         text=text,
         hovertemplate="%{text}, step %{x}: %{y:.4g}<extra></extra>",
@@ -201,7 +202,7 @@ def _curves_sentence(told: Sequence[Trial]) -> str:
     spared = sum(full - len(trial.curve) for trial in pruned)
     return (
         f"{len(pruned)} of {len(told)} trials were pruned, after "
-        f"{figure(sum(len(t.curve) for t in pruned) / len(pruned))} of {full} steps on average: "
+        f"{sum(len(t.curve) for t in pruned) / len(pruned):.1f} of {full} steps on average: "
         f"that spared {spared / (spent + spared):.0%} of all steps."
     )
 

@@ -46,7 +46,6 @@ class Trial:
         metrics: the last value of each that it logged, where that is a number.
         repeats: the same, of its further seeds.
         curve: (step, value) of what it reported, by step.
-        run_id: MLflow's id, or None where it has none.
     """
 
     entry: Entry
@@ -54,7 +53,11 @@ class Trial:
     metrics: Mapping[str, float]
     repeats: Sequence[Mapping[str, float]]
     curve: Sequence[tuple[int, float]]
-    run_id: str | None
+
+    @cached_property
+    def run_id(self) -> str | None:
+        """MLflow's id, or None where it has none: the tracker may give it while we look."""
+        return run_id(self.entry.directory) if self.entry.directory else None
 
     @property
     def number(self) -> int:
@@ -177,13 +180,12 @@ class Subject:
         return f"{self.tracker}/#/runs/{trial.run_id}"
 
 
-def read(archive: Archive, *, state: str, question: str | None, tracker: str | None) -> Subject:
+def read(archive: Archive, *, state: str, tracker: str | None) -> Subject:
     """Read what the report needs.
 
     Args:
         archive: the sweep.
         state: RUNNING, COMPLETE, FAIL or INTERRUPTED.
-        question: what the sweep asks.
         tracker: the tracker's address; one that is no server's has no pages.
 
     Raises:
@@ -196,7 +198,7 @@ def read(archive: Archive, *, state: str, question: str | None, tracker: str | N
     return Subject(
         name=archive.name,
         folder=archive.folder,
-        question=question,
+        question=archive.question,
         state=state,
         total=archive.total,
         directions=archive.directions,
@@ -229,7 +231,6 @@ def _trial(entry: Entry, frozen: FrozenTrial) -> Trial:
         metrics=_last_values(folder) if folder else {},
         repeats=[_last_values(each) for each in sorted(folder.glob("repeat-*"))] if folder else [],
         curve=sorted(frozen.intermediate_values.items()),
-        run_id=run_id(folder) if folder else None,
     )
 
 

@@ -12,6 +12,7 @@ from sinesweep.sweep.tally import WORDS
 from sinesweep.sweep.wording import brief, figure, one_line, short_names
 
 _LONGEST_ERROR = 160
+_TEXTS = ("state", "run", "error")
 
 Cell = Callable[[Trial], str]
 
@@ -19,10 +20,7 @@ Cell = Callable[[Trial], str]
 def trials_table(subject: Subject) -> str:
     """Return the section with the table."""
     columns = _columns(subject)
-    head = "".join(
-        f'<th scope="col"><button type="button">{html.escape(title)}</button></th>'
-        for title, _ in columns
-    )
+    head = "".join(_header(title) for title, _ in columns)
     best = {trial.number for trial in subject.best}
     rows = "\n".join(
         f"<tr{' class=best' if trial.number in best else ''}>"
@@ -35,6 +33,12 @@ def trials_table(subject: Subject) -> str:
 <tbody>
 {rows}
 </tbody></table></div></section>"""
+
+
+def _header(title: str) -> str:
+    kind = "text" if title in _TEXTS else "number"
+    button = f'<button type="button">{html.escape(title)}</button>'
+    return f'<th scope="col" class="{kind}">{button}</th>'
 
 
 def _columns(subject: Subject) -> list[tuple[str, Cell]]:
