@@ -15,7 +15,7 @@ from sinesweep.report.picture import SCALE, Picture, axis, label, scatter, value
 from sinesweep.report.subject import DECAY, LAYERS, REPORTED, WIDTH, Subject, Trial, is_number
 from sinesweep.sweep.wording import brief, figure, short_names
 
-_MOST_SIDE = 12  # values of a key that has a side of the heat map
+_MOST_SIDE = 8  # values, or bands of them, on a side of the heat map
 _MOST_BANDS = 4  # of widths, where there is a map for each decay range
 _MOST_RANGES = 9
 _FEW_RANGES = 3  # values of an end of the range that are told apart; more are halved
@@ -101,9 +101,9 @@ def pair_of(subject: Subject) -> tuple[Grid, tuple[str, str]] | None:
 
 
 def _pair(subject: Subject) -> tuple[str, str] | None:
-    keys = [key for key in subject.varied if 2 <= len(_known(subject, key)) <= _MOST_SIDE]
-    if LAYERS in keys and WIDTH in keys:
+    if all(len(_known(subject, key)) > 1 for key in (LAYERS, WIDTH)):
         return LAYERS, WIDTH
+    keys = [key for key in subject.varied if 2 <= len(_known(subject, key)) <= _MOST_SIDE]
     rank = list(subject.importances)
     keys.sort(key=lambda key: rank.index(key) if key in rank else len(rank))
     pairs = list(itertools.combinations(keys, 2))

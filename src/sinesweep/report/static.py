@@ -62,6 +62,7 @@ def _importances(subject: Subject, axes: Axes) -> None:
     bars = axes.barh([_words(key) for key, _ in shares], [s for _, s in shares], color=_BLUE)
     axes.bar_label(bars, [f"{share:.0%}" for _, share in shares], padding=3)
     axes.margins(x=0.12)
+    axes.set_xticks([])
     axes.set(title=f"Which parameters matter ({len(subject.completed)} completed trials)")
 
 
