@@ -53,6 +53,7 @@ class SinesweepConf:
     root: str = "multirun"  # the sweep's folder is in it, unless hydra.sweep.dir names one
     tracking: Any = None  # backend, uri, root and experiment of MLflow; null: no tracker
     preload: list[str] = field(default_factory=list)  # modules that all workers share
+    report: bool = True  # write report.html while the sweep runs, if plotly is installed
     stream: bool = False  # show what trials print, each line with its trial's number
 
     # the application's own look at a sweep before it begins: a function of

@@ -38,6 +38,7 @@ class Archive:
         directory: where that was typed.
         fixed: the overrides that every trial got, without credentials.
         storage: where the study is kept, or None for the journal in the folder.
+        question: what the sweep's file says at its top that it asks, or None.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Archive:
     directory: Path
     fixed: Sequence[str]
     storage: str | None
+    question: str | None
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -139,6 +141,7 @@ def _read(folder: Path) -> Archive:
         directory=Path(command["directory"]),
         fixed=command["fixed"],
         storage=content["study"]["storage"],
+        question=content.get("question"),
     )
 
 

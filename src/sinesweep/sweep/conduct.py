@@ -56,10 +56,15 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
             controller = Controller(
                 plan.settings, plan.total, study, nursery, terminator, reporter, interrupts
             )
+            state = FAIL
             try:
                 controller.run()
+                state = COMPLETE
+            except Interrupted:
+                state = INTERRUPTED
+                raise
             finally:
-                reporter.close()
+                reporter.close(state)
         return reporter.show_end()
 
 

@@ -87,6 +87,7 @@ class Settings(_Closed):
     root: Name
     tracking: TrackingSettings | None
     stream: bool
+    report: bool
     preload: list[Name]
     check: Name | None
 
