@@ -34,6 +34,7 @@ class Archive:
         arguments: the command that began it, without credentials: the script, then its arguments.
         directory: where that was typed.
         fixed: the overrides that every trial got, without credentials.
+        seed_key: the key that repeats change.
         storage: where the study is kept, or None for the journal in the folder.
     """
 
@@ -45,6 +46,7 @@ class Archive:
     arguments: Sequence[str]
     directory: Path
     fixed: Sequence[str]
+    seed_key: str
     storage: str | None
 
     @cached_property
@@ -105,6 +107,7 @@ def read(folder: Path) -> Archive:
         arguments=command["arguments"],
         directory=Path(command["directory"]),
         fixed=command["fixed"],
+        seed_key=command.get("seed_key", "seed"),
         storage=content["study"]["storage"],
     )
 
