@@ -15,7 +15,7 @@ from sinesweep import __version__
 from sinesweep.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.redaction import redact
 
-COMMANDS = ("ui", "rerun", "promote", "predict", "audit")
+COMMANDS = ("ui", "rerun", "replicate", "promote", "predict", "audit")
 
 
 def main(arguments: list[str] | None = None) -> int:

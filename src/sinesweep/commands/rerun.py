@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sinesweep.commands.arguments import add_place, add_sweep
+from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT
 from sinesweep.redaction import redact
 
@@ -25,12 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_sweep(parser)
     parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
-    parser.add_argument(
-        "overrides",
-        metavar="KEY=VALUE",
-        nargs="*",
-        help="behind --: secrets, which a sweep's files do not hold, and what is to be different",
-    )
+    add_overrides(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,6 +16,8 @@ from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
 from sinesweep.sweep.nursery import THREAD_VARIABLES
 from sinesweep.sweep.rerun import config_flags
 
+_STDERR = 2
+
 
 def find_trial(archive: Archive, number: int) -> Entry:
     """Return a trial that has ended; for one that took over values, the trial that found them.
@@ -51,11 +53,22 @@ def overrides_of(archive: Archive, entry: Entry, given: Sequence[str], command: 
     Raises:
         InputError: one given is no override, or a secret is missing.
     """
+    return [*still_needed(archive, entry.overrides, given, command), *given]
+
+
+def still_needed(
+    archive: Archive, words: Sequence[str], given: Sequence[str], command: str
+) -> list[str]:
+    """Return those of a sweep's overrides that none of the given ones replaces.
+
+    Raises:
+        InputError: as :func:`overrides_of`.
+    """
     wrong = [word for word in given if "=" not in word and not word.startswith("~")]
     if wrong:
         raise InputError(f"{wrong[0]!r}: must be an override, key=value, but is none")
     replaced = {key_of(override) for override in given}
-    kept = [override for override in entry.overrides if key_of(override) not in replaced]
+    kept = [override for override in words if key_of(override) not in replaced]
     missing = [key_of(override) for override in kept if HIDDEN in override]
     if missing:
         raise InputError(
@@ -63,7 +76,7 @@ def overrides_of(archive: Archive, entry: Entry, given: Sequence[str], command: 
             f"{archive.name} hold no secrets, but is not: "
             f"{command} -- {' '.join(f'{key}=...' for key in missing)}"
         )
-    return [*kept, *given]
+    return kept
 
 
 def key_of(override: str) -> str:
@@ -77,6 +90,7 @@ def run(
     *,
     multirun: bool = False,
     threads: str | None = None,
+    aside: bool = False,
 ) -> int:
     """Run the script; what it prints is shown.
 
@@ -85,6 +99,7 @@ def run(
         overrides: its arguments.
         multirun: run a sweep.
         threads: of the libraries that do linear algebra; None for the environment's.
+        aside: show what it prints among the errors: the command has an output of its own.
 
     Returns:
         Its exit code.
@@ -101,16 +116,21 @@ def run(
         )
     flags = [*config_flags(rest), *(["--multirun"] if multirun else [])]
     words = [sys.executable, script, *flags, *overrides]
-    return _wait(words, str(archive.directory), _environment(threads))
+    sys.stdout.flush()
+    process = subprocess.Popen(  # the user's own script
+        words,
+        cwd=archive.directory,
+        env=_environment(threads),
+        stdout=_STDERR if aside else None,
+    )
+    return _wait(process)
 
 
 def _environment(threads: str | None) -> Mapping[str, str]:
     return {**os.environ, **(dict.fromkeys(THREAD_VARIABLES, threads) if threads else {})}
 
 
-def _wait(words: Sequence[str], directory: str, environment: Mapping[str, str]) -> int:
-    sys.stdout.flush()
-    process = subprocess.Popen(words, cwd=directory, env=environment)  # the user's own script
+def _wait(process: subprocess.Popen[bytes]) -> int:
     stops: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
