@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sinesweep.commands.arguments import add_place, add_sweep
+from sinesweep.commands.arguments import add_sweep
 from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT
 from sinesweep.redaction import redact
@@ -23,7 +24,7 @@ _SHOWN = 10  # differing numbers
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Take the command's arguments."""
-    add_place(parser)
+    parser.add_argument("--root", type=Path, default=Path("mlruns"), help="default: mlruns")
     add_sweep(parser)
     parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
     add_overrides(parser)
