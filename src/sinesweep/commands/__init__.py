@@ -17,7 +17,9 @@ from sinesweep.commands import completion
 from sinesweep.errors import EXIT_DONE, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.redaction import redact
 
-COMMANDS = ("ui", "list", "show", "compare", "export", "audit")
+COMMANDS = (
+    "ui", "list", "show", "compare", "rerun", "replicate", "promote", "predict", "export", "audit"
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

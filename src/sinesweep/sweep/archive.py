@@ -37,6 +37,7 @@ class Archive:
         arguments: the command that began it, without credentials: the script, then its arguments.
         directory: where that was typed.
         fixed: the overrides that every trial got, without credentials.
+        seed_key: the key that repeats change.
         storage: where the study is kept, or None for the journal in the folder.
         question: what the sweep's file says at its top that it asks, or None.
     """
@@ -49,6 +50,7 @@ class Archive:
     arguments: Sequence[str]
     directory: Path
     fixed: Sequence[str]
+    seed_key: str
     storage: str | None
     question: str | None
 
@@ -140,6 +142,7 @@ def _read(folder: Path) -> Archive:
         arguments=command["arguments"],
         directory=Path(command["directory"]),
         fixed=command["fixed"],
+        seed_key=command.get("seed_key", "seed"),
         storage=content["study"]["storage"],
         question=content.get("question"),
     )

@@ -158,6 +158,7 @@ class Plan:
                     "arguments": [redact(word) for word in sys.argv],
                     "directory": str(Path.cwd()),
                     "fixed": [redact(override) for override in self.space.fixed],
+                    "seed_key": self.settings.seed_key,
                 },
                 "values": self.objective_names,
                 "question": question(self.config),

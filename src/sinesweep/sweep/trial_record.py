@@ -15,7 +15,7 @@ from sinesweep.sweep.entry import RUNNING, run_name
 from sinesweep.sweep.messages import Assignment
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
-from sinesweep.tracking import record
+from sinesweep.tracking import provenance, record
 from sinesweep.tracking.record import Record
 
 
@@ -35,6 +35,7 @@ class TrialRecord:
             "sinesweep.sweep": plan.name,
             "sinesweep.trial": assignment.number,
             "sinesweep.host": socket.gethostname(),
+            provenance.THREADS_TAG: provenance.threads(),
             record.STATE_TAG: RUNNING,
             record.DIRECTORY_TAG: str(assignment.directory.absolute()),
             record.RUN_TAG: secrets.token_hex(8),

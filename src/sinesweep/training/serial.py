@@ -246,6 +246,8 @@ def _resume_point(config: Config, directory: Path) -> Path | None:
 
 
 def _open(config: Config, directory: Path, name: str, tracker: Tracker, parts: Parts) -> None:
+    from sinesweep.training.device import name_of
+
     if tracker.has_begun:
         tracker.resume({"sinesweep.state": "RUNNING", "sinesweep.error": ""})
         return
@@ -257,6 +259,7 @@ def _open(config: Config, directory: Path, name: str, tracker: Tracker, parts: P
         record.ROOT_TAG: runs.make_root_id(Path(config.tracking.root)),
         "sinesweep.state": "RUNNING",
         "sinesweep.seed": config.settings.seed,
+        "sinesweep.device": name_of(parts.trainer.strategy.root_device),
     }
     datasets = _datasets(parts.data)
     for dataset in datasets:
