@@ -22,6 +22,7 @@ from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.settings import Settings
 from sinesweep.sweep.study import SweepStudy
+from sinesweep.sweep.wording import counted
 
 if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
@@ -226,7 +227,7 @@ class Controller:
             self._abort(f"trial {entry.number} failed, and on_failure is abort: {entry.error}")
         elif self._failures > limit:
             self._abort(
-                f"{self._failures} trials failed, more than max_failure_rate = "
+                f"{counted(self._failures, 'trial')} failed, more than max_failure_rate = "
                 f"{self._settings.max_failure_rate:g} allows; the last one: {entry.error}"
             )
 

@@ -27,6 +27,7 @@ from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.sweep.trial_record import TrialRecord
+from sinesweep.sweep.wording import error_text
 
 
 class Worker:
@@ -162,7 +163,7 @@ def _judge(error: BaseException, trial: ManagedTrial) -> Outcome:
     if isinstance(error, InputError):
         return Outcome.failed(redact(str(error)))
     cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-    return Outcome.failed(redact(f"{type(cause).__name__}: {cause}"))
+    return Outcome.failed(redact(error_text(cause)))
 
 
 def _is_optunas_pruned(error: BaseException) -> bool:
