@@ -205,6 +205,25 @@ def test_every_combination_is_a_grid(make_plan: MakePlan) -> None:
     assert isinstance(preflight.build_sampler(make_plan("a=1,2")), Grid)
 
 
+@pytest.mark.parametrize(
+    ("command", "is_said"),
+    [
+        (("hydra/sweeper/sampler=random",), True),
+        (("hydra.sweeper.sampler.seed=3",), True),
+        (("hydra/sweeper/sampler=grid",), False),
+        (("hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=2"), False),
+        ((), False),
+    ],
+)
+def test_sampler_that_is_not_asked(
+    make_plan: MakePlan, command: tuple[str, ...], is_said: bool
+) -> None:
+    """A sampler that was chosen, and is not asked where every combination is run, is named."""
+    said = preflight.unused_sampler(make_plan("a=1,2", *command))
+    assert bool(said) is is_said
+    assert said is None or said.startswith("every combination is run once, in order, so optuna.")
+
+
 def test_grid_of_optuna_knows_the_space(make_plan: MakePlan) -> None:
     """Optuna's GridSampler is given the sweep's own space."""
     sampler: Any = preflight.build_sampler(

@@ -18,7 +18,7 @@ from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
 from sinesweep.sweep.building import build
 from sinesweep.sweep.plan import Plan
-from sinesweep.sweep.settings import GRID, Target
+from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
 from sinesweep.sweep.space import Interval
 from sinesweep.sweep.wording import one_line
 from sinesweep.tracking import location
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _WITHOUT_PLUS = "+~"
+_SAMPLER_KEYS = ("hydra/sweeper/sampler=", "hydra.sweeper.sampler")
 _MISSING = object()
 
 
@@ -52,6 +53,26 @@ def check(plan: Plan) -> None:
         assert plan.settings.tracking is not None
         tracking = plan.settings.tracking
         location.check(location.locate(tracking.uri, Path(tracking.root)))
+
+
+def unused_sampler(plan: Plan) -> str | None:
+    """Return what to say where a sampler was chosen and every combination is run without it.
+
+    Returns:
+        A line, or None where the sampler is used, or is there by default.
+    """
+    target = plan.settings.sampler
+    if not plan.is_enumeration or target.is_grid:
+        return None
+    typed = any(
+        line.lstrip("+").startswith(_SAMPLER_KEYS) for line in plan.config.hydra.overrides.hydra
+    )
+    if target.target == DEFAULT_SAMPLER and not typed:
+        return None
+    return (
+        f"every combination is run once, in order, so {target.target} is not asked: give it a "
+        "budget, such as hydra.sweeper.n_trials=..., to have it choose"
+    )
 
 
 def build_sampler(plan: Plan) -> BaseSampler:
