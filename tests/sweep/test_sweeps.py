@@ -259,6 +259,8 @@ def test_a_second_controller_is_refused(runner: Runner) -> None:
     [
         (["z=1,2"], "z: there is no such key"),
         (["x=interval(2,1)"], "x=interval(2,1): low <= high must hold, but 2.0 > 1.0"),
+        (["hydra.sweeper.params={x: 'choice(1,'}"], "x=choice(1,: must be in Hydra's override"),
+        (["+shape@here=a,b"], "config group 'shape' does not exist.\n(at the point +shape@here=a)"),
         (["x=1,2", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials: must be greater than"),
         (["x=interval(0,1)", "hydra.sweeper.sampler._target_=no.At"], "hydra.sweeper.sampler"),
         (["x=1,2", "hydra.sweeper.storage=nodb://x"], "hydra.sweeper.storage"),

@@ -24,7 +24,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
     Transformer,
 )
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 
 from sinesweep.errors import InputError
 from sinesweep.seeds import generator
@@ -233,6 +233,10 @@ def _param(value: Any) -> str:
 def _parse(lines: Iterable[str], config_loader: ConfigLoader | None) -> list[Override]:
     try:
         return OverridesParser.create(config_loader=config_loader).parse_overrides(list(lines))
+    except OverrideParseException as error:
+        raise InputError(
+            f"{error.override}: must be in Hydra's override grammar, but is not: {error}"
+        ) from error
     except HydraException as error:
         raise InputError(str(error).strip()) from error
 
