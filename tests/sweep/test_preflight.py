@@ -156,6 +156,7 @@ def test_tracker_that_does_not_answer(make_plan: MakePlan, tmp_path: Path) -> No
         ("cmaes", "CmaEsSampler"),
         ("gp", "GPSampler"),
         ("nsgaii", "NSGAIISampler"),
+        ("nsgaiii", "NSGAIIISampler"),
         ("qmc", "QMCSampler"),
     ],
 )

@@ -92,6 +92,15 @@ _SAMPLERS: dict[str, dict[str, Any]] = {
         "crossover_prob": None,
         "swapping_prob": None,
     },
+    "nsgaiii": {
+        "_target_": "optuna.samplers.NSGAIIISampler",
+        "seed": None,
+        "population_size": None,
+        "mutation_prob": None,
+        "crossover_prob": None,
+        "swapping_prob": None,
+        "dividing_parameter": None,
+    },
     "qmc": {
         "_target_": "optuna.samplers.QMCSampler",
         "seed": None,
