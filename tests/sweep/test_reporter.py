@@ -77,6 +77,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
         name="quick",
         folder=folder,
         total=4,
+        repeats=None,
         base=OmegaConf.create(dict(base or {})),
         objective_names=objective_names(
             OmegaConf.create(dict(base or {})), len(given["objectives"])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 import pytest
+import yaml
 from optuna.trial import TrialState
 from runner import Runner
 from watching import calls_of, is_alive, processes_in, states_of, sweep_folder, trials_of, until
@@ -157,12 +158,13 @@ def test_the_pruner_decides_across_processes(runner: Runner) -> None:
 
 
 def test_repeats_tell_the_mean(runner: Runner) -> None:
-    """A point is evaluated under several seeds."""
+    """A point is evaluated under several seeds, those that best.yaml names."""
     done = runner.sweep("x=1", "seed=10", ONE, "hydra.sweeper.repeats=3")
 
     assert done.code == 0, done.err
     assert [seed for _, _, seed, _ in calls_of(runner.folder)] == [10, 11, 12]
     assert trials_of(folder_of(runner))[0].value == 11
+    assert yaml.safe_load((folder_of(runner) / "best.yaml").read_text())["seeds"] == [10, 11, 12]
 
 
 def test_several_objectives(runner: Runner) -> None:

@@ -142,5 +142,6 @@ def _params(plan: Plan) -> Mapping[str, Any]:
         "seed": settings.sampler.values.get("seed"),
         "directions": ",".join(settings.objectives),
         "n_trials": plan.total,
+        "repeats": settings.repeats,
         "workers": settings.processes,
     }

@@ -16,7 +16,6 @@ from typing import Any
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
 from hydra.types import TaskFunction
-from omegaconf import OmegaConf
 
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.redaction import redact
@@ -85,19 +84,14 @@ class Worker:
         return Outcome.complete(values, _path(trial.checkpoint))
 
     def _mean_of_repeats(self, trial: ManagedTrial) -> tuple[float, ...]:
-        repeats = self._plan.settings.repeats
+        repeats = self._plan.repeats
         found = [self._values(trial, trial.overrides, trial.directory)]
         # Pruned by its first seed: what others report would be compared with that.
         trial.listens = False
-        for index in range(1, repeats):
+        for index, overrides in enumerate(repeats.further(trial.overrides) if repeats else (), 1):
             assert trial.directory is not None
-            overrides = [*trial.overrides, self._seed(index)]
             found.append(self._values(trial, overrides, trial.directory / f"repeat-{index}"))
-        return tuple(sum(column) / repeats for column in zip(*found, strict=True))
-
-    def _seed(self, index: int) -> str:
-        key = self._plan.settings.seed_key
-        return f"{key}={int(OmegaConf.select(self._plan.base, key)) + index}"
+        return tuple(sum(column) / len(found) for column in zip(*found, strict=True))
 
     def _values(
         self, trial: ManagedTrial, overrides: Sequence[str], directory: Path | None
