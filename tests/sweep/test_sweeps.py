@@ -83,6 +83,8 @@ def test_a_continued_sweep_proposes_what_one_without_a_break_does(
         ("raise", "ValueError: it broke at https://***@example.org/"),
         ("exit", r"the function called sys.exit(3)"),
         ("kill", "the worker process was killed by SIGKILL"),
+        ("terminate", "the worker process was killed by SIGTERM"),
+        ("stop", "stopped by SIGTERM, which was sent to its worker alone"),
         ("hang", "took longer than trial_timeout = 5 s"),
         ("not_a_number", "the objective must be finite, but is nan"),
         ("infinite", "the objective must be finite, but is inf"),

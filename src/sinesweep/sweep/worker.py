@@ -151,6 +151,8 @@ def _judge(error: BaseException, trial: ManagedTrial) -> Outcome:
         return Outcome.interrupted(trial.stopped)
     if _is_optunas_pruned(error):
         return Outcome.pruned(_path(trial.checkpoint))
+    if isinstance(error, Interrupted):  # the trial was told by a signal, and not by the sweep
+        return Outcome.failed(f"stopped by {error}, which was sent to its worker alone")
     print(redact("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201 # its log
     if isinstance(error, SystemExit):
         return Outcome.failed(f"the function called sys.exit({error.code!r})")
