@@ -169,6 +169,23 @@ def test_repeats_tell_the_mean(runner: Runner) -> None:
     assert yaml.safe_load((folder_of(runner) / "best.yaml").read_text())["seeds"] == [10, 11, 12]
 
 
+def test_no_worker_evaluates_what_another_is_evaluating(runner: Runner) -> None:
+    """With deduplicate a point that is proposed twice at once is run by one worker."""
+    process = runner.start_sweep(
+        "x=0,1", "gate=gate", TWO, "hydra.sweeper.deduplicate=true", "hydra.sweeper.n_trials=2",
+        "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=6",  # proposes 0, 0, 1
+    )  # fmt: skip
+    until(lambda: len(calls_of(runner.folder)) == 2)
+    (runner.folder / "gate").touch()
+    code, out, err = finish(process)
+
+    assert code == 0, err
+    assert sorted(x for x, *_ in calls_of(runner.folder)) == [0, 1]
+    assert [trial.params["x"] for trial in trials_of(folder_of(runner))] == [0, 0, 1]
+    assert states_of(folder_of(runner)) == ["COMPLETE"] * 3
+    assert "2 complete, 1 reused" in out
+
+
 def test_several_objectives(runner: Runner) -> None:
     """A function may return one value for each direction."""
     done = runner.sweep(
@@ -222,8 +239,9 @@ def test_a_second_interrupt_stops_at_once(runner: Runner) -> None:
     until(lambda: calls_of(runner.folder))
     children = processes_in(process.pid)
     process.send_signal(signal.SIGINT)
-    assert process.stdout is not None
-    until(lambda: "again to stop at once" in process.stdout.readline())
+    output = process.stdout
+    assert output is not None
+    until(lambda: "again to stop at once" in output.readline())
     process.send_signal(signal.SIGINT)
     code, _, _ = finish(process)
 

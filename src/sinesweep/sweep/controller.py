@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
-from sinesweep.sweep.entry import FAIL, RUNNING, Entry
+from sinesweep.sweep.entry import FAIL, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import Assignment, Ended, Question, Report, Stop, Verdict
 from sinesweep.sweep.nursery import Nursery
@@ -116,6 +116,8 @@ class Controller:
         self._selector.register(self._interrupts, selectors.EVENT_READ)
         try:
             self._loop()
+            for entry in self._study.end_waiting():
+                self._observer.ended(entry)
         finally:
             self._selector.close()
             for seat in self._seats.values():
@@ -157,11 +159,12 @@ class Controller:
             if seat is None:
                 return False
             entry = self._study.next()
-            if entry.state == RUNNING:
+            if entry.outcome == RUNNING:
                 self._assign(seat, entry)
-            else:
+                continue
+            if entry.outcome != WAITING:
                 self._observer.ended(entry)
-                return True
+            return True
         return False
 
     def _free_seat(self) -> Seat | None:
