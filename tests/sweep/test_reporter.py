@@ -85,6 +85,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
         name="quick",
         folder=folder,
         total=4,
+        repeats=None,
         base=OmegaConf.create(dict(base or {})),
         objective_names=objective_names(
             OmegaConf.create(dict(base or {})), len(given["objectives"])
@@ -343,7 +344,7 @@ def test_continued_sweep(
 ) -> None:
     """A continued sweep says how far it is."""
     Sweep(tmp_path, make_entry(0, 0.1), make_entry(1, state=RUNNING))
-    assert "continuing: 1 of 4 trials are done" in capsys.readouterr().out
+    assert "continuing: 1 of 4 trials done" in capsys.readouterr().out
 
 
 def test_stream(tmp_path: Path, make_entry: MakeEntry, capsys: pytest.CaptureFixture[str]) -> None:

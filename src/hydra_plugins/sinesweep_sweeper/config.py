@@ -30,7 +30,7 @@ class SinesweepConf:
     custom_search_space: str | None = None  # function of (config, optuna trial)
     repeats: int = 1  # evaluate each point under so many seeds; the study is told the mean
     seed_key: str = "seed"  # the key that repeats change
-    deduplicate: bool = False  # a point that was evaluated before is told its old value
+    deduplicate: bool = False  # a point is evaluated once: again, it is told its old value
 
     # how long
     n_trials: int | None = None  # the total; null: every combination, or 20 where there is no end
@@ -92,6 +92,15 @@ _SAMPLERS: dict[str, dict[str, Any]] = {
         "mutation_prob": None,
         "crossover_prob": None,
         "swapping_prob": None,
+    },
+    "nsgaiii": {
+        "_target_": "optuna.samplers.NSGAIIISampler",
+        "seed": None,
+        "population_size": None,
+        "mutation_prob": None,
+        "crossover_prob": None,
+        "swapping_prob": None,
+        "dividing_parameter": None,
     },
     "qmc": {
         "_target_": "optuna.samplers.QMCSampler",

@@ -23,6 +23,7 @@ from sinesweep.files import write_atomically
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
+from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
 
@@ -109,6 +110,15 @@ class Plan:
     def base(self) -> DictConfig:
         """The configuration with what is fixed and nothing of what is swept."""
         return self.compose(self.space.fixed)
+
+    @cached_property
+    def repeats(self) -> Repeats | None:
+        """The seeds that each point is evaluated under, or None where there is one."""
+        key, count = self.settings.seed_key, self.settings.repeats
+        if count == 1:
+            return None
+        first = int(OmegaConf.select(self.base, key))
+        return Repeats(key, tuple(range(first, first + count)))
 
     @cached_property
     def definition(self) -> dict[str, Any]:

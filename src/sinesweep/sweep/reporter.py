@@ -50,7 +50,7 @@ class Reporter:
         self._is_stale = True
         self._fault: str | None = None  # why the tables could not be written the last time
         self._logs = LogStream() if plan.settings.stream else None
-        self._results = Results(plan.folder, plan.settings.objectives)
+        self._results = Results(plan.folder, plan.settings.objectives, plan.repeats)
         self._report = _report_process(plan)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
         for entry in finished:
