@@ -70,6 +70,10 @@ class Runner:
             {},
         )
 
+    def evaluate(self, code: str, **variables: str) -> Done:
+        """Run Python code."""
+        return self._run(["-c", code], variables)
+
     def _run(self, arguments: list[str], variables: dict[str, str]) -> Done:
         done = subprocess.run(
             [sys.executable, *arguments],

@@ -49,6 +49,11 @@ def check_sweep(
             _refuse_unfair(name, swept)
 
 
+def changes_data(key: str) -> bool:
+    """Return whether models are measured on other series where a key has another value."""
+    return key.split(".")[0] == "data" and key not in _HARMLESS
+
+
 def _check_directions(config: Config, directions: Sequence[str]) -> None:
     names = config.settings.returned
     if len(names) != len(directions):
@@ -73,7 +78,7 @@ def _check_directions(config: Config, directions: Sequence[str]) -> None:
 
 
 def _refuse_unfair(objective: str, swept: Sequence[str]) -> None:
-    changing = [key for key in swept if key.split(".")[0] == "data" and key not in _HARMLESS]
+    changing = [key for key in swept if changes_data(key)]
     if objective in _FAIR and changing:
         raise InputError(
             f"objective: must be measured on data that stays the same, but {changing[0]} is swept "

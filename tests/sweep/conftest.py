@@ -35,11 +35,14 @@ _FILES = {
           sweeper:
             root: ROOT
             sampler: {seed: 1}
+            report: false
         """,
     "optimizer/adam.yaml": "lr: 0.1",
     "optimizer/sgd.yaml": "{lr: 0.2, momentum: 0.9}",
     "sweeps/mine.yaml": """
         # @package _global_
+        # Which a suits
+        # which b?
         hydra:
           sweeper:
             params:

@@ -1,4 +1,5 @@
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -135,6 +136,20 @@ def test_width(make_entry: MakeEntry, width: int, count: int) -> None:
     table = shown([entry], width=width).partition("val/mae:")[0]
     assert max(map(len, table.splitlines())) <= width
     assert all(f"{value:.4g}" in table for value in params.values())
+
+
+def test_baselines_take_a_line_each(make_entry: MakeEntry) -> None:
+    """A baseline's name is not broken where the table is compact."""
+    best = tell(
+        make_entry(0, 0.1),
+        reference__test_mae=0.3,
+        baseline__linear__val_mae=0.5,
+        baseline__last_value__val_mae=0.7,
+    )
+    text = shown([best], width=60)
+    assert "val/mae" not in text.partition("linear map")[0]  # titles are broken
+    assert re.search(r"^ *linear map +0\.5 *$", text, re.MULTILINE)
+    assert re.search(r"^ *last value +0\.7 *$", text, re.MULTILINE)
 
 
 def test_credentials(make_entry: MakeEntry) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sinesweep.errors import InputError
-from sinesweep.sweep.plan import DEFINITION_FILE, Plan
+from sinesweep.sweep.plan import DEFINITION_FILE, Plan, question
 
 MakePlan = Callable[..., Plan]
 
@@ -222,3 +222,9 @@ def test_changed_credentials_are_the_same_sweep(
     """A new password does not end a sweep."""
     begin("a=1,2", "+api_token=old")
     make_plan("hydra.sweeper.study_name=s", "a=1,2", "+api_token=new").refuse_change()
+
+
+def test_question(make_plan: MakePlan) -> None:
+    """What a sweep asks is the comment at the top of its file; without a file, nothing."""
+    assert question(make_plan("sweeps=mine").config) == "Which a suits which b?"
+    assert question(make_plan("a=1,2").config) is None

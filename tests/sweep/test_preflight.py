@@ -104,9 +104,9 @@ def test_functions_that_are_none(
 
 def test_grid_over_an_interval(make_plan: MakePlan) -> None:
     """A grid over an interval has no end, and is refused."""
-    message = r"^hydra.sweeper.sampler: a grid needs lists or ranges, but an interval has no end"
+    message = r"^hydra.sweeper.sampler: a grid needs .*, but x is interval\(0,1\), which has no end"
     with pytest.raises(InputError, match=message):
-        preflight.check(make_plan("hydra/sweeper/sampler=grid", "x=interval(0,1)"))
+        preflight.check(make_plan("hydra/sweeper/sampler=grid", "a=1,2", "x=interval(0,1)"))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_grid_over_an_interval(make_plan: MakePlan) -> None:
             ("a=1,2", "hydra.sweeper.seed_key=name"),
             r"^hydra.sweeper.seed_key: must name an integer .*, but name is 'none': repeats change",
         ),
-        (("a=1,2", "hydra.sweeper.seed_key=no.key"), r"but no.key is None: repeats change it$"),
+        (("a=1,2", "hydra.sweeper.seed_key=sed"), r"which has no sed; did you mean seed\?$"),
     ],
 )
 def test_repeats(make_plan: MakePlan, command: tuple[str, ...], message: str) -> None:
@@ -156,6 +156,7 @@ def test_tracker_that_does_not_answer(make_plan: MakePlan, tmp_path: Path) -> No
         ("cmaes", "CmaEsSampler"),
         ("gp", "GPSampler"),
         ("nsgaii", "NSGAIISampler"),
+        ("nsgaiii", "NSGAIIISampler"),
         ("qmc", "QMCSampler"),
     ],
 )
@@ -203,6 +204,25 @@ def test_arguments_that_no_preset_lists(make_plan: MakePlan) -> None:
 def test_every_combination_is_a_grid(make_plan: MakePlan) -> None:
     """Where every combination is run, the grid proposes them, whichever sampler is configured."""
     assert isinstance(preflight.build_sampler(make_plan("a=1,2")), Grid)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_said"),
+    [
+        (("hydra/sweeper/sampler=random",), True),
+        (("hydra.sweeper.sampler.seed=3",), True),
+        (("hydra/sweeper/sampler=grid",), False),
+        (("hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=2"), False),
+        ((), False),
+    ],
+)
+def test_sampler_that_is_not_asked(
+    make_plan: MakePlan, command: tuple[str, ...], is_said: bool
+) -> None:
+    """A sampler that was chosen, and is not asked where every combination is run, is named."""
+    said = preflight.unused_sampler(make_plan("a=1,2", *command))
+    assert bool(said) is is_said
+    assert said is None or said.startswith("every combination is run once, in order, so optuna.")
 
 
 def test_grid_of_optuna_knows_the_space(make_plan: MakePlan) -> None:
@@ -257,7 +277,7 @@ def test_no_terminator(make_plan: MakePlan) -> None:
     [
         (
             ("hydra.sweeper.sampler._target_=optuna.samplers.Nothing",),
-            r"^hydra.sweeper.sampler: optuna.samplers.Nothing: ",
+            r"^hydra.sweeper.sampler: optuna.samplers.Nothing: .*No module named",
         ),
         (
             ("+hydra.sweeper.sampler.nothing=1",),
@@ -279,6 +299,19 @@ def test_samplers_that_cannot_be_made(
     """A sampler that cannot be made is refused with its class and the cause."""
     plan = make_plan("x=interval(0,1)", *command)
     with pytest.raises(InputError, match=message):
+        preflight.build_sampler(plan)
+
+
+def test_cause_without_a_message(make_plan: MakePlan, module: ModuleType) -> None:
+    """A class that fails without a word is refused with what it raised."""
+
+    class Silent(RandomSampler):
+        def __init__(self, **arguments: Any) -> None:
+            raise LookupError
+
+    module.Silent = Silent  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("x=interval(0,1)", "hydra.sweeper.sampler._target_=own.Silent")
+    with pytest.raises(InputError, match=r"^hydra.sweeper.sampler: own.Silent: LookupError$"):
         preflight.build_sampler(plan)
 
 

@@ -9,6 +9,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
+from sinesweep.report import process
 from sinesweep.sweep import reporter as module
 from sinesweep.sweep.entry import DROPPED, FAIL, PRUNED, RETRIED, REUSED, RUNNING, Entry
 from sinesweep.sweep.log_stream import LOG_FILE
@@ -73,6 +74,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
     given = {
         "objectives": ("minimize",),
         "stream": False,
+        "report": False,
         "processes": 2,
         "tracking": None,
         "is_tracked": False,
@@ -83,6 +85,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
         name="quick",
         folder=folder,
         total=4,
+        repeats=None,
         base=OmegaConf.create(dict(base or {})),
         objective_names=objective_names(
             OmegaConf.create(dict(base or {})), len(given["objectives"])
@@ -341,7 +344,7 @@ def test_continued_sweep(
 ) -> None:
     """A continued sweep says how far it is."""
     Sweep(tmp_path, make_entry(0, 0.1), make_entry(1, state=RUNNING))
-    assert "continuing: 1 of 4 trials are done" in capsys.readouterr().out
+    assert "continuing: 1 of 4 trials done" in capsys.readouterr().out
 
 
 def test_stream(tmp_path: Path, make_entry: MakeEntry, capsys: pytest.CaptureFixture[str]) -> None:
@@ -381,3 +384,14 @@ def test_names_of_several_objectives(tmp_path: Path) -> None:
     named = make_plan(tmp_path, {"returns": ["val/mae", "parameters"]}, objectives=two)
     assert named.objective_names == ["val/mae", "parameters"]
     assert make_plan(tmp_path, objectives=two).objective_names == ["value_0", "value_1"]
+
+
+def test_report_without_plotly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where plotly is not installed a sweep says in one line what brings a report."""
+    monkeypatch.setattr(process, "is_possible", lambda: False)
+    sweep = Sweep(tmp_path, report=True)
+    sweep.reporter.close()
+    assert "pip install 'sinesweep[report]'" in capsys.readouterr().out
+    assert not (tmp_path / "report.html").exists()

@@ -14,6 +14,7 @@ import yaml
 
 from sinesweep.sweep import results as module
 from sinesweep.sweep.entry import DROPPED, FAIL, REUSED, RUNNING, Entry
+from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, Results
 
 MakeEntry = Callable[..., Entry]
@@ -220,7 +221,7 @@ def test_ended_trials_are_read_once(
         raise AssertionError(f"{directory} was read again")
 
     monkeypatch.setattr(module, "run_id", refuse)
-    monkeypatch.setattr(module, "_find_checkpoint", refuse)
+    monkeypatch.setattr(module, "find_checkpoint", refuse)
     results.write_trials([entry], final=True)
 
 
@@ -247,6 +248,19 @@ def test_command_of_the_best(results: Results, make_entry: MakeEntry, tmp_path: 
     results.write_best([make_entry(0, 0.1, overrides=["key='a b'", "list=[1,2]"])], command)
     line = (tmp_path / BEST_FILE).read_text().splitlines()[0]
     assert shlex.split(line.removeprefix("# "))[2:] == ["key='a b'", "list=[1,2]"]
+
+
+def test_best_of_means(make_entry: MakeEntry, tmp_path: Path) -> None:
+    """Where a value is a mean over seeds, these are named, and there is a command for each."""
+    best = make_entry(0, 0.1, overrides=["a=1", "seed=5", "b=2"])
+    Results(tmp_path, ["minimize"], Repeats("seed", (5, 6, 7))).write_best([best], command)
+    text = (tmp_path / BEST_FILE).read_text()
+    assert [line for line in text.splitlines() if "train.py" in line] == [
+        "# python src/train.py a=1 seed=5 b=2",
+        "# python src/train.py a=1 b=2 seed=6",
+        "# python src/train.py a=1 b=2 seed=7",
+    ]
+    assert yaml.safe_load(text)["seeds"] == [5, 6, 7]
 
 
 def test_pareto_optimal_trials(make_entry: MakeEntry, tmp_path: Path) -> None:

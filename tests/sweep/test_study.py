@@ -8,9 +8,20 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.samplers import RandomSampler
 from sweep.process import Fuse, Worker, open_study
 
-from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, INTERRUPTED, PRUNED, RETRIED, REUSED
+from sinesweep.sweep.entry import (
+    COMPLETE,
+    DROPPED,
+    FAIL,
+    INTERRUPTED,
+    PRUNED,
+    RETRIED,
+    REUSED,
+    RUNNING,
+    WAITING,
+)
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Place
@@ -317,6 +328,95 @@ def test_deduplicate_ends_with_the_last_point(make_plan: MakePlan) -> None:
     worker = Worker()
     study = worker.finish(make_plan(*sampler("random", deduplicate=True, n_trials=9), *_FINITE))
     assert study.counted == 6
+
+
+class Stubborn(RandomSampler):
+    """A sampler that proposes one point, again and again."""
+
+    def sample_independent(self, *arguments: Any, **more: Any) -> Any:
+        return 2
+
+
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch, make_plan: MakePlan) -> Plan:
+    """Plan a sweep for two workers whose sampler knows one point."""
+    module = ModuleType("orchard")
+    module.Stubborn = Stubborn  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setitem(sys.modules, "orchard", module)
+    return make_plan(
+        "hydra.sweeper.sampler={_target_:orchard.Stubborn}",
+        "hydra.sweeper.deduplicate=true",
+        "hydra.sweeper.n_trials=3",
+        "hydra.sweeper.workers=2",
+        "a=1,2,3",
+    )
+
+
+def test_point_that_is_being_evaluated(stubborn: Plan) -> None:
+    """A point that is being evaluated is not evaluated beside that, but told that trial's value."""
+    study = open_study(stubborn)
+    first, second, third = (study.next() for _ in range(3))
+    assert (first.outcome, second.outcome, third.outcome) == (RUNNING, WAITING, WAITING)
+    assert (second.state, second.directory) == (RUNNING, None)
+    assert not study.has_more  # as many wait as there are workers
+    study.end(first.number, Outcome.complete((0.5,)))
+    assert study.has_more
+    ended = [study.next(), study.next()]
+    assert [(e.number, e.outcome, e.values) for e in ended] == [
+        (1, REUSED, (0.5,)),
+        (2, REUSED, (0.5,)),
+    ]
+    assert study.counted == 1
+
+
+@pytest.mark.parametrize("outcome", [Outcome.failed("no luck"), Outcome.pruned()])
+def test_point_that_came_to_nothing(stubborn: Plan, outcome: Outcome) -> None:
+    """A trial that waited for one without values never was, and its point can be proposed again."""
+    study = open_study(stubborn)
+    first = study.next()
+    study.next()
+    study.end(first.number, outcome)
+    dropped, again = study.next(), study.next()
+    assert (dropped.number, dropped.outcome, dropped.state) == (1, DROPPED, FAIL)
+    assert dropped.error == "trial 0, which evaluated this point, did not complete"
+    assert (again.outcome, again.params) == (RUNNING, first.params)
+    assert study.counted == 1
+
+
+def test_trials_that_wait_when_the_sweep_ends(stubborn: Plan) -> None:
+    """When no more trials begin, none is left waiting."""
+    study = open_study(stubborn)
+    first = study.next()
+    study.next()
+    study.end(first.number, Outcome.interrupted("Ctrl-C"))
+    assert [(e.number, e.outcome) for e in study.end_waiting()] == [(1, DROPPED)]
+    assert open_study(stubborn).next().origin == first.number
+
+
+def test_trials_that_wait_when_the_process_dies(stubborn: Plan) -> None:
+    """The point of trials that waited is run once by the next process."""
+    study = open_study(stubborn)
+    study.next()
+    study.next()
+    study = open_study(stubborn)
+    assert [(e.number, e.outcome) for e in study.closed] == [(0, INTERRUPTED), (1, DROPPED)]
+    again, another = study.next(), study.next()
+    assert (again.origin, another.origin, another.outcome) == (0, None, WAITING)
+
+
+def test_trial_that_is_run_again_and_waits(stubborn: Plan, make_plan: MakePlan) -> None:
+    """A trial that was to be run again, and waited in vain, is to be run again still."""
+    alike = ("hydra.sweeper.sampler={_target_:orchard.Stubborn}", "hydra.sweeper.workers=2")
+    twice = open_study(make_plan(*alike, "hydra.sweeper.n_trials=3", "a=1,2,3"))
+    twice.next()
+    twice.next()  # beside the first, since de-duplication was not asked for yet
+    study = open_study(stubborn)
+    first, second = study.next(), study.next()
+    assert [(e.origin, e.outcome) for e in (first, second)] == [(0, RUNNING), (1, WAITING)]
+    study.end(first.number, Outcome.failed("no luck"))
+    assert study.next().outcome == DROPPED
+    third = study.next()
+    assert (third.origin, third.outcome) == (1, RUNNING)
 
 
 def test_without_deduplication_points_are_evaluated_again(make_plan: MakePlan) -> None:

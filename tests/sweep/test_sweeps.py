@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import pytest
+import yaml
 from optuna.trial import TrialState
 from runner import Runner
 from watching import calls_of, is_alive, processes_in, states_of, sweep_folder, trials_of, until
@@ -83,6 +84,8 @@ def test_a_continued_sweep_proposes_what_one_without_a_break_does(
         ("raise", "ValueError: it broke at https://***@example.org/"),
         ("exit", r"the function called sys.exit(3)"),
         ("kill", "the worker process was killed by SIGKILL"),
+        ("terminate", "the worker process was killed by SIGTERM"),
+        ("stop", "stopped by SIGTERM, which was sent to its worker alone"),
         ("hang", "took longer than trial_timeout = 5 s"),
         ("not_a_number", "the objective must be finite, but is nan"),
         ("infinite", "the objective must be finite, but is inf"),
@@ -158,12 +161,30 @@ def test_the_pruner_decides_across_processes(runner: Runner) -> None:
 
 
 def test_repeats_tell_the_mean(runner: Runner) -> None:
-    """A point is evaluated under several seeds."""
+    """A point is evaluated under several seeds, those that best.yaml names."""
     done = runner.sweep("x=1", "seed=10", ONE, "hydra.sweeper.repeats=3")
 
     assert done.code == 0, done.err
     assert [seed for _, _, seed, _ in calls_of(runner.folder)] == [10, 11, 12]
     assert trials_of(folder_of(runner))[0].value == 11
+    assert yaml.safe_load((folder_of(runner) / "best.yaml").read_text())["seeds"] == [10, 11, 12]
+
+
+def test_no_worker_evaluates_what_another_is_evaluating(runner: Runner) -> None:
+    """With deduplicate a point that is proposed twice at once is run by one worker."""
+    process = runner.start_sweep(
+        "x=0,1", "gate=gate", TWO, "hydra.sweeper.deduplicate=true", "hydra.sweeper.n_trials=2",
+        "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=6",  # proposes 0, 0, 1
+    )  # fmt: skip
+    until(lambda: len(calls_of(runner.folder)) == 2)
+    (runner.folder / "gate").touch()
+    code, out, err = finish(process)
+
+    assert code == 0, err
+    assert sorted(x for x, *_ in calls_of(runner.folder)) == [0, 1]
+    assert [trial.params["x"] for trial in trials_of(folder_of(runner))] == [0, 0, 1]
+    assert states_of(folder_of(runner)) == ["COMPLETE"] * 3
+    assert "2 complete, 1 reused" in out
 
 
 def test_several_objectives(runner: Runner) -> None:
@@ -233,8 +254,9 @@ def test_a_second_interrupt_stops_at_once(runner: Runner) -> None:
     until(lambda: calls_of(runner.folder))
     children = processes_in(process.pid)
     process.send_signal(signal.SIGINT)
-    assert process.stdout is not None
-    until(lambda: "again to stop at once" in process.stdout.readline())
+    output = process.stdout
+    assert output is not None
+    until(lambda: "again to stop at once" in output.readline())
     process.send_signal(signal.SIGINT)
     code, _, _ = finish(process)
 
@@ -274,6 +296,8 @@ def test_a_second_controller_is_refused(runner: Runner) -> None:
     [
         (["z=1,2"], "z: there is no such key"),
         (["x=interval(2,1)"], "x=interval(2,1): low <= high must hold, but 2.0 > 1.0"),
+        (["hydra.sweeper.params={x: 'choice(1,'}"], "x=choice(1,: must be in Hydra's override"),
+        (["+shape@here=a,b"], "config group 'shape' does not exist.\n(at the point +shape@here=a)"),
         (["x=1,2", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials: must be greater than"),
         (["x=interval(0,1)", "hydra.sweeper.sampler._target_=no.At"], "hydra.sweeper.sampler"),
         (["x=1,2", "hydra.sweeper.storage=nodb://x"], "hydra.sweeper.storage"),

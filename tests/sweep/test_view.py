@@ -105,10 +105,16 @@ def test_first_line(plain: MakeView, tmp_path: Path) -> None:
     assert output.getvalue() == f"sweep quick: 40 trials, 2 workers, {tmp_path}\n"
 
 
+def test_one_trial(plain: MakeView) -> None:
+    """One trial is not called many."""
+    _, output = plain(n_trials=1)
+    assert output.getvalue().startswith("sweep quick: 1 trial, 2 workers, ")
+
+
 def test_continued_sweep(plain: MakeView, make_entry: MakeEntry) -> None:
     """A continued sweep says how far it is."""
     _, output = plain(make_entry(0, 0.1), make_entry(1, state=FAIL))
-    assert last_line(output) == "continuing: 2 of 40 trials are done"
+    assert last_line(output) == "continuing: 2 of 40 trials done"
 
 
 def test_completed_trial(plain: MakeView, make_entry: MakeEntry) -> None:

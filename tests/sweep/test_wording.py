@@ -1,6 +1,14 @@
 import pytest
 
-from sinesweep.sweep.wording import figure, one_line, params_text, seconds_text, short_names
+from sinesweep.sweep.wording import (
+    counted,
+    error_text,
+    figure,
+    one_line,
+    params_text,
+    seconds_text,
+    short_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +43,17 @@ def test_params() -> None:
     params = {"a.lr": 0.00123456, "a.none": None, "db.password": "hunter2"}
     assert params_text(params) == "a.lr=0.001235 a.none=null db.password=***"
     assert params_text(params, short=True) == "lr=0.001235 none=null password=***"
+
+
+def test_counted() -> None:
+    """One is not called many."""
+    assert [counted(number, "trial") for number in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
+
+
+def test_error() -> None:
+    """An exception without a message leaves no dangling colon."""
+    assert error_text(ValueError("no luck")) == "ValueError: no luck"
+    assert error_text(ValueError()) == "ValueError"
 
 
 def test_one_line() -> None:

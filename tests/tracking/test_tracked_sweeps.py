@@ -20,7 +20,14 @@ from sinesweep.tracking import record
 from sinesweep.tracking.delivery import LOCK_FILE
 from sinesweep.tracking.sweep_delivery import PARENT_TAG
 
-SWEEP = ("-m", "model.layers=1,2", *SMALL, *BARE, "hydra.sweeper.workers=2")
+SWEEP = (
+    "-m",
+    "model.layers=1,2",
+    *SMALL,
+    *BARE,
+    "hydra.sweeper.workers=2",
+    "hydra.sweeper.report=false",
+)
 ENDLESS = ("trainer.max_epochs=100000",)  # the test ends it
 
 pytestmark = pytest.mark.slow

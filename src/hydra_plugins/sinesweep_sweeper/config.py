@@ -30,7 +30,7 @@ class SinesweepConf:
     custom_search_space: str | None = None  # function of (config, optuna trial)
     repeats: int = 1  # evaluate each point under so many seeds; the study is told the mean
     seed_key: str = "seed"  # the key that repeats change
-    deduplicate: bool = False  # a point that was evaluated before is told its old value
+    deduplicate: bool = False  # a point is evaluated once: again, it is told its old value
 
     # how long
     n_trials: int | None = None  # the total; null: every combination, or 20 where there is no end
@@ -53,6 +53,7 @@ class SinesweepConf:
     root: str = "multirun"  # the sweep's folder is in it, unless hydra.sweep.dir names one
     tracking: Any = None  # backend, uri, root and experiment of MLflow; null: no tracker
     preload: list[str] = field(default_factory=list)  # modules that all workers share
+    report: bool = True  # write report.html while the sweep runs, if plotly is installed
     stream: bool = False  # show what trials print, each line with its trial's number
 
     # the application's own look at a sweep before it begins: a function of
@@ -91,6 +92,15 @@ _SAMPLERS: dict[str, dict[str, Any]] = {
         "mutation_prob": None,
         "crossover_prob": None,
         "swapping_prob": None,
+    },
+    "nsgaiii": {
+        "_target_": "optuna.samplers.NSGAIIISampler",
+        "seed": None,
+        "population_size": None,
+        "mutation_prob": None,
+        "crossover_prob": None,
+        "swapping_prob": None,
+        "dividing_parameter": None,
     },
     "qmc": {
         "_target_": "optuna.samplers.QMCSampler",

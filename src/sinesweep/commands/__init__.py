@@ -8,32 +8,45 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from types import ModuleType
 
 from sinesweep import __version__
-from sinesweep.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError
+from sinesweep.commands import completion
+from sinesweep.errors import EXIT_DONE, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.redaction import redact
 
-COMMANDS = ("ui", "audit")
+COMMANDS = (
+    "ui", "list", "show", "compare", "rerun", "replicate", "promote", "predict", "export", "audit"
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    completion.complete(parser)
+    options = parser.parse_args(arguments)
     try:
-        return options.command.run(options)
+        code = options.command.run(options)
+        sys.stdout.flush()
     except InputError as error:
         print(redact(f"sinesweep: {error}"), file=sys.stderr)  # noqa: T201
         return EXIT_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough: sinesweep show x | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        return EXIT_DONE
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sinesweep",
         description="What is done with runs and sweeps once they are recorded.",
+        epilog=completion.HOW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sinesweep {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

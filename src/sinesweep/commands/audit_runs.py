@@ -8,7 +8,7 @@ from pathlib import Path
 from sinesweep import runs
 from sinesweep.commands.audit_sweeps import audit_sweeps
 from sinesweep.commands.finding import Finding
-from sinesweep.files import take_lock
+from sinesweep.commands.sending import send
 from sinesweep.tracking.location import Location, check, locate
 from sinesweep.tracking.writer import close_if_open
 
@@ -37,7 +37,7 @@ def audit(root: Path, uri: str | None) -> Iterator[Finding]:
 
 
 def _audit_run(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.tracking.delivery import LOCK_FILE, is_delivered, unsent
+    from sinesweep.tracking.delivery import Delivery, is_delivered
 
     if runs.is_alive(folder):
         return
@@ -45,30 +45,7 @@ def _audit_run(folder: Path, location: Location) -> Iterator[Finding]:
         yield Finding("its process is gone: closed as INTERRUPTED")
     if is_delivered(folder) or not _is_tracked(folder):
         return
-    lock = take_lock(folder / LOCK_FILE)
-    if lock is None:
-        yield Finding("its writer is still sending")
-        return
-    with lock:
-        try:
-            run_id = _send(folder, location)
-        except Exception as error:  # noqa: BLE001 # the next run may still be sent
-            text = f"not all could be sent to the tracker, {unsent(folder)} to go ({error})"
-            yield Finding(text, remains=True)
-        else:
-            yield Finding(f"sent to the tracker as run {run_id}")
-
-
-def _send(folder: Path, location: Location) -> str | None:
-    from sinesweep.tracking.delivery import Delivery
-
-    delivery = Delivery(folder, location)
-    try:
-        delivery.pump()
-    except Exception:
-        delivery.pump(skip_files=True)  # a lost file must not keep the run's end from being told
-        raise
-    return delivery.run_id
+    yield from send(folder, location, Delivery)
 
 
 def _is_tracked(folder: Path) -> bool:

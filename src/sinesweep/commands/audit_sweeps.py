@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sinesweep import runs
 from sinesweep.commands.finding import Finding
+from sinesweep.commands.sending import send
 from sinesweep.files import take_lock
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING, Entry
 from sinesweep.sweep.plan import SWEEP_LOCK
@@ -79,33 +80,16 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
     yield from _send(folder, location)
 
 
+def _send(folder: Path, location: Location) -> Iterator[Finding]:
+    from sinesweep.tracking.delivery import unsent
+    from sinesweep.tracking.sweep_delivery import SweepDelivery
+
+    if unsent(folder):
+        yield from send(folder, location, SweepDelivery)
+
+
 def _write_table(folder: Path, entries: Sequence[Entry]) -> None:
     from sinesweep.sweep.results import Results
 
     objectives = max((len(entry.values or ()) for entry in entries), default=1) or 1
     Results(folder, ["minimize"] * objectives).write_trials(entries, final=True)
-
-
-def _send(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.tracking.delivery import LOCK_FILE, unsent
-    from sinesweep.tracking.sweep_delivery import SweepDelivery
-
-    if not unsent(folder):
-        return
-    lock = take_lock(folder / LOCK_FILE)
-    if lock is None:
-        yield Finding("its writer is still sending")
-        return
-    with lock:
-        try:
-            delivery = SweepDelivery(folder, location)
-            try:
-                delivery.pump()
-            except Exception:
-                delivery.pump(skip_files=True)  # a lost file must not keep an end from being told
-                raise
-        except Exception as error:  # noqa: BLE001 # the next sweep may still be sent
-            text = f"not all could be sent to the tracker, {unsent(folder)} to go ({error})"
-            yield Finding(text, remains=True)
-        else:
-            yield Finding(f"sent to the tracker as run {delivery.run_id}")

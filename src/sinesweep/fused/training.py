@@ -37,6 +37,7 @@ from sinesweep.tracking.tracker import Membership, Tracker
 from sinesweep.training.account import conclude, open_run
 from sinesweep.training.building import build_data, build_module
 from sinesweep.training.checkpoint import BEST, OWN_KEY, AtomicCheckpointIO, is_better
+from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
 from sinesweep.training.result import returned, show
 
@@ -106,7 +107,8 @@ class FusedTraining:
             raise ValueError(reason)
         torch.set_num_threads(checked.settings.threads)
         run = _prepare(checked, trial)
-        open_run(checked, run_name(run.number), run.tracker, run.data, run.module)
+        device = name_of(run.member.like.device)
+        open_run(checked, run_name(run.number), run.tracker, run.data, run.module, device)
         self._runs[run.number] = run
         self._engines.clear()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,11 @@ import yaml
 
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock, write_atomically
+from sinesweep.redaction import HIDDEN
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE, SWEEP_LOCK
+from sinesweep.sweep.results import TRIALS_FILE
 
 STATE_FILE = "state.json"
 
@@ -34,7 +37,9 @@ class Archive:
         arguments: the command that began it, without credentials: the script, then its arguments.
         directory: where that was typed.
         fixed: the overrides that every trial got, without credentials.
+        seed_key: the key that repeats change.
         storage: where the study is kept, or None for the journal in the folder.
+        question: what the sweep's file says at its top that it asks, or None.
     """
 
     folder: Path
@@ -45,7 +50,9 @@ class Archive:
     arguments: Sequence[str]
     directory: Path
     fixed: Sequence[str]
+    seed_key: str
     storage: str | None
+    question: str | None
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -54,9 +61,12 @@ class Archive:
         Raises:
             InputError: the study's storage does not answer.
         """
+        return self.entries_of(self.study.get_trials(deepcopy=False))
+
+    def entries_of(self, trials: Iterable[Any]) -> list[Entry]:
+        """Return those of Optuna's trials that began, as the rest of the sweep reads them."""
         from sinesweep.sweep.study import to_entry
 
-        trials = self.study.get_trials(deepcopy=False)
         entries = [to_entry(t, self.folder, self._space.overrides(t.params)) for t in trials]
         return [entry for entry in entries if entry.outcome != DROPPED]
 
@@ -65,14 +75,27 @@ class Archive:
         """The :class:`optuna.Study`; nothing may be told to it.
 
         Raises:
-            InputError: its storage does not answer.
+            InputError: its storage does not answer, or has no such study.
         """
         import optuna
 
-        from sinesweep.sweep.storage import open_storage
+        from sinesweep.sweep.storage import JOURNAL_FILE, open_storage
 
-        storage = open_storage(self.storage, self.folder, read_only=True)
-        return optuna.load_study(study_name=self.name, storage=storage)
+        if HIDDEN in (self.storage or ""):
+            raise InputError(
+                f"sweep {self.name}: its study's address must be known, but {self.storage} holds a "
+                f"password, which no file keeps: read {self.folder / TRIALS_FILE} instead"
+            )
+        try:
+            if self.storage is None and not (self.folder / JOURNAL_FILE).exists():
+                raise KeyError  # opening would create it
+            storage = open_storage(self.storage, self.folder, read_only=True)
+            return optuna.load_study(study_name=self.name, storage=storage)
+        except KeyError:
+            raise InputError(
+                f"sweep {self.name}: must have a study, but has none yet: the command that began "
+                f"it begins it again: {shlex.join(['python', *self.arguments])}"
+            ) from None
 
     @property
     def state(self) -> str:
@@ -93,7 +116,21 @@ class Archive:
 
 
 def read(folder: Path) -> Archive:
-    """Read a sweep from its folder, which has a ``sweep.yaml``."""
+    """Read a sweep from its folder, which has a ``sweep.yaml``.
+
+    Raises:
+        InputError: the file is not as this version writes it.
+    """
+    try:
+        return _read(folder)
+    except (KeyError, TypeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"{folder / DEFINITION_FILE}: must be what this version writes of a sweep, but is not "
+            f"({error!r}): look at the sweep with the version that wrote it"
+        ) from error
+
+
+def _read(folder: Path) -> Archive:
     content = yaml.safe_load((folder / DEFINITION_FILE).read_text(encoding="utf-8"))
     definition, command = content["definition"], content["command"]
     return Archive(
@@ -105,14 +142,24 @@ def read(folder: Path) -> Archive:
         arguments=command["arguments"],
         directory=Path(command["directory"]),
         fixed=command["fixed"],
+        seed_key=command.get("seed_key", "seed"),
         storage=content["study"]["storage"],
+        question=content.get("question"),
     )
 
 
 def folders(root: Path) -> Iterator[Path]:
-    """Yield the folders of all sweeps of a root, by name."""
-    for path in sorted((root / "sweeps").glob(f"*/{DEFINITION_FILE}")):
-        yield path.parent
+    """Yield the folders of all sweeps of a root, by name.
+
+    They are in its ``sweeps``, beside its ``runs``; or in itself, where it is what an application
+    of the user's own calls ``hydra.sweeper.root``.
+    """
+    found = (path.parent for each in ("sweeps", "") for path in _definitions(root / each))
+    yield from sorted(found, key=lambda folder: folder.name)
+
+
+def _definitions(folder: Path) -> Iterator[Path]:
+    return folder.glob(f"*/{DEFINITION_FILE}")
 
 
 def find(root: Path, name: str) -> Archive:
@@ -131,7 +178,7 @@ def find(root: Path, name: str) -> Archive:
         raise InputError(f"sweep {name!r}: must name one sweep, but begins {', '.join(found)}")
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise InputError(f"sweep {name!r}: there is no such sweep under {root / 'sweeps'}{hint}")
+    raise InputError(f"sweep {name!r}: there is no such sweep under {root}{hint}")
 
 
 def save_state(folder: Path, state: str, total: int | None) -> None:

@@ -54,6 +54,8 @@ def run(
         checked = settings.parse(keys)
         plan = plans.make(checked, arguments, config, context)
         preflight.check(plan)
+        if unused := preflight.unused_sampler(plan):
+            _say(f"sinesweep: {unused}")
         return _run(plan, function)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _say(f"sinesweep: {refusal.message(error)}")

@@ -27,6 +27,7 @@ from sinesweep.sweep.sampling import Place
 from sinesweep.sweep.storage import open_storage
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.trial_record import root_tag
+from sinesweep.sweep.wording import error_text
 from sinesweep.tracking import provenance, record
 from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
@@ -56,10 +57,15 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
             controller = Controller(
                 plan.settings, plan.total, study, nursery, terminator, reporter, interrupts
             )
+            state = FAIL
             try:
                 controller.run()
+                state = COMPLETE
+            except Interrupted:
+                state = INTERRUPTED
+                raise
             finally:
-                reporter.close()
+                reporter.close(state)
         return reporter.show_end()
 
 
@@ -111,7 +117,7 @@ def _tracked(plan: Plan) -> Iterator[SweepTracker]:
         _end(plan, tracker, FAIL, str(failure))
         raise
     except BaseException as error:
-        _end(plan, tracker, FAIL, redact(f"{type(error).__name__}: {error}"))
+        _end(plan, tracker, FAIL, redact(error_text(error)))
         raise
     finally:
         tracker.close()
@@ -141,5 +147,6 @@ def _params(plan: Plan) -> Mapping[str, Any]:
         "seed": settings.sampler.values.get("seed"),
         "directions": ",".join(settings.objectives),
         "n_trials": plan.total,
+        "repeats": settings.repeats,
         "workers": settings.processes,
     }

@@ -15,13 +15,14 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
-from sinesweep.sweep.entry import FAIL, RUNNING, Entry
+from sinesweep.sweep.entry import FAIL, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import Assignment, Ended, Question, Report, Stop, Verdict
 from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.settings import Settings
 from sinesweep.sweep.study import SweepStudy
+from sinesweep.sweep.wording import counted
 
 if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
@@ -115,6 +116,8 @@ class Controller:
         self._selector.register(self._interrupts, selectors.EVENT_READ)
         try:
             self._loop()
+            for entry in self._study.end_waiting():
+                self._observer.ended(entry)
         except Exception:
             self._give_up()
             raise
@@ -159,11 +162,12 @@ class Controller:
             if seat is None:
                 return False
             entry = self._study.next()
-            if entry.state == RUNNING:
+            if entry.outcome == RUNNING:
                 self._assign(seat, entry)
-            else:
+                continue
+            if entry.outcome != WAITING:
                 self._observer.ended(entry)
-                return True
+            return True
         return False
 
     def _free_seat(self) -> Seat | None:
@@ -229,7 +233,7 @@ class Controller:
             self._abort(f"trial {entry.number} failed, and on_failure is abort: {entry.error}")
         elif self._failures > limit:
             self._abort(
-                f"{self._failures} trials failed, more than max_failure_rate = "
+                f"{counted(self._failures, 'trial')} failed, more than max_failure_rate = "
                 f"{self._settings.max_failure_rate:g} allows; the last one: {entry.error}"
             )
 

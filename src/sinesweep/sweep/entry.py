@@ -17,6 +17,7 @@ FAIL = "FAIL"
 INTERRUPTED = "INTERRUPTED"  # stopped with the sweep: FAIL, and run again under a new number
 RETRIED = "RETRIED"  # failed, and run again under a new number
 DROPPED = "DROPPED"  # the sweep was killed before the trial began: FAIL, without folder or run
+WAITING = "WAITING"  # a point that another trial is evaluating: RUNNING, without a worker
 REUSED = "REUSED"  # a point that was evaluated before: COMPLETE, with that trial's values
 
 
@@ -27,7 +28,7 @@ class Entry:
     Attributes:
         number: counted from 0; never used again.
         state: Optuna's name: RUNNING, COMPLETE, PRUNED or FAIL.
-        outcome: the state, or INTERRUPTED, RETRIED, DROPPED or REUSED, which say more.
+        outcome: the state, or INTERRUPTED, RETRIED, DROPPED, WAITING or REUSED, which say more.
         values: one for each objective; None unless the state is COMPLETE.
         params: dotted key to value, as the sampler proposed it.
         overrides: the command line that makes the trial's configuration.

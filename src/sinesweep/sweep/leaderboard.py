@@ -103,8 +103,7 @@ class Leaderboard:
             table.add_row(*(cell(entry) for _, cell in columns))
         table.add_section()
         for words, values in self._baselines():
-            first = words.replace(" ", "\n") if layout.compact else words
-            table.add_row(first, *(_optional(values.get(title)) for title, _ in metrics[1:]))
+            table.add_row(words, *(_optional(values.get(title)) for title, _ in metrics[1:]))
         return table
 
     def _metric_columns(self, layout: Layout) -> list[tuple[str, Cell]]:

@@ -27,7 +27,7 @@ from typing import NoReturn
 _LONGEST_MESSAGE = 4096
 _PR_SET_PDEATHSIG = 1
 # What decides how many threads a library starts, read when it is loaded.
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -114,7 +114,7 @@ def _run_nursery(
         os.setsid()  # Ctrl-C in the terminal is for the controller alone
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        for name in _THREAD_VARIABLES:
+        for name in THREAD_VARIABLES:
             os.environ[name] = str(threads)
         for module in preload:
             with suppress(ImportError):  # the function that needs it will say so

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from sinesweep.files import write_atomically
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
+from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
 
@@ -31,6 +34,7 @@ _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.
 _HYDRAS_OWN_FOLDER = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"
 _LONGEST_DIFFERENCE = 12
+_PACKAGE = re.compile(r"#\s*@package\b")  # Hydra's, not the reader's
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,15 @@ class Plan:
         return self.compose(self.space.fixed)
 
     @cached_property
+    def repeats(self) -> Repeats | None:
+        """The seeds that each point is evaluated under, or None where there is one."""
+        key, count = self.settings.seed_key, self.settings.repeats
+        if count == 1:
+            return None
+        first = int(OmegaConf.select(self.base, key))
+        return Repeats(key, tuple(range(first, first + count)))
+
+    @cached_property
     def definition(self) -> dict[str, Any]:
         """What makes this sweep the same sweep, without credentials."""
         plain = OmegaConf.to_container(self.base, resolve=False, enum_to_str=True)
@@ -155,8 +168,10 @@ class Plan:
                     "arguments": [redact(word) for word in sys.argv],
                     "directory": str(Path.cwd()),
                     "fixed": [redact(override) for override in self.space.fixed],
+                    "seed_key": self.settings.seed_key,
                 },
                 "values": self.objective_names,
+                "question": question(self.config),
                 "definition": self.definition,
             }
             write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
@@ -192,6 +207,22 @@ def make(
 def _sweep_file(config: DictConfig) -> str | None:
     chosen = config.hydra.runtime.choices.get("sweeps")
     return str(chosen).replace("/", "-") if chosen else None
+
+
+def question(config: DictConfig) -> str | None:
+    """Return the comment at the top of the sweep's file, as one paragraph, if it has one."""
+    chosen = config.hydra.runtime.choices.get("sweeps")
+    for source in config.hydra.runtime.config_sources if chosen else ():
+        path = Path(source.path) / "sweeps" / f"{chosen}.yaml"
+        if source.schema == "file" and path.is_file():
+            return _top_comment(path.read_text(encoding="utf-8"))
+    return None
+
+
+def _top_comment(text: str) -> str | None:
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    words = [line.lstrip("# ").strip() for line in lines if not _PACKAGE.match(line)]
+    return redact(" ".join(words).strip()) or None
 
 
 def _drawn_name(found: Space, settings: Settings, config: DictConfig) -> str:

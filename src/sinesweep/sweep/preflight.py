@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep import refusal
+from sinesweep.config import nearest
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
 from sinesweep.sweep.building import build
 from sinesweep.sweep.plan import Plan
-from sinesweep.sweep.settings import GRID, Target
+from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
+from sinesweep.sweep.space import Interval
+from sinesweep.sweep.wording import one_line
 from sinesweep.tracking import location
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _WITHOUT_PLUS = "+~"
+_SAMPLER_KEYS = ("hydra/sweeper/sampler=", "hydra.sweeper.sampler")
+_MISSING = object()
 
 
 def check(plan: Plan) -> None:
@@ -47,6 +53,26 @@ def check(plan: Plan) -> None:
         assert plan.settings.tracking is not None
         tracking = plan.settings.tracking
         location.check(location.locate(tracking.uri, Path(tracking.root)))
+
+
+def unused_sampler(plan: Plan) -> str | None:
+    """Return what to say where a sampler was chosen and every combination is run without it.
+
+    Returns:
+        A line, or None where the sampler is used, or is there by default.
+    """
+    target = plan.settings.sampler
+    if not plan.is_enumeration or target.is_grid:
+        return None
+    typed = any(
+        line.lstrip("+").startswith(_SAMPLER_KEYS) for line in plan.config.hydra.overrides.hydra
+    )
+    if target.target == DEFAULT_SAMPLER and not typed:
+        return None
+    return (
+        f"every combination is run once, in order, so {target.target} is not asked: give it a "
+        "budget, such as hydra.sweeper.n_trials=..., to have it choose"
+    )
 
 
 def build_sampler(plan: Plan) -> BaseSampler:
@@ -95,10 +121,13 @@ def build_terminator(plan: Plan) -> BaseTerminator | None:
 
 
 def _check_space(plan: Plan) -> None:
-    if plan.settings.sampler.is_grid and plan.space.size is None:
+    endless = [k for k, d in plan.space.dimensions.items() if isinstance(d, Interval)]
+    if plan.settings.sampler.is_grid and endless:
+        key = endless[0]
         raise InputError(
-            "hydra.sweeper.sampler: a grid needs lists or ranges, but an interval has no end of "
-            "values: use range(low, high, step), or another sampler"
+            f"hydra.sweeper.sampler: a grid needs lists or ranges, but {key} is "
+            f"{plan.space.written[key]}, which has no end of values: use range(low, high, step), "
+            "or another sampler"
         )
 
 
@@ -111,11 +140,29 @@ def _check_repeats(plan: Plan) -> None:
             f"hydra.sweeper.seed_key: must not be swept where points are repeated, but {key} is: "
             "repeat over another key, or leave repeats out"
         )
-    if not isinstance(OmegaConf.select(plan.base, key), int):
+    found = OmegaConf.select(plan.base, key, default=_MISSING)
+    if found is _MISSING:
+        raise InputError(
+            "hydra.sweeper.seed_key: must name an integer of the configuration, which has no "
+            f"{key}{nearest(key, _integers(plan.base))}"
+        )
+    if not isinstance(found, int) or isinstance(found, bool):
         raise InputError(
             f"hydra.sweeper.seed_key: must name an integer of the configuration, but {key} is "
-            f"{OmegaConf.select(plan.base, key)!r}: repeats change it"
+            f"{found!r}: repeats change it"
         )
+
+
+def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield the keys of a configuration that a seed can be."""
+    for key in config:
+        if prefix + str(key) == "hydra" or OmegaConf.is_missing(config, key):
+            continue
+        value = OmegaConf.select(config, str(key), throw_on_resolution_failure=False)
+        if isinstance(value, DictConfig):
+            yield from _integers(value, f"{prefix}{key}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{prefix}{key}"
 
 
 def _compose(plan: Plan, point: dict[str, Any]) -> DictConfig:
@@ -131,9 +178,14 @@ def _named(path: str, key: str) -> Any:
         return get_method(path)
     except Exception as error:  # importing a user's module may fail in any way
         raise InputError(
-            f"hydra.sweeper.{key}: must name a function, but {path} is none "
-            f"({str(error.__cause__ or error).splitlines()[0]})"
+            f"hydra.sweeper.{key}: must name a function, but {path} is none ({_cause(error)})"
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return what an error of Hydra's was raised for, in one line: Hydra breaks it."""
+    cause = error.__cause__ or error
+    return one_line(str(cause)) or type(cause).__name__
 
 
 def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
@@ -144,8 +196,7 @@ def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
             warnings.simplefilter("ignore", ExperimentalWarning)
             made = build({**target.values, **more})
     except Exception as error:  # a class may fail in any way, and Hydra 1.4 hands that through
-        cause = str(error.__cause__ or error).partition("\n")[0]
-        raise InputError(f"hydra.sweeper.{key}: {target.target}: {cause}") from error
+        raise InputError(f"hydra.sweeper.{key}: {target.target}: {_cause(error)}") from error
     if not isinstance(made, expected):
         raise InputError(
             f"hydra.sweeper.{key}._target_: must make a {expected.__name__} of Optuna's, but "

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
+from sinesweep.report import files, process
+from sinesweep.report.process import ReportProcess
 from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.log_stream import LogStream
@@ -21,6 +23,7 @@ from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, R
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.summary import show_summary
 from sinesweep.sweep.view import Subject, make_view
+from sinesweep.tracking.location import locate
 from sinesweep.tracking.sweep_record import SweepTracker
 
 _REFRESH = 1.0  # seconds between writes of the tables, at least
@@ -47,7 +50,8 @@ class Reporter:
         self._is_stale = True
         self._fault: str | None = None  # why the tables could not be written the last time
         self._logs = LogStream() if plan.settings.stream else None
-        self._results = Results(plan.folder, plan.settings.objectives)
+        self._results = Results(plan.folder, plan.settings.objectives, plan.repeats)
+        self._report = _report_process(plan)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
         for entry in finished:
             self._tell_tracker(entry)  # a killed process may have been about to
@@ -96,15 +100,23 @@ class Reporter:
             self._is_stale = not self._refresh()
             ended = time.monotonic()
             self._next_refresh = ended + max(_REFRESH, _PAUSES * (ended - begun))
+        if self._report:
+            self._report.refresh()
 
-    def close(self) -> None:
-        """Bring the tables up to date and leave the screen as it was found."""
+    def close(self, state: str = COMPLETE) -> None:
+        """Bring tables and report up to date and leave the screen as it was found.
+
+        Args:
+            state: how the sweep ended.
+        """
         self._view.close()
         self._tracker.flush()  # it tells the ids of the last trials' runs
         self._refresh(final=True)
-        for name in _TABLES:
-            if (self._plan.folder / name).is_file():
-                self._tracker.log_artifact(self._plan.folder / name)
+        self._finish_report(state)
+        folder = self._plan.folder
+        for path in [*(folder / name for name in _TABLES), *files.written(folder)]:
+            if path.is_file():
+                self._tracker.log_artifact(path)
 
     def show_end(self) -> int:
         """Show what the sweep came to; return the exit code."""
@@ -153,6 +165,14 @@ class Reporter:
         self._fault = None
         return True
 
+    def _finish_report(self, state: str) -> None:
+        if self._report:
+            fault = self._report.finish(state)
+        else:
+            fault = process.MISSING if self._plan.settings.report else None
+        if fault:
+            self._view.message(fault)
+
     def _say_fault(self, fault: str) -> None:
         if fault != self._fault:  # not every second
             self._view.message(
@@ -174,6 +194,18 @@ class Reporter:
         if tracking.uri:
             words += ["--uri", redact(tracking.uri)]
         return shlex.join(words)
+
+
+def _report_process(plan: Plan) -> ReportProcess | None:
+    settings = plan.settings
+    if not settings.report or not process.is_possible():
+        return None
+    tracking = settings.tracking if settings.is_tracked else None
+    return ReportProcess(
+        plan.folder,
+        tracker=locate(tracking.uri, Path(tracking.root)).uri if tracking else None,
+        storage=settings.storage if isinstance(settings.storage, str) else None,
+    )
 
 
 def progress(entries: Sequence[Entry], directions: Sequence[str]) -> dict[str, float]:

@@ -21,10 +21,11 @@ def rerun_command(entry: Entry, arguments: Sequence[str]) -> str:
             configuration is, is kept.
     """
     script, *rest = arguments
-    return redact(shlex.join(["python", script, *_config_flags(rest), *entry.overrides]))
+    return redact(shlex.join(["python", script, *config_flags(rest), *entry.overrides]))
 
 
-def _config_flags(arguments: Sequence[str]) -> list[str]:
+def config_flags(arguments: Sequence[str]) -> list[str]:
+    """Return those of a command's arguments that say where its configuration is."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for names in _FLAGS:
         parser.add_argument(*names)

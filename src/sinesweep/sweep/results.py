@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sinesweep.runs import CHECKPOINTS, run_id
 from sinesweep.sweep.entry import COMPLETE, DROPPED, REUSED, RUNNING, Entry
 from sinesweep.sweep.outcome import read_outcome
 from sinesweep.sweep.ranking import chosen, values_of
+from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.wording import all_keys, spelled
 
 TRIALS_FILE = "trials.csv"
@@ -41,11 +43,15 @@ class Results:
     Args:
         folder: the sweep's.
         directions: ``minimize`` or ``maximize`` for each objective.
+        repeats: the seeds that a trial's values are the mean of, where there are several.
     """
 
-    def __init__(self, folder: Path, directions: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, directions: Sequence[str], repeats: Repeats | None = None
+    ) -> None:
         self._folder = folder
         self._directions = directions
+        self._repeats = repeats
         self._keys: list[str] = []
         self._lines: dict[int, tuple[Entry, str]] = {}
         self._evaluated: dict[str, Entry] = {}  # by what they evaluated
@@ -73,6 +79,8 @@ class Results:
     def write_best(self, entries: Sequence[Entry], command: Command) -> None:
         """Write ``best.yaml``: the overrides that make the best trial, or the Pareto-optimal ones.
 
+        Where a trial's value is the mean over several seeds, there is a command for each.
+
         Args:
             entries: every trial of the sweep; without a completed one nothing is written.
             command: the command line that runs a trial again, quoted for a shell.
@@ -81,9 +89,9 @@ class Results:
         if not found:
             return
         if len(self._directions) == 1:
-            text = _comment(command(found[0])) + _yaml(self._described(found[0]))
+            text = self._commands(found[0], command) + _yaml(self._described(found[0]))
         else:
-            parts = [_comment(command(e)) + _yaml([self._described(e)]) for e in found]
+            parts = [self._commands(e, command) + _yaml([self._described(e)]) for e in found]
             text = "\n".join(parts)
         self._write(BEST_FILE, text)
 
@@ -108,11 +116,20 @@ class Results:
             _replace(self._folder / name, text)
             self._written[name] = text
 
+    def _commands(self, entry: Entry, command: Command) -> str:
+        text = _comment(command(entry))
+        if self._repeats is None:
+            return text
+        text += _comment("and, for the other seeds that the value is the mean of:")
+        further = self._repeats.further(entry.overrides)
+        return text + "".join(_comment(command(replace(entry, overrides=each))) for each in further)
+
     def _described(self, entry: Entry) -> dict[str, Any]:
         values = list(values_of(entry))
         return {
             "trial": entry.number,
             **({"value": values[0]} if len(values) == 1 else {"values": values}),
+            **({"seeds": list(self._repeats.seeds)} if self._repeats else {}),
             "overrides": [redact(override) for override in entry.overrides],
             "directory": _text(entry.directory),
             "run_id": self._run_id(entry),
@@ -176,13 +193,14 @@ class Results:
     def _checkpoint(self, entry: Entry) -> str | None:
         if entry.number in self._checkpoints:
             return self._checkpoints[entry.number]
-        found = _find_checkpoint(entry.directory)
+        found = find_checkpoint(entry.directory)
         if entry.state != RUNNING:
             self._checkpoints[entry.number] = found
         return found
 
 
-def _find_checkpoint(directory: Path | None) -> str | None:
+def find_checkpoint(directory: Path | None) -> str | None:
+    """Return the checkpoint that a trial named, or its training's best, if it has one."""
     if directory is None:
         return None
     outcome = read_outcome(directory)

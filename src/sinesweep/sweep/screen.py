@@ -13,7 +13,7 @@ from rich.console import Console
 from sinesweep.redaction import redact
 from sinesweep.sweep.entry import DROPPED, FAIL, RETRIED, Entry
 from sinesweep.sweep.tally import Running, Tally
-from sinesweep.sweep.wording import one_line
+from sinesweep.sweep.wording import counted, one_line
 
 _HAS_A_CAUSE = (FAIL, RETRIED)
 
@@ -54,12 +54,12 @@ class View(ABC):
         self._subject = subject
         self._console = console
         self._tally = tally
-        trials = "trials" if subject.n_trials is None else f"{subject.n_trials} trials"
-        workers = f"{subject.workers} worker{'s' * (subject.workers != 1)}"
+        trials = "trials" if subject.n_trials is None else counted(subject.n_trials, "trial")
+        workers = counted(subject.workers, "worker")
         self.message(f"sweep {subject.name}: {trials}, {workers}, {short_path(subject.folder)}")
         if tally.done:
-            of = "" if subject.n_trials is None else f" of {subject.n_trials}"
-            self.message(f"continuing: {tally.done}{of} trials are done")
+            of = "" if subject.n_trials is None else f"{tally.done} of "
+            self.message(f"continuing: {of}{counted(subject.n_trials or tally.done, 'trial')} done")
 
     def started(self, entry: Entry, worker: int) -> None:
         """A worker has been given a trial."""

@@ -20,6 +20,7 @@ Name = Annotated[str, Field(min_length=1)]
 # One folder's name, so that a sweep cannot reach outside of its root.
 FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$", max_length=200)]
 GRID = "sinesweep.sweep.sampling.Grid"
+DEFAULT_SAMPLER = "optuna.samplers.TPESampler"  # what the plugin's preset tpe makes
 DEFAULT_TRIALS = 20  # as hydra-optuna-sweeper has it, where there is no end of points
 
 
@@ -87,6 +88,7 @@ class Settings(_Closed):
     root: Name
     tracking: TrackingSettings | None
     stream: bool
+    report: bool
     preload: list[Name]
     check: Name | None
 

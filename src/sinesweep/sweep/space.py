@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,7 +24,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
     Transformer,
 )
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 
 from sinesweep.errors import InputError
 from sinesweep.seeds import generator
@@ -209,6 +210,8 @@ def read(
         # A key of the sweep file that is typed again is replaced, in its old place.
         parsed[override.get_key_element()] = override
     _refuse_twice(parsed)
+    for override in parsed.values():
+        _check_glob(override, config_loader)
     dimensions = {key: _dimension(o) for key, o in parsed.items() if o.is_sweep_override()}
     fixed = [str(o.input_line) for o in parsed.values() if not o.is_sweep_override()]
     written = {key: _written(parsed[key], dimension) for key, dimension in dimensions.items()}
@@ -230,6 +233,10 @@ def _param(value: Any) -> str:
 def _parse(lines: Iterable[str], config_loader: ConfigLoader | None) -> list[Override]:
     try:
         return OverridesParser.create(config_loader=config_loader).parse_overrides(list(lines))
+    except OverrideParseException as error:
+        raise InputError(
+            f"{error.override}: must be in Hydra's override grammar, but is not: {error}"
+        ) from error
     except HydraException as error:
         raise InputError(str(error).strip()) from error
 
@@ -244,6 +251,24 @@ def _refuse_twice(parsed: Mapping[str, Override]) -> None:
                 "leave one out"
             )
         seen[plain] = key
+
+
+def _check_glob(override: Override, config_loader: ConfigLoader | None) -> None:
+    glob = override.value()
+    if not isinstance(glob, Glob) or config_loader is None:
+        return
+    group = override.key_or_group
+    options = config_loader.get_group_options(group)
+    if not options:
+        raise InputError(
+            f"{_shown(override)}: a glob stands for the files of a configuration group, but there "
+            f"is no group {group}: list the values, as in {group}=1,2"
+        )
+    if not glob.filter(options):
+        raise InputError(
+            f"{_shown(override)}: must match one of the group's files at least, but matches none "
+            f"of {', '.join(options)}"
+        )
 
 
 def _dimension(override: Override) -> Dimension:
@@ -267,8 +292,14 @@ def _choice(override: Override) -> Choice:
         raise InputError(f"{_shown(override)}: must have at least one value, but has none")
     if any(value != value for value in values):  # so is nan known
         raise InputError(f"{_shown(override)}: must not be nan: quote it where the text is meant")
-    if len({json.dumps(value) for value in values}) < len(values):
-        raise InputError(f"{_shown(override)}: every value must be there once")
+    # 1, 1.0 and true are equal in Python, and different choices.
+    names = [json.dumps(value) for value in values]
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise InputError(
+            f"{_shown(override)}: every value must be there once, but {texts[names.index(name)]} "
+            f"is there {times} times"
+        )
     # Hydra shuffles anew in each process; a continued sweep needs the order it began with.
     order = generator(0, "shuffle", override.get_key_element()).permutation(len(values))
     indices = order if shuffled else range(len(values))

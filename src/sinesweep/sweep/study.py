@@ -31,6 +31,7 @@ from sinesweep.sweep.entry import (
     PRUNED,
     RETRIED,
     REUSED,
+    WAITING,
     Entry,
 )
 from sinesweep.sweep.outcome import Outcome, read_outcome
@@ -84,6 +85,7 @@ class SweepStudy:
         self.optuna.sampler = self._sequencer
         self._distributions = plan.space.distributions()
         self._running: dict[int, optuna.Trial] = {}
+        self._waiting: dict[int, tuple[optuna.Trial, int]] = {}  # each with whom it waits for
         self._known: dict[str, Entry] = {}
         self._counted = 0
         self.entries: dict[int, Entry] = {}
@@ -107,9 +109,9 @@ class SweepStudy:
     @property
     def has_more(self) -> bool:
         """Whether another trial may begin."""
-        if self._again:
+        if self._again or self._settled is not None:
             return True
-        if self._sequencer.wants_to_stop:
+        if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.settings.processes:
             return False
         total = self._plan.total
         return total is None or self._counted + len(self._running) < total
@@ -118,18 +120,26 @@ class SweepStudy:
         """Begin a trial: one that is to be run again, or the sampler's next proposal.
 
         Returns:
-            An entry that is RUNNING, or, where points are not evaluated twice, one that has ended.
+            An entry whose outcome is RUNNING, or, where points are not evaluated twice, one that
+            has ended, or one that is WAITING until the trial that evaluates its point has.
         """
+        if self._settled is not None:
+            return self._settle(self._settled)
         trial = self._ask_again(self._again[0]) if self._again else self._ask()
         if self._again:
             self._again.popleft()
-        self._running[trial.number] = trial
         entry = self._note(self._trials()[trial.number])
-        known = self._known.get(_point(entry.params))
-        if self._plan.settings.deduplicate and known:
-            trial.set_user_attr(_OUTCOME, REUSED)
-            return self._tell(trial.number, Outcome(REUSED, values=known.values))
+        if self._plan.settings.deduplicate:
+            if known := self._known.get(_point(entry.params)):
+                return self._reuse(trial, known)
+            if (first := self._evaluating(entry.params)) is not None:
+                return self._wait(trial, first)
+        self._running[trial.number] = trial
         return entry
+
+    def end_waiting(self) -> list[Entry]:
+        """End the trials that wait for others, when no more trials begin; return them."""
+        return [self._settle(number) for number in list(self._waiting)]
 
     def report(self, number: int, value: float, step: int) -> None:
         """Store an intermediate value; Optuna takes none where there are several objectives."""
@@ -158,6 +168,41 @@ class SweepStudy:
             failed += self.entries[origin].outcome == RETRIED
             origin = self.entries[origin].origin
         return failed
+
+    def _evaluating(self, params: Mapping[str, Any]) -> int | None:
+        """Return the trial that is evaluating a point."""
+        point = _point(params)
+        return next((n for n in self._running if _point(self.entries[n].params) == point), None)
+
+    def _reuse(self, trial: optuna.Trial, known: Entry) -> Entry:
+        trial.set_user_attr(_OUTCOME, REUSED)
+        return self._tell(trial.number, Outcome(REUSED, values=known.values))
+
+    def _wait(self, trial: optuna.Trial, first: int) -> Entry:
+        trial.set_user_attr(_OUTCOME, WAITING)
+        self._waiting[trial.number] = (trial, first)
+        return self._note(self._trials()[trial.number])
+
+    @property
+    def _settled(self) -> int | None:
+        """A trial that waits for one that has ended."""
+        waiting = self._waiting.items()
+        return next((n for n, (_, first) in waiting if first not in self._running), None)
+
+    def _settle(self, number: int) -> Entry:
+        """End a trial that has waited: with the values of the other, or as if it never was.
+
+        Where there are no values, the sampler is free to propose the point again.
+        """
+        trial, first = self._waiting.pop(number)
+        waited = self.entries[number]
+        if known := self._known.get(_point(waited.params)):
+            return self._reuse(trial, known)
+        if waited.origin is not None:
+            self._again.append(waited.origin)
+        self._sequencer.hidden |= {number}
+        cause = f"trial {first}, which evaluated this point, did not complete"
+        return self._tell(number, Outcome(DROPPED, error=cause))
 
     def _or_retried(self, number: int, outcome: Outcome) -> Outcome:
         if outcome.kind == FAIL and self.attempts(number) < self._plan.settings.retries:
@@ -218,7 +263,7 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
     """
     outcome = trial.user_attrs.get(_OUTCOME, trial.state.name)
     start, end = trial.datetime_start, trial.datetime_complete
-    began = outcome not in (DROPPED, REUSED)
+    began = outcome not in (DROPPED, WAITING, REUSED)
     return Entry(
         number=trial.number,
         state=trial.state.name,
@@ -247,7 +292,8 @@ def drop_unbegun(study: optuna.Study, asks: int) -> list[int]:
     dropped = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         place = trial.user_attrs.get(_PLACE)
-        if place is None or place.get("ask", -1) >= asks:
+        waiting = trial.user_attrs.get(_OUTCOME) == WAITING
+        if place is None or place.get("ask", -1) >= asks or waiting:
             cause = "the sweep was killed before the trial began"
             _tell(study, trial.number, Outcome(DROPPED, error=cause))
             dropped.append(trial.number)

@@ -15,6 +15,7 @@ from sinesweep.sweep.entry import (
     RETRIED,
     REUSED,
     RUNNING,
+    WAITING,
     Entry,
 )
 from sinesweep.sweep.ranking import chosen
@@ -26,6 +27,7 @@ WORDS = {
     RETRIED: "failed, to be run again",
     INTERRUPTED: "interrupted",
     REUSED: "reused",
+    WAITING: "waiting",
 }
 
 # How many trials there are of each.

@@ -15,7 +15,7 @@ from sinesweep.sweep.entry import RUNNING, run_name
 from sinesweep.sweep.messages import Assignment
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
-from sinesweep.tracking import record
+from sinesweep.tracking import provenance, record
 from sinesweep.tracking.record import Record
 
 
@@ -35,10 +35,12 @@ class TrialRecord:
             "sinesweep.sweep": plan.name,
             "sinesweep.trial": assignment.number,
             "sinesweep.host": socket.gethostname(),
+            provenance.THREADS_TAG: provenance.threads(),
             record.STATE_TAG: RUNNING,
             record.DIRECTORY_TAG: str(assignment.directory.absolute()),
             record.RUN_TAG: secrets.token_hex(8),
             **root_tag(plan),
+            **_repeat_tags(plan),
         }
 
     def report(self, value: float, step: int) -> None:
@@ -81,6 +83,16 @@ def root_tag(plan: Plan) -> dict[str, str]:
     if not plan.settings.is_tracked or tracking is None:
         return {}
     return {record.ROOT_TAG: runs.make_root_id(Path(tracking.root))}
+
+
+def _repeat_tags(plan: Plan) -> dict[str, str]:
+    """Return what a trial's value is the mean of; its metrics are those of the first seed."""
+    if plan.repeats is None:
+        return {}
+    return {
+        "sinesweep.repeats": str(len(plan.repeats.seeds)),
+        "sinesweep.seeds": ",".join(map(str, plan.repeats.seeds)),
+    }
 
 
 def _pair(override: str) -> tuple[str, str]:

@@ -71,6 +71,17 @@ def values_text(values: Sequence[float], objectives: Sequence[str]) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """Return ``1 trial`` or ``12 trials``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def error_text(error: BaseException) -> str:
+    """Return ``ValueError: its message``, or the class alone where there is no message."""
+    name, message = type(error).__name__, str(error).strip()
+    return f"{name}: {message}" if message else name
+
+
 def one_line(text: str) -> str:
     """Return a text without credentials, line ends and control characters, cut where too long."""
     line = " ".join(printable(text).split())

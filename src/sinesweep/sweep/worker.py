@@ -16,7 +16,6 @@ from typing import Any
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
 from hydra.types import TaskFunction
-from omegaconf import OmegaConf
 
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.redaction import redact
@@ -27,6 +26,7 @@ from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.sweep.trial_record import TrialRecord
+from sinesweep.sweep.wording import error_text
 
 
 class Worker:
@@ -84,19 +84,14 @@ class Worker:
         return Outcome.complete(values, _path(trial.checkpoint))
 
     def _mean_of_repeats(self, trial: ManagedTrial) -> tuple[float, ...]:
-        repeats = self._plan.settings.repeats
+        repeats = self._plan.repeats
         found = [self._values(trial, trial.overrides, trial.directory)]
         # Pruned by its first seed: what others report would be compared with that.
         trial.listens = False
-        for index in range(1, repeats):
+        for index, overrides in enumerate(repeats.further(trial.overrides) if repeats else (), 1):
             assert trial.directory is not None
-            overrides = [*trial.overrides, self._seed(index)]
             found.append(self._values(trial, overrides, trial.directory / f"repeat-{index}"))
-        return tuple(sum(column) / repeats for column in zip(*found, strict=True))
-
-    def _seed(self, index: int) -> str:
-        key = self._plan.settings.seed_key
-        return f"{key}={int(OmegaConf.select(self._plan.base, key)) + index}"
+        return tuple(sum(column) / len(found) for column in zip(*found, strict=True))
 
     def _values(
         self, trial: ManagedTrial, overrides: Sequence[str], directory: Path | None
@@ -156,13 +151,15 @@ def _judge(error: BaseException, trial: ManagedTrial) -> Outcome:
         return Outcome.interrupted(trial.stopped)
     if _is_optunas_pruned(error):
         return Outcome.pruned(_path(trial.checkpoint))
+    if isinstance(error, Interrupted):  # the trial was told by a signal, and not by the sweep
+        return Outcome.failed(f"stopped by {error}, which was sent to its worker alone")
     print(redact("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201 # its log
     if isinstance(error, SystemExit):
         return Outcome.failed(f"the function called sys.exit({error.code!r})")
     if isinstance(error, InputError):
         return Outcome.failed(redact(str(error)))
     cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-    return Outcome.failed(redact(f"{type(cause).__name__}: {cause}"))
+    return Outcome.failed(redact(error_text(cause)))
 
 
 def _is_optunas_pruned(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import socket
@@ -21,8 +22,10 @@ PACKAGES = (
     "hydra-core",
     "numpy",
     "torchmetrics",
+    "optuna",
     "mlflow",
 )
+THREADS_TAG = "sinesweep.threads"  # of the libraries below torch and NumPy
 
 
 def tags() -> dict[str, str]:
@@ -31,6 +34,7 @@ def tags() -> dict[str, str]:
     found |= {
         "sinesweep.version.python": platform.python_version(),
         "sinesweep.host": socket.gethostname(),
+        THREADS_TAG: threads(),
         "sinesweep.command": command(),
         "mlflow.source.name": sys.argv[0],
         "mlflow.source.type": "LOCAL",
@@ -54,6 +58,11 @@ def versions() -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return installed
+
+
+def threads() -> str:
+    """Return how many threads linear algebra takes here: sums are rounded by how they are split."""
+    return os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
 
 
 def command() -> str:

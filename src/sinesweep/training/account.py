@@ -27,6 +27,7 @@ def open_run(
     tracker: Tracker,
     data: pl.LightningDataModule,
     module: pl.LightningModule,
+    device: str,
 ) -> None:
     """Begin a run's record, or go on with it.
 
@@ -36,6 +37,7 @@ def open_run(
         tracker: of the run's folder.
         data: what it is trained on.
         module: what is trained.
+        device: what on, by name.
     """
     directory = tracker.directory
     if tracker.has_begun:
@@ -49,6 +51,7 @@ def open_run(
         record.ROOT_TAG: runs.make_root_id(Path(config.tracking.root)),
         "sinesweep.state": "RUNNING",
         "sinesweep.seed": config.settings.seed,
+        "sinesweep.device": device,
     }
     datasets = _datasets(data)
     for dataset in datasets:

@@ -73,7 +73,7 @@ def write(trained: Trained, history: History, artifacts: Artifacts, tracker: Tra
         for path in _draw(directory / "figures", trained, trained.data, history):
             tracker.log_artifact(path, "figures")
     if artifacts.model and best.exists():
-        _log_model(best, trained.module, trained.data, tracker)
+        log_model(best, trained.module, trained.data, tracker)
 
 
 def _write_metrics(path: Path, history: History) -> Path:
@@ -103,9 +103,17 @@ def _draw(folder: Path, trained: Trained, data: SeriesDataModule, history: Histo
     return sorted(folder.glob("*.png"))
 
 
-def _log_model(
+def log_model(
     best: Path, module: pl.LightningModule, data: SeriesDataModule, tracker: Tracker
 ) -> None:
+    """Have a checkpoint sent to the tracker as a model that MLflow can load and serve.
+
+    Args:
+        best: the checkpoint, in the tracker's folder.
+        module: what it makes.
+        data: what it was trained on.
+        tracker: of the run.
+    """
     tracker.log_model(
         best,
         example=data.splits.test.inputs[:2].tolist(),

@@ -92,12 +92,14 @@ def _train(
     import torch
 
     from sinesweep.training.account import open_run
+    from sinesweep.training.device import name_of
 
     torch.set_num_threads(config.settings.threads)
     parts = _build(config, directory, tracker)
     checkpoint = _resume_point(config, directory)
     if _is_first(parts):
-        open_run(config, name, tracker, parts.data, parts.module)
+        device = name_of(parts.trainer.strategy.root_device)
+        open_run(config, name, tracker, parts.data, parts.module, device)
     # What is imported stays: without this the garbage collector goes through all of it again and
     # again while Lightning makes its many small objects. What an earlier trial of this process left
     # must not stay with it.

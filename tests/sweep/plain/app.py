@@ -10,6 +10,7 @@ import hydra
 from omegaconf import DictConfig
 
 import sinesweep
+from sinesweep.interruption import interruptible
 
 
 def _raise() -> None:
@@ -25,10 +26,17 @@ def _prune() -> None:
     raise sinesweep.TrialPruned
 
 
+def _stop() -> None:
+    with interruptible():  # as a training under Lightning is
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 MISDEEDS = {
     "raise": _raise,
     "exit": lambda: sys.exit(3),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "stop": _stop,
     "hang": _hang,
     "prune": _prune,
 }

@@ -1,0 +1,38 @@
+"""How the commands that look at sweeps print tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sinesweep.sweep.wording import one_line
+
+
+def show_table(table: Table, console: Console) -> None:
+    """Print a table: with lines between its columns where they fit, and without where not."""
+    unlimited = console.options.update(max_width=10_000)
+    if console.measure(table, options=unlimited).maximum > console.width:
+        table.box, table.pad_edge, table.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
+    console.print(table, markup=False)
+
+
+def cells(texts: Sequence[str]) -> list[Text]:
+    """Return a row's cells: on as many lines as they need, none cut short."""
+    return [Text(one_line(text), overflow="fold") for text in texts]
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 sweep``, ``2 sweeps``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def when_text(seconds: float) -> str:
+    """Return a time since the epoch as ``24 Nov 11:46``, with the year where it is another one."""
+    local = time.localtime(seconds)
+    day = "%d %b" if local.tm_year == time.localtime().tm_year else "%d %b %Y"
+    return time.strftime(f"{day} %H:%M", local)

@@ -1,0 +1,82 @@
+"""The time that a sweep ran, without the pauses between its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import time
+
+from sinesweep.report.subject import Subject, Trial
+from sinesweep.sweep.entry import RUNNING
+
+_PAUSE = 60.0  # seconds in which no trial ran: the sweep was not running
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Counts the seconds in which the sweep ran.
+
+    Attributes:
+        sessions: (begin, end) of each stretch without a pause, in seconds since the epoch.
+        lanes: the trials that one worker after the other may have run: the fewest that fit.
+    """
+
+    sessions: Sequence[tuple[float, float]]
+    lanes: Sequence[Sequence[Trial]]
+
+    def seconds(self, moment: float) -> float:
+        """Return how long the sweep had run at a moment."""
+        return sum(min(max(moment - begin, 0.0), end - begin) for begin, end in self.sessions)
+
+    @property
+    def length(self) -> float:
+        """How long it ran in all, in seconds."""
+        return sum(end - begin for begin, end in self.sessions)
+
+
+def clock_of(subject: Subject) -> Clock:
+    """Return the clock of a sweep; one of no length where no trial has a time."""
+    timed = [t for t in subject.trials if t.entry.start is not None and _has_end(subject, t)]
+    timed.sort(key=begin_of)
+    return Clock(_sessions(timed), _lanes(timed))
+
+
+def begin_of(trial: Trial) -> float:
+    """Return when a timed trial began, in seconds since the epoch."""
+    assert trial.entry.start is not None
+    return trial.entry.start
+
+
+def end_of(trial: Trial) -> float:
+    """Return when a timed trial ended, or now."""
+    if trial.entry.seconds is None:
+        return max(time(), begin_of(trial))
+    return begin_of(trial) + trial.entry.seconds
+
+
+def _has_end(subject: Subject, trial: Trial) -> bool:
+    # What a killed command left open ended nobody knows when.
+    return trial.entry.seconds is not None or subject.state == RUNNING
+
+
+def _sessions(timed: Sequence[Trial]) -> list[tuple[float, float]]:
+    found: list[tuple[float, float]] = []
+    for trial in timed:
+        begin, end = begin_of(trial), end_of(trial)
+        if found and begin - found[-1][1] <= _PAUSE:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((begin, end))
+    return found
+
+
+def _lanes(timed: Sequence[Trial]) -> list[list[Trial]]:
+    """Give each trial to the worker that became free last before it began."""
+    lanes: list[list[Trial]] = []
+    for trial in timed:
+        free = [lane for lane in lanes if end_of(lane[-1]) <= begin_of(trial)]
+        if free:
+            max(free, key=lambda lane: end_of(lane[-1])).append(trial)
+        else:
+            lanes.append([trial])
+    return lanes

@@ -1,0 +1,16 @@
+"""What a report's files are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+REPORT_FILE = "report.html"
+PICTURES = "report"  # the folder of the PNGs, beside it
+
+
+def written(folder: Path) -> Iterator[Path]:
+    """Yield the files of a sweep's report that there are."""
+    if (folder / REPORT_FILE).exists():
+        yield folder / REPORT_FILE
+    yield from sorted((folder / PICTURES).glob("*.png"))

@@ -1,0 +1,1 @@
+"""What is done with the trials that a sweep found: run again, replicated, promoted, used."""

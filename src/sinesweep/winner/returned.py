@@ -1,0 +1,75 @@
+"""Has a Hydra application say what its function returned, and where, without touching it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobStatus
+from hydra.experimental.callback import Callback
+
+from sinesweep.files import write_atomically
+from sinesweep.sweep.space import value_text
+from sinesweep.tracking import provenance
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What one run of a function came to.
+
+    Attributes:
+        values: the numbers that it returned; none where it returned anything else.
+        directory: its folder.
+        tags: what it was run with; see :func:`sinesweep.tracking.provenance.tags`.
+    """
+
+    values: tuple[float, ...]
+    directory: Path
+    tags: dict[str, str]
+
+
+class Teller(Callback):
+    """Writes what the function returned into a file.
+
+    Args:
+        path: the file; it appears where the function did return.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def on_job_end(self, config: Any, job_return: Any, **_: Any) -> None:
+        """Write the file."""
+        if job_return.status != JobStatus.COMPLETED:
+            return
+        content = {
+            "values": _numbers(job_return.return_value),
+            "directory": config.hydra.runtime.output_dir,
+            "tags": provenance.tags(),
+        }
+        write_atomically(self._path, json.dumps(content).encode())
+
+
+def overrides(path: Path) -> list[str]:
+    """Return the overrides that have an application tell into a file."""
+    key = "hydra.callbacks.sinesweep_returned"
+    target = f"{Teller.__module__}.{Teller.__qualname__}"
+    return [f"+{key}._target_={target}", f"+{key}.path={value_text(str(path))}"]
+
+
+def read(path: Path) -> Returned | None:
+    """Return what was told, or None where nothing was."""
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Returned(tuple(content["values"]), Path(content["directory"]), content["tags"])
+
+
+def _numbers(value: Any) -> list[float]:
+    many = list(value) if isinstance(value, (list, tuple)) else [value]
+    try:
+        return [float(each) for each in many]
+    except (TypeError, ValueError):
+        return []

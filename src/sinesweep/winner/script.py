@@ -1,0 +1,149 @@
+"""Runs a sweep's own script again: from where it was started, with a trial's overrides."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+from sinesweep.errors import InputError
+from sinesweep.redaction import HIDDEN
+from sinesweep.sweep.archive import Archive
+from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
+from sinesweep.sweep.nursery import THREAD_VARIABLES
+from sinesweep.sweep.rerun import config_flags
+
+_STDERR = 2
+
+
+def find_trial(archive: Archive, number: int) -> Entry:
+    """Return a trial that has ended; for one that took over values, the trial that found them.
+
+    Raises:
+        InputError: there is no such trial, or it is still running.
+    """
+    known = {entry.number: entry for entry in archive.entries}
+    if number not in known:
+        listed = f"from {min(known)} to {max(known)}" if known else "and there are none yet"
+        raise InputError(
+            f"trial {number}: must be one of the sweep {archive.name}, {listed}: list them with "
+            f"sinesweep show {archive.name}"
+        )
+    entry = known[number]
+    if entry.outcome == REUSED:
+        same = (e for e in archive.entries if e.outcome == COMPLETE and e.params == entry.params)
+        return next(same)
+    if entry.outcome == RUNNING:
+        raise InputError(f"trial {number}: must have ended, but is running: wait for it")
+    return entry
+
+
+def overrides_of(archive: Archive, entry: Entry, given: Sequence[str], command: str) -> list[str]:
+    """Return a trial's overrides with those that were given now in place of its own.
+
+    Args:
+        archive: the sweep.
+        entry: the trial.
+        given: overrides; secrets, which a sweep's files do not hold, must be among them.
+        command: what was typed, up to the overrides.
+
+    Raises:
+        InputError: one given is no override, or a secret is missing.
+    """
+    return [*still_needed(archive, entry.overrides, given, command), *given]
+
+
+def still_needed(
+    archive: Archive, words: Sequence[str], given: Sequence[str], command: str
+) -> list[str]:
+    """Return those of a sweep's overrides that none of the given ones replaces.
+
+    Raises:
+        InputError: as :func:`overrides_of`.
+    """
+    wrong = [word for word in given if "=" not in word and not word.startswith("~")]
+    if wrong:
+        raise InputError(f"{wrong[0]!r}: must be an override, key=value, but is none")
+    replaced = {key_of(override) for override in given}
+    kept = [override for override in words if key_of(override) not in replaced]
+    missing = [key_of(override) for override in kept if HIDDEN in override]
+    if missing:
+        raise InputError(
+            f"{' and '.join(missing)}: must be given again, since the files of the sweep "
+            f"{archive.name} hold no secrets, but is not: "
+            f"{command} -- {' '.join(f'{key}=...' for key in missing)}"
+        )
+    return kept
+
+
+def key_of(override: str) -> str:
+    """Return what an override is about."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def run(
+    archive: Archive,
+    overrides: Sequence[str],
+    *,
+    multirun: bool = False,
+    threads: str | None = None,
+    aside: bool = False,
+) -> int:
+    """Run the script; what it prints is shown.
+
+    Args:
+        archive: the sweep that it began.
+        overrides: its arguments.
+        multirun: run a sweep.
+        threads: of the libraries that do linear algebra; None for the environment's.
+        aside: show what it prints among the errors: the command has an output of its own.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        InputError: the script, or the folder that it was started in, is gone.
+        KeyboardInterrupt: Ctrl-C, once the script has ended of it.
+    """
+    script, *rest = archive.arguments
+    if not archive.directory.is_dir() or not (archive.directory / script).is_file():
+        raise InputError(
+            f"sweep {archive.name}: must have its script, but {archive.directory / script} is "
+            "gone: bring it back, or begin the sweep again from where it is now"
+        )
+    flags = [*config_flags(rest), *(["--multirun"] if multirun else [])]
+    words = [sys.executable, script, *flags, *overrides]
+    sys.stdout.flush()
+    process = subprocess.Popen(  # the user's own script
+        words,
+        cwd=archive.directory,
+        env=_environment(threads),
+        stdout=_STDERR if aside else None,
+    )
+    return _wait(process)
+
+
+def _environment(threads: str | None) -> Mapping[str, str]:
+    return {**os.environ, **(dict.fromkeys(THREAD_VARIABLES, threads) if threads else {})}
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    stops: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        stops.append(number)
+        if number == signal.SIGTERM:  # a terminal sends Ctrl-C to both
+            process.terminate()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stops:
+        raise KeyboardInterrupt
+    return code

@@ -1,0 +1,133 @@
+"""The list of sweeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from runner import Runner
+
+from sinesweep.commands import main
+from sinesweep.files import take_lock
+
+pytestmark = pytest.mark.xdist_group("looking")
+
+MakeSweep = Callable[..., Path]
+Listed = Callable[..., str]
+
+
+@pytest.fixture
+def listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Listed:
+    """List the sweeps under ``tmp_path``."""
+
+    def run(*arguments: str) -> str:
+        assert main(["list", "--root", str(tmp_path), *arguments]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Return the words of each row by the first of them."""
+    split = (line.replace("│", " ").split() for line in text.splitlines())
+    return {cells[0]: cells[1:] for cells in split if cells}
+
+
+def test_rows(make_sweep: MakeSweep, tell: Callable[..., Path], listed: Listed) -> None:
+    """A row says how far a sweep is, its best value, what that is of, and what to report."""
+    folder = make_sweep("first", 0.3, 0.1, "no", "PRUNED", total=6, state="INTERRUPTED")
+    tell(folder / "trials" / "1", {"reference/test_mae": 0.2})
+    make_sweep("second", objectives=["val/mae", "parameters"])
+    make_sweep("third", (1.0, 2.0), (2.0, 1.0), objectives=["val/mae", "parameters"])
+    text = listed()
+    assert rows(text)["first"][:5] == ["interrupted", "4/6", "0.1", "val/mae", "0.2"]
+    assert rows(text)["second"][:2] == ["complete", "0"]
+    assert rows(text)["third"][:5] == ["complete", "2", "2", "Pareto", "set"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_width(
+    make_sweep: MakeSweep, listed: Listed, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """A table is no wider than the terminal, and a name is never cut short."""
+    name = "layers-width-lr-decay-" + 20 * "x"
+    make_sweep(name, 0.123456, total=1000)
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = listed().partition("one of them:")[0]
+    assert max(map(len, table.splitlines())) <= width
+    first_cells = [line.lstrip("│ ").partition(" ")[0] for line in table.splitlines()]
+    assert name in "".join(first_cells)
+
+
+def test_newest_first(make_sweep: MakeSweep, listed: Listed) -> None:
+    """The sweep that was active last comes first, whatever it is called."""
+    for name in ("b", "c", "a"):
+        make_sweep(name, 0.1)
+    names = [each["name"] for each in json.loads(listed("--json"))]
+    assert names == ["a", "c", "b"]
+
+
+def test_running_and_killed(make_sweep: MakeSweep, listed: Listed) -> None:
+    """A sweep runs while its process has its lock; without, it was interrupted."""
+    make_sweep("killed", 0.1, "RUNNING", state="RUNNING")
+    lock = take_lock(make_sweep("alive", 0.1, "RUNNING", state="RUNNING") / "sweep.lock")
+    assert lock is not None
+    with lock:
+        text = listed()
+    assert rows(text)["alive"][:2] == ["running", "1"]
+    assert rows(text)["alive"][-1] == "now"
+    assert rows(text)["killed"][:2] == ["interrupted", "1"]
+
+
+def test_json(make_sweep: MakeSweep, listed: Listed) -> None:
+    """For scripts a sweep is an object with these keys."""
+    folder = make_sweep("first", 0.25, "no", total=3)
+    (found,) = json.loads(listed("--json"))
+    assert found.pop("seconds") >= 0
+    assert found.pop("active")[:2] == "20"
+    assert found.pop("counts") == {
+        "complete": 1, "pruned": 0, "fail": 1, "retried": 0, "interrupted": 0, "reused": 0,
+        "running": 0,
+    }  # fmt: skip
+    assert found == {
+        "name": "first",
+        "folder": str(folder),
+        "state": "complete",
+        "done": 2,
+        "total": 3,
+        "objectives": [{"name": "val/mae", "direction": "minimize"}],
+        "best": [{"trial": 0, "values": [0.25]}],
+        "reference_test_mae": None,
+    }
+
+
+def test_nothing_there(tmp_path: Path, listed: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a sweep one line says how to begin, or where an application's own are."""
+    monkeypatch.chdir(tmp_path)
+    assert listed("--root", "nowhere") == (
+        "no sweep under nowhere: begin one with  python src/train.py -m sweeps=quick\n"
+    )
+    assert json.loads(listed("--json", "--root", "nowhere")) == []
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "multirun" / "one").mkdir(parents=True)
+    (tmp_path / "multirun" / "one" / "sweep.yaml").touch()
+    assert "sinesweep list --root multirun" in listed("--root", "nowhere")
+
+
+def test_a_sweep_that_cannot_be_read(make_sweep: MakeSweep, listed: Listed) -> None:
+    """A folder of another version is named with its cause, and hides no other sweep."""
+    make_sweep("good", 0.1)
+    (make_sweep("bad") / "sweep.yaml").write_text("study: {name: bad}")
+    text = listed()
+    assert "good" in rows(text)
+    assert "bad cannot be read: " in text
+    assert "look at the sweep with the version that wrote it" in text
+    assert [set(each) for each in json.loads(listed("--json"))][1] == {"folder", "unreadable"}
+
+
+def test_an_applications_own_root(plain: Runner) -> None:
+    """The folder that an application calls hydra.sweeper.root is a root, too."""
+    done = plain.sinesweep("list", "--root", "multirun")
+    assert rows(done.out)["plain"][:4] == ["complete", "4/4", "0", "value"]

@@ -1,0 +1,262 @@
+"""The page as a reader, and a browser, finds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import Made, Page, make_sweep
+from optuna.trial import TrialState
+
+from sinesweep.report import build
+from sinesweep.report.static import draw
+
+Report = Callable[..., Page]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    """Report on a sweep of given trials."""
+
+    def make(trials: Sequence[Made], *, tracker: str | None = None, **more: Any) -> Page:
+        folder = make_sweep(tmp_path / "mine", trials, **more)
+        return Page(build.write(build.read(folder, tracker=tracker)))
+
+    return make
+
+
+def network(layers: int, width: int, value: float, **more: Any) -> Made:
+    """Return a completed trial of the reference task."""
+    metrics = {
+        "reference/test_mae": 2 * value,
+        "reference/skill": 0.25,
+        "reference/test_mae_by_decay/0.01": 3 * value,
+        "reference/test_mae_by_decay/0.1": value,
+        "baseline/linear/reference_test_mae": 0.05,
+        "baseline/last_value/reference_test_mae": 0.8,
+        "baseline/linear/val_mae": 0.04,
+    }
+    params = {"model.layers": layers, "model.width": width, **more.pop("params", {})}
+    return Made(params, [value], metrics=metrics, **more)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of a small sweep of the reference task, with pruned and failed trials."""
+    trials = [
+        network(
+            layers,
+            width,
+            0.1 * layers + width / 1000 + 0.001 * i,
+            params={"data.decay.low": low},
+            curve={0: 1.0, 1: 0.5},
+            begin=20 * i,
+        )
+        for i, (layers, width, low) in enumerate(
+            (layers, width, low)
+            for layers in (1, 2)
+            for width in (8, 16)
+            for low in (0.01, 0.02, 0.03)
+        )
+    ]
+    pruned = Made(
+        {"model.layers": 2, "model.width": 8, "data.decay.low": 0.01},
+        state=TrialState.PRUNED,
+        curve={0: 2.0, 1: 1.5},
+    )
+    failed = Made(
+        {"model.layers": 2, "model.width": 16, "data.decay.low": 0.01},
+        state=TrialState.FAIL,
+        attributes={"sinesweep.error": "OSError: no answer from https://bob:hunter2@host/"},
+    )
+    folder = make_sweep(
+        tmp_path_factory.mktemp("report") / "mine",
+        [*trials, pruned, failed],
+        arguments=["src/train.py", "-m", "sweeps=mine", "tracking.uri=http://me:hunter2@host"],
+        question="Is deeper better? It takes a minute.",
+    )
+    return Page(build.write(build.read(folder, tracker="http://me:hunter2@tracker:5000/")))
+
+
+def test_winner(page: Page) -> None:
+    """The headline is what the winner was not chosen by, and says by what it was chosen."""
+    text = page.texts["winner"]
+    assert re.search(r"trial 0\s+0\.216\s*reference/test_mae", text)
+    assert "chosen by val/mae 0.108, the best of 12 completed trials" in text
+    assert "12 points were tried" in text
+    assert "Skill 0.25" in page.texts["against"]
+    assert ["linear map", "0.05", "0.04"] in page.rows
+
+
+def test_question_and_standing(page: Page) -> None:
+    """The page begins with the question and how the sweep stands."""
+    text = page.texts["top"]
+    assert "Is deeper better?" in text
+    assert "finished: 14 of 14 trials done (12 complete, 1 pruned, 1 failed)" in text
+
+
+def test_commands(page: Page) -> None:
+    """The best trial can be run again, and the sweep be continued, from where it was begun."""
+    text = page.texts["commands"]
+    assert "cd /home/someone\npython src/train.py" in text
+    assert "python src/train.py -m sweeps=mine tracking.uri=http://***@host" in text
+
+
+def test_nothing_secret(page: Page) -> None:
+    """No credential of the command, the tracker or an error is on the page."""
+    assert "OSError: no answer from https://***@host/" in page.texts["trials"]
+    assert "hunter2" not in "".join(page.texts.values())
+    assert "hunter2" not in repr(page.references)
+
+
+def test_nothing_is_fetched(page: Page) -> None:
+    """The page draws itself without any other file, and carries plotly.js packed."""
+    assert [ref for ref in page.references if ref[0] != "a"] == []
+    assert "@import" not in page.texts["style"]
+    assert "url(" not in page.texts["style"]
+    assert len(page.texts["plotly"]) > 1e6
+
+
+def test_pruned_curves(page: Page) -> None:
+    """What pruned trials reported is drawn beside that of completed ones."""
+    assert page.names("curves") == ["complete", "pruned", "the best, 0"]
+    assert page.figures["curves"]["traces"][1]["y"] == [2.0, 1.5, None]
+    assert "1 of 13 trials were pruned" in page.texts["main"]
+
+
+def test_answers(page: Page) -> None:
+    """Depth, the baselines and the decay ranges are each answered in a sentence."""
+    text = page.texts["main"]
+    assert "1 layer had the lowest median reference/test_mae" in text
+    assert "The difference is beyond chance" in text
+    assert "With data.noise=0.05, trial 0 has a reference/test_mae of 0.216, 4.32 times" in text
+    assert "decay low 0.01 had the lowest median reference/test_mae" in text
+    assert "model.layers 1 had the lowest median in 3 of 3 ranges, model.width 8 in 3." in text
+    assert "Series were forecast best of decay 0.01 after training on low 0.01" in text
+
+
+def test_every_picture_has_words(page: Page) -> None:
+    """Each picture has a place on the page, and every place a picture."""
+    assert {
+        "best-trials-0",
+        "best-time-0",
+        "importances",
+        "heat-map",
+        "parallel",
+        "timeline",
+    } < set(page.figures)
+    assert all(name in page.texts for name in page.figures)
+
+
+def test_static_pictures(tmp_path: Path) -> None:
+    """The main three pictures are PNGs, too."""
+    trials = [network(i % 2, 8 * (i % 3), 0.1 + i / 100) for i in range(8)]
+    written = draw(build.read(make_sweep(tmp_path / "mine", trials)))
+    assert [path.name for path in written] == ["best.png", "importances.png", "heat_map.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_links_to_runs(tmp_path: Path) -> None:
+    """A run is linked to its page, without credentials, or to its folder."""
+    folder = make_sweep(tmp_path / "linked", [Made({"x": 1}, [0.1]), Made({"x": 2}, [0.2])])
+    (folder / "trials" / "0" / "delivery.json").write_text('{"run_id": "abc"}')
+    page = Page(build.write(build.read(folder, tracker="http://me:hunter2@tracker:5000/")))
+    links = [where for tag, _, where in page.references if tag == "a"]
+    assert links == ["http://tracker:5000/#/runs/abc", "trials/1/"]
+
+
+def test_other_applications(report: Report) -> None:
+    """Without the reference task's metrics the page says what the number is."""
+    page = report(
+        [Made({"x": i, "kind": "a"}, [float(i)]) for i in range(1, 4)], objectives=["value"]
+    )
+    assert re.search(r"trial 0\s+1\s*value", page.texts["winner"])
+    assert "and so optimistic: no other number of the trial is known" in page.texts["winner"]
+    assert "depth" not in page.figures
+    assert "baselines" not in page.figures
+
+
+def test_nothing_complete(report: Report) -> None:
+    """A sweep without a completed trial has a page that says so, with the last error."""
+    failed = Made({"x": 1}, state=TrialState.FAIL, attributes={"sinesweep.error": "it broke"})
+    page = report([failed, Made({"x": 2}, state=TrialState.PRUNED, curve={0: 1.0, 1: 1.0})])
+    assert "No trial is complete yet" in page.texts["winner"]
+    assert "of trial 0: it broke" in page.texts["winner"]
+    assert "best-trials-0" not in page.figures
+    assert page.names("curves") == ["pruned"]
+
+
+def test_no_trial_at_all(report: Report) -> None:
+    """A sweep that has just begun has a page."""
+    page = report([])
+    assert "none began" in page.texts["top"]
+    assert page.figures == {}
+
+
+def test_several_objectives(report: Report) -> None:
+    """Of several objectives the Pareto set is shown, each trial with its command."""
+    values = [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0), (3.0, 3.0)]
+    trials = [Made({"x": i}, value) for i, value in enumerate(values)]
+    page = report(trials, objectives=["error", "cost"])
+    assert "The Pareto set: 3 of 4 completed trials" in page.texts["winner"]
+    dominated, best = page.figures["pareto"]["traces"]
+    assert (best["x"], best["y"]) == ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0])
+    assert (dominated["x"], dominated["y"]) == ([3.0], [3.0])
+    assert {"best-trials-0", "best-trials-1"} < set(page.figures)
+    assert page.texts["commands"].count("by itself") == 3
+
+
+def test_conditional_parameters(report: Report) -> None:
+    """A parameter that not every trial has is shown of those that have it."""
+    trials = [
+        Made({"kind": "sgd", "momentum": 0.1 * (i + 1)} if i % 2 else {"kind": "adam"}, [i / 10])
+        for i in range(6)
+    ]
+    page = report(trials)
+    kind, momentum, _ = page.figures["parallel"]["traces"][0]["dimensions"]
+    assert kind["ticktext"] == ["adam", "sgd"]
+    assert momentum["ticktext"][-1] == "none"
+    assert momentum["values"][0] == pytest.approx(momentum["range"][0], abs=1e-4)
+    assert momentum["values"][0] < min(momentum["values"][1::2])
+
+
+def test_texts_are_escaped(report: Report) -> None:
+    """A parameter that holds HTML is text on the page and in its figures."""
+    evil = "</script><script>alert(1)</script><b>"
+    page = report(
+        [Made({evil: evil if i else "plain"}, [float(i)]) for i in range(3)], objectives=[evil]
+    )
+    assert page.tags.count("script") == 3
+    assert "b" not in page.tags
+    assert any(evil in cell for row in page.rows for cell in row)
+    title = page.figures["slice-0"]["layout"]["xaxis"]["title"]["text"]
+    assert title == "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;b&gt;"
+
+
+def test_secret_parameter(report: Report) -> None:
+    """A swept secret is nowhere on the page."""
+    trials = [Made({"db.password": f"hunter{i}", "x": i}, [float(i)]) for i in range(6)]
+    page = report(trials)
+    assert "hunter" not in "".join(page.texts.values())
+    assert "***" in page.texts["trials"]
+
+
+def test_diverged_trial(report: Report) -> None:
+    """What a trial reported that is no number is a gap in its curve."""
+    page = report([Made({"x": 1}, [1.0], curve={0: 1.0, 1: float("nan"), 2: float("inf")})])
+    assert page.figures["curves"]["traces"][0]["y"] == [1.0, None, None, None]
+
+
+def test_pauses_are_left_out(report: Report) -> None:
+    """Time counts while the sweep runs, and what a worker waited shows."""
+    begins = [0.0, 15.0, 100000.0]
+    page = report([Made({"x": i}, [1.0 - i / 10], begin=b) for i, b in enumerate(begins)])
+    assert "1 worker was busy 85.7% of the 35.0 s" in page.texts["main"]
+    assert "without 1 pause of the whole sweep" in page.texts["main"]
+    assert "the longest wait between two trials was 5.00 s" in page.texts["main"]
+    assert page.figures["best-time-0"]["traces"][0]["x"] == pytest.approx(
+        [10 / 60, 25 / 60, 35 / 60]
+    )

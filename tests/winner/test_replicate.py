@@ -1,0 +1,167 @@
+"""``sinesweep replicate``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from sinesweep import runs
+from sinesweep.commands import main
+from sinesweep.errors import InputError
+from sinesweep.files import take_lock
+from sinesweep.sweep.archive import Archive
+from sinesweep.sweep.plan import SWEEP_LOCK
+from sinesweep.tracking.addition import add_artifact
+from sinesweep.tracking.location import locate
+from sinesweep.tracking.record import last_end
+from sinesweep.winner import replication
+from sinesweep.winner.bootstrap import mean_interval
+from sinesweep.winner.verdict import compare, conclude
+
+pytestmark = pytest.mark.xdist_group("winner")
+PASSWORD = "+db.password=hunter2"
+
+
+@pytest.fixture
+def replicate(plain: Archive, capfd: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Replicate the best two points of the plain sweep; return the result."""
+
+    def run(seeds: int) -> dict[str, Any]:
+        command = ["replicate", str(plain.folder), "--top", "2", "--seeds", str(seeds), "--json"]
+        code = main([*command, "--", PASSWORD])
+        out, err = capfd.readouterr()
+        assert code == 0, err
+        return json.loads(out)
+
+    return run
+
+
+def calls_of(archive: Archive) -> int:
+    """Return how often the function of a sweep was called."""
+    return len((archive.directory / "calls.txt").read_text().splitlines())
+
+
+def test_fresh_seeds_once_each(plain: Archive, replicate: Callable[..., dict[str, Any]]) -> None:
+    """Points are evaluated under seeds that the sweep has not used; more seeds add to them."""
+    before = calls_of(plain)
+    found = replicate(2)
+    first, second = found["points"]
+    assert [first["trial"], second["trial"]] == [1, 0]
+    assert (first["mean"], first["sweep_value"]) == (pytest.approx(2.8), pytest.approx(0.8))
+    assert list(second["values"]) == ["2", "3"]
+    assert found["comparison"]["difference"] == pytest.approx(-0.81)
+    assert found["comparison"]["distinguishable"] is True
+    assert json.loads((plain.folder / "replication.json").read_text()) == found
+    assert "hunter2" not in json.dumps(found)
+
+    assert calls_of(plain) == before + 4
+    assert replicate(2) == found
+    assert calls_of(plain) == before + 4
+    assert list(replicate(3)["points"][0]["values"]) == ["2", "3", "4"]
+    assert calls_of(plain) == before + 6
+
+
+def test_what_a_training_is_compared_by(trained: Archive) -> None:
+    """The reference test MAE, and nothing that the sweep chose by."""
+    planned = replication.plan(trained, 5, 3, [])
+    assert [replica.rank for replica in planned] == [1, 2]
+    assert replication.default_metric(trained, planned) == "reference/test_mae"
+    assert "seed=range(1,1001)" in planned[0].overrides
+    assert "hydra.sweeper.workers=2" in planned[0].overrides
+    assert not any(each == "study_name=depth" for each in planned[0].overrides)
+
+
+@pytest.mark.slow
+def test_the_result_is_sent(trained: Archive, root: Path) -> None:
+    """It joins the files of a sweep that has ended, which stays as it ended."""
+    path = trained.folder / "replication.json"
+    path.write_text("{}")
+    ended = last_end(trained.folder)
+    add_artifact(trained.folder, path, locate(None, root))
+
+    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    run_id = runs.run_id(trained.folder) or ""
+    assert path.name in [artifact.path for artifact in client.list_artifacts(run_id)]
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert last_end(trained.folder) == ended
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], r"db.password: must be given again, .* sinesweep replicate bowl -- db.password="),
+        (["--seeds", "0", "--", PASSWORD], "--top and --seeds: must be 1 or more"),
+        (["--metric", "mae", "--", PASSWORD], "--metric: must be one .* 'mae' is none of value"),
+    ],
+)
+def test_refused(
+    plain: Archive, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """What cannot be replicated is refused before anything is run."""
+    before = calls_of(plain)
+    assert main(["replicate", str(plain.folder), *arguments]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert calls_of(plain) == before
+
+
+def test_a_running_sweep_is_refused(plain: Archive) -> None:
+    """Its best points may still change."""
+    lock = take_lock(plain.folder / SWEEP_LOCK)
+    assert lock is not None
+    with lock, pytest.raises(InputError, match="must have ended to be replicated, but is running"):
+        replication.plan(plain, 1, 1, [])
+
+
+def test_interval_of_a_mean() -> None:
+    """For many values the bootstrap gives the normal interval; the same values, the same one."""
+    values = [float(index % 10) for index in range(400)]
+    low, high = mean_interval(values)
+    half = 1.96 * 8.25**0.5 / 20  # the deviation of 0 .. 9, over the root of 400
+    assert low == pytest.approx(4.5 - half, abs=0.02)  # of 10,000 resamples
+    assert high == pytest.approx(4.5 + half, abs=0.02)
+    assert mean_interval(values) == (low, high)
+
+
+def test_paired_by_seed() -> None:
+    """A difference that every seed shows is found in noise that is larger."""
+    noise = {seed: float((seed * 37) % 11) for seed in range(12)}
+    better = {seed: value - 0.1 for seed, value in noise.items()}
+    found = compare(3, 4, better, {**noise, 99: 0.0})
+    assert found is not None
+    assert (found.seeds, found.distinguishable) == (12, True)
+    assert compare(3, 4, {0: 1.0, 1: 2.0}, {1: 1.0, 2: 3.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("shift", "direction", "words"),
+    [
+        (-1.0, "minimize", "The first, trial 3, is better than the second, trial 4: "),
+        (1.0, "maximize", "The first, trial 3, is better than the second, trial 4: "),
+        (
+            1.0,
+            "minimize",
+            "The second, trial 4, is better than the first, trial 3, which",
+        ),
+        (0.0, "minimize", "The first, trial 3, cannot be told from the second, trial 4: "),
+    ],
+)
+def test_conclusions(shift: float, direction: str, words: str) -> None:
+    """The sentence says who is better, by how much, and how sure that is."""
+    others = dict.fromkeys(range(10), 0.0)
+    values = {seed: shift + (-1) ** seed * 0.1 for seed in range(10)}
+    said = conclude(compare(3, 4, values, others), "mae", direction)
+    assert said.startswith(words)
+    assert f"differs by {shift:+.3g}" in said
+    assert said.endswith("includes 0." if shift == 0 else "excludes 0.")
+
+
+def test_few_seeds_are_warned_of() -> None:
+    """An interval of three values is not to be trusted."""
+    found = compare(3, 4, {0: 1.0, 1: 1.1, 2: 1.2}, {0: 0.0, 1: 0.0, 2: 0.0})
+    assert conclude(found, "mae", "minimize").endswith("10 seeds are too narrow: give more.")
