@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
 from sinesweep.report import files, process
 from sinesweep.report.process import ReportProcess
@@ -109,6 +108,8 @@ class Reporter:
         Args:
             state: how the sweep ended.
         """
+        if state == COMPLETE and self.failing:
+            state = FAIL
         self._view.close()
         self._tracker.flush()  # it tells the ids of the last trials' runs
         self._refresh(final=True)
@@ -118,10 +119,16 @@ class Reporter:
             if path.is_file():
                 self._tracker.log_artifact(path)
 
-    def show_end(self) -> int:
-        """Show what the sweep came to; return the exit code."""
+    @property
+    def failing(self) -> str | None:
+        """Why a sweep that has run all its trials is no success, or None where it is one."""
+        if not any(entry.state == COMPLETE for entry in self._entries()):
+            return "no trial was completed"
+        return self._fault
+
+    def show_end(self) -> None:
+        """Show what the sweep came to."""
         entries, directions = self._entries(), self._plan.settings.objectives
-        is_written = self._fault is None
         show_leaderboard(entries, self._plan.objective_names, directions)
         show_summary(
             entries,
@@ -131,8 +138,6 @@ class Reporter:
             ui=self._ui(),
             command=self._command,
         )
-        is_done = is_written and any(entry.state == COMPLETE for entry in entries)
-        return EXIT_DONE if is_done else EXIT_FAILED
 
     def _entries(self) -> list[Entry]:
         return list(self._study.entries.values())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sinesweep.errors import InputError
 from sinesweep.redaction import HIDDEN
 from sinesweep.sweep.entry import (
     COMPLETE,
@@ -35,9 +37,10 @@ from sinesweep.sweep.entry import (
     Entry,
 )
 from sinesweep.sweep.outcome import Outcome, read_outcome
-from sinesweep.sweep.plan import DEFINITION_FILE, Plan
+from sinesweep.sweep.plan import DEFINITION_FILE, Plan, other_name
 from sinesweep.sweep.sampling import Again, Place
 from sinesweep.sweep.storage import JOURNAL_FILE, open_storage
+from sinesweep.sweep.wording import counted
 
 _PLACE = "sinesweep"
 _OUTCOME = "sinesweep.outcome"
@@ -312,6 +315,34 @@ def running(study: optuna.Study, folder: Path) -> list[tuple[int, Outcome]]:
     trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     found = [(t.number, read_outcome(folder / "trials" / str(t.number))) for t in trials]
     return [(n, outcome or Outcome.interrupted("the sweep was killed")) for n, outcome in found]
+
+
+def refuse_lost_study(plan: Plan, storage: BaseStorage | None) -> None:
+    """Refuse a folder that holds trials which the study does not know: it is another, or gone.
+
+    Args:
+        plan: the sweep.
+        storage: as configured, or None for the journal in the folder.
+
+    Raises:
+        InputError: the folder holds trials that the study does not know.
+    """
+    there = [int(path.name) for path in (plan.folder / "trials").glob("*") if path.name.isdigit()]
+    if not there:
+        return
+    known = 0
+    if storage is None and (plan.folder / JOURNAL_FILE).exists():
+        storage = open_storage(None, plan.folder, read_only=True)
+    if storage is not None:
+        with suppress(KeyError):  # no such study
+            known = storage.get_n_trials(storage.get_study_id_from_name(plan.name))
+    if max(there) >= known:
+        where = "its study.journal" if plan.settings.storage is None else "hydra.sweeper.storage"
+        raise InputError(
+            f"sweep {plan.name}: must be continued with its study, but {plan.folder} holds the "
+            f"folder of trial {max(there)}, and {where} knows {counted(known, 'trial')}: bring the "
+            f"study back, or begin another sweep: {other_name(plan.name)}"
+        )
 
 
 def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
