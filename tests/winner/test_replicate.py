@@ -77,6 +77,18 @@ def test_what_a_training_is_compared_by(trained: Archive) -> None:
     assert not any(each == "study_name=depth" for each in planned[0].overrides)
 
 
+def test_the_best_of_each_value(trained: Archive) -> None:
+    """Each value of a key is stood for by the best of its trials."""
+    planned = replication.plan(trained, 1, 2, [], each="model.layers")
+    assert sorted(replica.entry.params["model.layers"] for replica in planned) == [1, 2]
+
+
+def test_every_pair_is_compared(plain: Archive, replicate: Callable[..., dict[str, Any]]) -> None:
+    """The comparisons of all points are kept for the report."""
+    (pair,) = replicate(2)["pairs"]
+    assert pair == {**pair, "first": 1, "second": 0, "distinguishable": True}
+
+
 @pytest.mark.slow
 def test_the_result_is_sent(trained: Archive, root: Path) -> None:
     """It joins the files of a sweep that has ended, which stays as it ended."""
@@ -97,6 +109,7 @@ def test_the_result_is_sent(trained: Archive, root: Path) -> None:
     [
         ([], r"db.password: must be given again, .* sinesweep replicate bowl -- db.password="),
         (["--seeds", "0", "--", PASSWORD], "--top and --seeds: must be 1 or more"),
+        (["--each", "z", "--", PASSWORD], "--each: must be a key that the sweep varies, but z"),
         (["--metric", "mae", "--", PASSWORD], "--metric: must be one .* 'mae' is none of value"),
     ],
 )

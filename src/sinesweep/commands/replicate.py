@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_sweep(parser)
     parser.add_argument("--top", type=int, default=5, help="points; default: 5")
+    parser.add_argument(
+        "--each", metavar="KEY", help="instead of the best of all, the best of each value of a key"
+    )
     parser.add_argument("--seeds", type=int, default=10, help="of each point; default: 10")
     parser.add_argument(
         "--metric", help="default: reference/test_mae, or where there is none the objective"
@@ -41,7 +44,9 @@ def run(options: argparse.Namespace) -> int:
     from sinesweep.winner.verdict import judge
 
     archive = archives.find(options.root, options.sweep)
-    replicas = replication.plan(archive, options.top, options.seeds, options.overrides)
+    replicas = replication.plan(
+        archive, options.top, options.seeds, options.overrides, options.each
+    )
     metric = options.metric or replication.default_metric(archive, replicas)
     for replica in replicas:
         replication.value_of(archive, replica.entry, metric)  # refused before anything is trained
@@ -85,17 +90,24 @@ def _train(archive: Archive, replicas: Sequence[Replica], options: argparse.Name
 def _keep(archive: Archive, verdict: Verdict, options: argparse.Namespace) -> None:
     """Write the result into the sweep's folder, and have it sent where the sweep is tracked."""
     from sinesweep.files import write_atomically
+    from sinesweep.report.files import REPORT_FILE, replication_file
     from sinesweep.tracking import record
 
-    path = archive.folder / "replication.json"
+    path = archive.folder / replication_file(options.each)
     write_atomically(path, json.dumps(verdict.content, indent=2).encode())
+    paths = [path]
+    if (archive.folder / REPORT_FILE).exists():
+        from sinesweep.report import build
+
+        paths.append(build.write(build.read(archive.folder)))
     if not (archive.folder / record.FILE_NAME).exists():
         return
     from sinesweep.tracking.addition import add_artifact
     from sinesweep.tracking.location import locate
 
     try:
-        add_artifact(archive.folder, path, locate(options.uri, options.root))
+        for each in paths:
+            add_artifact(archive.folder, each, locate(options.uri, options.root))
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
         print(  # noqa: T201
             redact(

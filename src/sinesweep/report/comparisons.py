@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sinesweep.report.evidence import median_interval, verdict
+from sinesweep.report.files import replication_file
 from sinesweep.report.parameters import grouped
 from sinesweep.report.picture import (
     COMPLETE,
@@ -113,11 +115,53 @@ def depth(subject: Subject) -> list[Picture]:
     told = {words: [trial.metrics[REPORTED] for trial in t] for words, t in groups.items()}
     if len(told) < 2:
         return []
-    sentences = [verdict(told, 1, REPORTED), _best_of_each(groups, subject), _seed_noise(subject)]
+    replicated = replicated_by(subject, LAYERS)
+    sentences = [
+        verdict(told, 1, REPORTED),
+        _best_of_each(groups, subject),
+        *(replicated or [_seed_noise(subject)]),
+    ]
     values = [value for group in told.values() for value in group]
     layout = {"xaxis": {"type": "category"}, "yaxis": value_axis(REPORTED, values)}
     traces = [_points(subject, groups), _medians(told)]
     return [Picture("depth", "Does depth pay?", " ".join(sentences), traces, layout)]
+
+
+def replicated_by(subject: Subject, key: str) -> list[str]:
+    """Say what the best point of each value of a key came to under fresh seeds, if that was tried.
+
+    ``sinesweep replicate SWEEP --each KEY`` leaves it in the sweep's folder.
+    """
+    path = subject.folder / replication_file(key)
+    if not path.exists():
+        return []
+    content = json.loads(path.read_text(encoding="utf-8"))
+    name = key.rpartition(".")[2]
+    points = {point["trial"]: point for point in content["points"]}
+    words = {number: f"{name}={point['params'][key]}" for number, point in points.items()}
+    told = [
+        f"{words[number]} {figure(point['mean'])} "
+        f"({figure(point['interval'][0])} .. {figure(point['interval'][1])}, trial {number})"
+        for number, point in points.items()
+        if point["interval"]
+    ]
+    seeds = max(len(point["values"]) for point in points.values())
+    sentences = [
+        f"Under {seeds} fresh seeds the mean {content['metric']} of these, with its 95% interval: "
+        f"{', '.join(told)}."
+    ]
+    less_is_better = content["direction"] == "minimize"
+    for pair in content["pairs"]:
+        first, second = words[pair["first"]], words[pair["second"]]
+        if not pair["distinguishable"]:
+            verdict_ = f"{first} and {second} cannot be told apart beyond the noise of the seeds"
+        elif (pair["difference"] < 0) == less_is_better:
+            verdict_ = f"{first} beats {second} beyond the noise of the seeds"
+        else:
+            verdict_ = f"{second} beats {first} beyond the noise of the seeds"
+        low, high = pair["interval"]
+        sentences.append(f"{verdict_} (difference {low:+.2g} .. {high:+.2g}).")
+    return sentences
 
 
 def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
@@ -172,7 +216,7 @@ def _seed_noise(subject: Subject) -> str:
     if not told:
         return (
             "Each point was trained with one seed; how much another one would change is measured "
-            f"by: sinesweep replicate {subject.name}"
+            f"by: sinesweep replicate {subject.name} --each {LAYERS}"
         )
     spread = float(np.sqrt(np.mean([np.var(values, ddof=1) for values in told])))
     return (

@@ -64,7 +64,9 @@ class Replica:
     overrides: Sequence[str]
 
 
-def plan(archive: Archive, top: int, seeds: int, given: Sequence[str]) -> list[Replica]:
+def plan(
+    archive: Archive, top: int, seeds: int, given: Sequence[str], each: str | None = None
+) -> list[Replica]:
     """Plan the replication of a sweep's best points.
 
     Args:
@@ -72,9 +74,11 @@ def plan(archive: Archive, top: int, seeds: int, given: Sequence[str]) -> list[R
         top: how many points, or fewer where there are no more.
         seeds: how many each.
         given: overrides; secrets must be among them.
+        each: a swept key: instead of the best of all, the best point of each of its values.
 
     Raises:
-        InputError: the sweep is running, has completed no trial, or has no seed to change.
+        InputError: the sweep is running, has completed no trial, does not sweep the key, or has no
+            seed to change.
     """
     if archive.state == RUNNING:
         raise InputError(
@@ -85,7 +89,7 @@ def plan(archive: Archive, top: int, seeds: int, given: Sequence[str]) -> list[R
             f"--top and --seeds: must be 1 or more, and seeds at most {MOST_SEEDS}, but are {top} "
             f"and {seeds}"
         )
-    best = _best(archive)[:top]
+    best = _best(archive)[:top] if each is None else _best_of_each(archive, each)
     if not best:
         raise InputError(
             f"sweep {archive.name}: must have a completed trial, but has none: continue it"
@@ -156,6 +160,20 @@ def _best(archive: Archive) -> list[Entry]:
     once: dict[str, Entry] = {}
     for entry in found(archive.entries, archive.directions):
         once.setdefault(json.dumps(_without_seed(archive, entry.params), sort_keys=True), entry)
+    return list(once.values())
+
+
+def _best_of_each(archive: Archive, key: str) -> list[Entry]:
+    swept = {key_of(each): each for entry in archive.entries for each in entry.params}
+    if key not in swept:
+        raise InputError(
+            f"--each: must be a key that the sweep varies, but {key} is none of "
+            f"{', '.join(swept) or 'none'}"
+        )
+    once: dict[Any, Entry] = {}
+    for entry in _best(archive):
+        if swept[key] in entry.params:
+            once.setdefault(entry.params[swept[key]], entry)
     return list(once.values())
 
 

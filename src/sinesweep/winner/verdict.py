@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from sinesweep.redaction import redact_tree
@@ -22,7 +23,8 @@ class Verdict:
     Attributes:
         content: ``sweep``, ``metric``, ``direction``, ``confidence``, ``resamples``; ``points``,
             each with ``rank``, ``trial``, ``params``, ``values`` by seed, ``mean``, ``interval``,
-            ``sweep_value``; ``comparison`` of the first two, or null; and ``conclusion``.
+            ``sweep_value``; ``comparison`` of the first two, or null; ``pairs``, the comparisons of
+            all; and ``conclusion``.
     """
 
     content: Mapping[str, Any]
@@ -66,6 +68,10 @@ def judge(archive: Archive, replicas: Sequence[Replica], metric: str, seeds: int
     comparison = None
     if len(replicas) > 1 and len(archive.directions) == 1:
         comparison = compare(replicas[0].entry.number, replicas[1].entry.number, *found[:2])
+    pairs = [
+        compare(first.entry.number, second.entry.number, values, others)
+        for (first, values), (second, others) in combinations(zip(replicas, found, strict=True), 2)
+    ]
     points = [
         _point(archive, replica, metric, values)
         for replica, values in zip(replicas, found, strict=True)
@@ -78,13 +84,17 @@ def judge(archive: Archive, replicas: Sequence[Replica], metric: str, seeds: int
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
             "points": points,
-            "comparison": comparison
-            and {**vars(comparison), "distinguishable": comparison.distinguishable},
+            "comparison": comparison and _told(comparison),
+            "pairs": [_told(pair) for pair in pairs if pair],
             "conclusion": conclude(comparison, metric, direction)
             if len(archive.directions) == 1
             else "These points are of a Pareto set, in which none is before another.",
         }
     )
+
+
+def _told(comparison: Comparison) -> dict[str, Any]:
+    return {**vars(comparison), "distinguishable": comparison.distinguishable}
 
 
 def direction_of(archive: Archive, metric: str) -> str:
