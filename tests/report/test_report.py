@@ -148,7 +148,7 @@ def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
     points = [
         {
             "trial": index, "params": {"model.layers": index + 1}, "values": {"5": 1.0, "6": 1.0},
-            "mean": 0.3, "interval": [0.2, 0.4],
+            "mean": 0.3, "interval": [0.2, 0.4], "sweep_value": None if index else 0.2,
         }
         for index in range(3)
     ]  # fmt: skip
@@ -164,11 +164,14 @@ def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path / "deep", trials)
     (folder / "replication-model.layers.json").write_text(json.dumps(content))
     text = Page(build.write(build.read(folder))).texts["main"]
-    assert "Under 2 fresh seeds the mean reference/test_mae of these" in text
-    assert "layers=1 0.3 (0.2 .. 0.4, trial 0)" in text
-    assert "layers=1 beats layers=2 beyond the noise of the seeds" in text
-    assert "layers=1 and layers=3 cannot be told apart beyond the noise of the seeds" in text
-    assert "layers=3 beats layers=2 beyond the noise of the seeds" in text
+    assert "under 2 fresh seeds, mean reference/test_mae" in text
+    assert "model.layers=1 0.3 (0.2 .. 0.4, trial 0)" in text
+    assert "model.layers=2 0.3 (0.2 .. 0.4, trial 1, which the sweep had pruned)" in text
+    assert (
+        "model.layers=1 beats model.layers=2 beyond that noise (difference -0.2 .. -0.05)" in text
+    )
+    assert "model.layers=1 and model.layers=3 cannot be told apart beyond that noise" in text
+    assert "model.layers=3 beats model.layers=2 beyond that noise" in text
 
 
 def test_every_picture_has_words(page: Page) -> None:

@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replicate, compare, and leave the result in the sweep's folder."""
     from sinesweep.sweep import archive as archives
+    from sinesweep.sweep.entry import COMPLETE
     from sinesweep.winner import replication
     from sinesweep.winner.verdict import judge
 
@@ -49,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
     )
     metric = options.metric or replication.default_metric(archive, replicas)
     for replica in replicas:
+        if replica.entry.outcome != COMPLETE:
+            continue
         replication.value_of(archive, replica.entry, metric)  # refused before anything is trained
     code = _train(archive, replicas, options)
     if code:
@@ -136,7 +139,7 @@ def _show(content: Mapping[str, Any]) -> None:
             "" if point["mean"] is None else figure(point["mean"]),
             "" if low is None or high is None else f"{figure(low)} .. {figure(high)}",
             str(len(point["values"])),
-            figure(point["sweep_value"]),
+            "pruned" if point["sweep_value"] is None else figure(point["sweep_value"]),
             params_text(point["params"], short=True),
         )
     console.print()

@@ -106,7 +106,13 @@ def _against(words: str, trial: Trial) -> str:
 
 
 def depth(subject: Subject) -> list[Picture]:
-    """Draw what each depth came to on the reference test set, with the medians' intervals."""
+    """Draw what each depth came to on the reference test set, with its interval.
+
+    Where the best of each depth was trained again under fresh seeds, that is drawn.
+    """
+    again = replicated_by(subject, LAYERS)
+    if again:
+        return [again]
     judged = [t for t in subject.completed if REPORTED in t.metrics and LAYERS in t.params]
     groups: dict[str, list[Trial]] = {}
     for trial in sorted(judged, key=lambda trial: trial.params[LAYERS]):
@@ -115,52 +121,76 @@ def depth(subject: Subject) -> list[Picture]:
     told = {words: [trial.metrics[REPORTED] for trial in t] for words, t in groups.items()}
     if len(told) < 2:
         return []
-    replicated = replicated_by(subject, LAYERS)
-    sentences = [
-        verdict(told, 1, REPORTED),
-        _best_of_each(groups, subject),
-        *(replicated or [_seed_noise(subject)]),
-    ]
+    sentences = [verdict(told, 1, REPORTED), _best_of_each(groups, subject), _seed_noise(subject)]
     values = [value for group in told.values() for value in group]
     layout = {"xaxis": {"type": "category"}, "yaxis": value_axis(REPORTED, values)}
     traces = [_points(subject, groups), _medians(told)]
     return [Picture("depth", "Does depth pay?", " ".join(sentences), traces, layout)]
 
 
-def replicated_by(subject: Subject, key: str) -> list[str]:
-    """Say what the best point of each value of a key came to under fresh seeds, if that was tried.
+def replicated_by(subject: Subject, key: str) -> Picture | None:
+    """Draw what the best point of each value of a key came to under fresh seeds, if that was tried.
 
     ``sinesweep replicate SWEEP --each KEY`` leaves it in the sweep's folder.
     """
     path = subject.folder / replication_file(key)
     if not path.exists():
-        return []
+        return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    name = key.rpartition(".")[2]
-    points = {point["trial"]: point for point in content["points"]}
-    words = {number: f"{name}={point['params'][key]}" for number, point in points.items()}
-    told = [
-        f"{words[number]} {figure(point['mean'])} "
-        f"({figure(point['interval'][0])} .. {figure(point['interval'][1])}, trial {number})"
-        for number, point in points.items()
-        if point["interval"]
+    points = [point for point in content["points"] if point["interval"]]
+    points.sort(key=lambda point: point["params"][key])
+    words = {point["trial"]: f"{key}={point['params'][key]}" for point in points}
+    pairs = [
+        (words[point["trial"]], value) for point in points for value in point["values"].values()
     ]
-    seeds = max(len(point["values"]) for point in points.values())
+    traces = [
+        scatter(
+            [name for name, _ in pairs],
+            [value for _, value in pairs],
+            mode="markers",
+            name="one seed",
+            marker={"color": COMPLETE, "size": 7, "opacity": 0.65},
+            hovertemplate="%{y:.4g}<extra></extra>",
+        ),
+        _middles(
+            list(words.values()),
+            [point["mean"] for point in points],
+            [point["interval"] for point in points],
+            "mean, 95% interval",
+        ),
+    ]
+    layout = {
+        "xaxis": {"type": "category"},
+        "yaxis": value_axis(content["metric"], [value for _, value in pairs]),
+    }
+    sentence = " ".join(_replicated(content, points, words))
+    return Picture("depth", "Does depth pay, beyond the noise of seeds?", sentence, traces, layout)
+
+
+def _replicated(
+    content: Mapping[str, Any], points: Sequence[Mapping[str, Any]], words: Mapping[int, str]
+) -> list[str]:
+    told = ", ".join(
+        f"{words[point['trial']]} {figure(point['mean'])} ({figure(point['interval'][0])} .. "
+        f"{figure(point['interval'][1])}, trial {point['trial']}"
+        f"{', which the sweep had pruned' if point['sweep_value'] is None else ''})"
+        for point in points
+    )
+    seeds = max(len(point["values"]) for point in points)
     sentences = [
-        f"Under {seeds} fresh seeds the mean {content['metric']} of these, with its 95% interval: "
-        f"{', '.join(told)}."
+        f"The best of each trained again under {seeds} fresh seeds, mean {content['metric']} and "
+        f"its 95% interval: {told}."
     ]
-    less_is_better = content["direction"] == "minimize"
     for pair in content["pairs"]:
         first, second = words[pair["first"]], words[pair["second"]]
-        if not pair["distinguishable"]:
-            verdict_ = f"{first} and {second} cannot be told apart beyond the noise of the seeds"
-        elif (pair["difference"] < 0) == less_is_better:
-            verdict_ = f"{first} beats {second} beyond the noise of the seeds"
-        else:
-            verdict_ = f"{second} beats {first} beyond the noise of the seeds"
         low, high = pair["interval"]
-        sentences.append(f"{verdict_} (difference {low:+.2g} .. {high:+.2g}).")
+        if not pair["distinguishable"]:
+            said = f"{first} and {second} cannot be told apart"
+        elif (pair["difference"] < 0) == (content["direction"] == "minimize"):
+            said = f"{first} beats {second}"
+        else:
+            said = f"{second} beats {first}"
+        sentences.append(f"{said} beyond that noise (difference {low:+.2g} .. {high:+.2g}).")
     return sentences
 
 
@@ -180,6 +210,15 @@ def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str
 def _medians(told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     middles = [float(np.median(values)) for values in told.values()]
     bounds = [median_interval(values) for values in told.values()]
+    return _middles(list(told), middles, bounds, "median, 95% interval")
+
+
+def _middles(
+    names: Sequence[str],
+    middles: Sequence[float],
+    bounds: Sequence[Sequence[float]],
+    words: str,
+) -> dict[str, Any]:
     error = {
         "type": "data",
         "symmetric": False,
@@ -188,13 +227,13 @@ def _medians(told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         "color": INK,
     }
     return scatter(
-        list(told),
+        names,
         middles,
         mode="markers",
-        name="median, 95% interval",
+        name=words,
         marker={"color": INK, "symbol": "diamond", "size": 11},
         error_y=error,
-        hovertemplate="median %{y:.4g}<extra></extra>",
+        hovertemplate="%{y:.4g}<extra></extra>",
     )
 
 

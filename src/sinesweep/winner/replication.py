@@ -7,6 +7,7 @@ would flatter its mean.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from sinesweep.errors import InputError
 from sinesweep.redaction import redact
 from sinesweep.sweep import archive as archives
 from sinesweep.sweep.archive import Archive
-from sinesweep.sweep.entry import COMPLETE, RUNNING, Entry
+from sinesweep.sweep.entry import COMPLETE, PRUNED, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE
 from sinesweep.sweep.ranking import pareto, ranked
 from sinesweep.sweep.settings import GRID
@@ -74,7 +75,8 @@ def plan(
         top: how many points, or fewer where there are no more.
         seeds: how many each.
         given: overrides; secrets must be among them.
-        each: a swept key: instead of the best of all, the best point of each of its values.
+        each: a swept key: instead of the best of all, the best point of each of its values; where
+            a pruner has left none completed, the pruned one that went furthest.
 
     Raises:
         InputError: the sweep is running, has completed no trial, does not sweep the key, or has no
@@ -119,7 +121,8 @@ def default_metric(archive: Archive, replicas: Sequence[Replica]) -> str:
     """Return what replicas are compared by: the reference MAE, or else the first objective."""
     for replica in replicas:
         assert replica.entry.directory is not None
-        if REPORTED not in record.metric_history(replica.entry.directory):
+        completed = replica.entry.outcome == COMPLETE
+        if completed and REPORTED not in record.metric_history(replica.entry.directory):
             return archive.objectives[0]
     return REPORTED
 
@@ -171,10 +174,26 @@ def _best_of_each(archive: Archive, key: str) -> list[Entry]:
             f"{', '.join(swept) or 'none'}"
         )
     once: dict[Any, Entry] = {}
-    for entry in _best(archive):
+    for entry in [*_best(archive), *_furthest_pruned(archive)]:
         if swept[key] in entry.params:
             once.setdefault(entry.params[swept[key]], entry)
     return list(once.values())
+
+
+def _furthest_pruned(archive: Archive) -> list[Entry]:
+    """Return the pruned trials, those first that went furthest, and of these the best.
+
+    A pruner can leave a value of a key without any completed trial.
+    """
+    trials = {trial.number: trial for trial in archive.study.get_trials(deepcopy=False)}
+    sign = -1 if archive.directions[0] == "maximize" else 1
+
+    def place(entry: Entry) -> tuple[int, float]:
+        told = trials[entry.number].intermediate_values
+        last = max(told, default=-1)
+        return -last, sign * told.get(last, math.inf)
+
+    return sorted((e for e in archive.entries if e.outcome == PRUNED), key=place)
 
 
 def _without_seed(archive: Archive, params: Mapping[str, Any]) -> dict[str, Any]:

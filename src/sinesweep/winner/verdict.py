@@ -9,6 +9,7 @@ from typing import Any
 
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.archive import Archive
+from sinesweep.sweep.entry import COMPLETE
 from sinesweep.winner.bootstrap import CONFIDENCE, RESAMPLES, mean_interval
 from sinesweep.winner.replication import Replica, value_of, values_by_seed
 
@@ -23,8 +24,8 @@ class Verdict:
     Attributes:
         content: ``sweep``, ``metric``, ``direction``, ``confidence``, ``resamples``; ``points``,
             each with ``rank``, ``trial``, ``params``, ``values`` by seed, ``mean``, ``interval``,
-            ``sweep_value``; ``comparison`` of the first two, or null; ``pairs``, the comparisons of
-            all; and ``conclusion``.
+            ``sweep_value`` (null of a pruned one); ``comparison`` of the first two, or null;
+            ``pairs``, the comparisons of all; and ``conclusion``.
     """
 
     content: Mapping[str, Any]
@@ -149,5 +150,7 @@ def _point(
         "values": {str(seed): value for seed, value in values.items()},
         "mean": sum(numbers) / len(numbers) if numbers else None,
         "interval": list(mean_interval(numbers)) if len(numbers) >= _LEAST else None,
-        "sweep_value": value_of(archive, replica.entry, metric),
+        "sweep_value": value_of(archive, replica.entry, metric)
+        if replica.entry.outcome == COMPLETE
+        else None,
     }
