@@ -1,12 +1,13 @@
 # make sweep [ARGS="hydra.sweeper.n_trials=30"]   set up and run sweeps/quick.yaml
 # make train [ARGS="model.layers=3"]   set up and run one training
 # make test                            set up and run the tests
+# make slow                            whole trainings and sweeps, interrupted, killed and continued
 # make compat                          try the wheel where there is no torch, and Hydra 1.4
 # make check                           lint, format, types
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: sweep train test torture compat check benchmarks
+.PHONY: sweep train test slow torture compat check benchmarks
 sweep: .venv/installed
 	$(BIN)/python src/train.py -m sweeps=quick $(ARGS)
 
@@ -15,6 +16,9 @@ train: .venv/installed
 
 test: .venv/tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+slow: .venv/tested
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
 
 torture: .venv/tested
 	$(BIN)/python -m pytest -n 2 -m torture $(ARGS)

@@ -167,9 +167,7 @@ def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
     assert "under 2 fresh seeds, mean reference/test_mae" in text
     assert "model.layers=1 0.3 (0.2 .. 0.4, trial 0)" in text
     assert "model.layers=2 0.3 (0.2 .. 0.4, trial 1, which the sweep had pruned)" in text
-    assert (
-        "model.layers=1 beats model.layers=2 beyond that noise (difference -0.2 .. -0.05)" in text
-    )
+    assert "layers=1 beats model.layers=2 beyond that noise (difference -0.2 .. -0.05)" in text
     assert "model.layers=1 and model.layers=3 cannot be told apart beyond that noise" in text
     assert "model.layers=3 beats model.layers=2 beyond that noise" in text
 
