@@ -78,6 +78,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
         folder=folder,
         total=4,
         base=OmegaConf.create(dict(base or {})),
+        config=OmegaConf.create({"hydra": {"runtime": {"choices": {}}}}),
         objective_names=objective_names(
             OmegaConf.create(dict(base or {})), len(given["objectives"])
         ),

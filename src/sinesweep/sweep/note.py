@@ -5,24 +5,19 @@ Trials may be many hundreds, which no page shows well: this must do alone.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sinesweep.redaction import redact
-from sinesweep.sweep.command import typed_again
-from sinesweep.sweep.entry import DROPPED, FAIL, RETRIED, RUNNING, Entry
-from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.entry import DROPPED, FAIL, RETRIED, Entry
 from sinesweep.sweep.ranking import chosen, values_of
-from sinesweep.sweep.rerun import rerun_command
 from sinesweep.sweep.results import BEST_FILE, TRIALS_FILE
 from sinesweep.sweep.tally import COUNTED
 from sinesweep.sweep.wording import figure, one_line, params_text
 from sinesweep.tracking import pages, record
-from sinesweep.tracking.sweep_record import SweepTracker
 
 REPORTED = "reference/test_mae"
 REPORT_FILE = "report.html"
@@ -30,6 +25,7 @@ REPORT_FILE = "report.html"
 _BASELINES = {"linear": "linear map", "constant": "constant", "last_value": "last value"}
 _MOST_ROWS = 8
 _LONGEST_QUESTION = 600  # letters
+_LINE = 100  # letters
 _LONGEST_COMMAND = 900  # letters; the whole note must fit a tag of MLflow's
 
 Metrics = Mapping[str, float]
@@ -58,101 +54,12 @@ class Subject:
     rerun: Callable[[Entry], str]
 
 
-class Pages:
-    """Keeps the tracker's pages of a running sweep up to date: its note, columns and charts.
-
-    Args:
-        plan: the sweep.
-        tracker: takes them; nothing is made where the sweep is not tracked.
-        arguments: the command's: the script, then its arguments.
-    """
-
-    def __init__(self, plan: Plan, tracker: SweepTracker, arguments: Sequence[str]) -> None:
-        self._plan = plan
-        self._tracker = tracker
-        self._arguments = arguments
-        self._subject: Subject | None = None
-        self._told: dict[str, Any] = {}
-
-    def refresh(self, entries: Sequence[Entry]) -> None:
-        """Tell what has changed."""
-        if not self._plan.settings.is_tracked:
-            return
-        if self._subject is None:
-            self._subject = self._make_subject()
-        best = chosen(entries, self._subject.directions)
-        if len(best) == 1 and (found := reported_metrics(best[0])):
-            self._tracker.log(found, step=sum(entry.state != RUNNING for entry in entries))
-        tags = {pages.NOTE_TAG: text(self._subject, entries)}
-        if self._is_new("note", tags):
-            self._tracker.tag(tags)
-        if best and self._is_new("view", found := view(self._plan.name, best[0], self._subject)):
-            self._tracker.save_view(found)
-
-    def _is_new(self, what: str, content: Mapping[str, Any]) -> bool:
-        is_new = self._told.get(what) != content
-        self._told[what] = content
-        return is_new
-
-    def _make_subject(self) -> Subject:
-        plan = self._plan
-        return Subject(
-            question=question(plan),
-            objectives=plan.objective_names,
-            directions=plan.settings.objectives,
-            total=plan.total,
-            folder=plan.folder,
-            again=typed_again(),
-            rerun=partial(rerun_command, arguments=self._arguments),
-        )
-
-
-def question(plan: Plan) -> str | None:
-    """Return the comment at the top of the sweep's file, or None where there is none."""
-    name = plan.config.hydra.runtime.choices.get("sweeps")
-    if not name:
-        return None
-    for source in plan.context.config_loader.get_search_path().get_path():
-        path = Path(source.path.removeprefix("file://")) / "sweeps" / f"{name}.yaml"
-        if path.exists():
-            return " ".join(_comment(path.read_text(encoding="utf-8"))) or None
-    return None
-
-
-def _comment(content: str) -> Iterator[str]:
-    for line in content.splitlines():
-        if not line.startswith("#"):
-            return
-        words = line.lstrip("# ")
-        if not words.startswith("@package"):
-            yield words
-
-
-def reported_metrics(entry: Entry) -> dict[str, float]:
-    """Return what a trial is reported by, under the names that its sweep's run has it."""
-    metrics = _last_values(entry)
-    return {f"best/{name}": metrics[name] for name in (REPORTED,) if name in metrics}
-
-
-def view(name: str, entry: Entry, subject: Subject) -> dict[str, Any]:
-    """Return the params and metrics that a sweep's trials are compared by.
-
-    Args:
-        name: the sweep's.
-        entry: a completed trial of it.
-        subject: the sweep.
-    """
-    metrics = [REPORTED] if REPORTED in _last_values(entry) else []
-    several = len(subject.directions) > 1
-    values = [f"value_{i}" for i in range(len(subject.directions))] if several else ["value"]
-    best = [f"best_{value}" for value in values] if several else ["best_value"]
-    return {
-        "name": name,
-        "params": list(_logged_keys(entry)),
-        "metrics": [*values, *metrics],
-        "of_sweep": [*best, *(f"best/{metric}" for metric in metrics if not several)],
-        "maximize": subject.directions[0] == "maximize",
-    }
+def metrics_of(entry: Entry) -> Metrics:
+    """Return the last value of each metric that a trial has told."""
+    if entry.directory is None:
+        return {}
+    history = record.metric_history(entry.directory)
+    return {name: pairs[-1][1] for name, pairs in history.items()}
 
 
 def text(subject: Subject, entries: Sequence[Entry]) -> str:
@@ -163,11 +70,13 @@ def text(subject: Subject, entries: Sequence[Entry]) -> str:
         entries: every trial of it.
     """
     best = chosen(entries, subject.directions)
-    parts = [f"**Question:** {_plain(subject.question, _LONGEST_QUESTION)}"] * bool(
-        subject.question
-    )
-    parts.append(f"**Tried:** {_counts(subject, entries)}")
-    parts += _one(subject, best[0]) if len(best) == 1 else _several(subject, best)
+    head = []
+    if subject.question:
+        head.append(f"**Question:** {_plain(subject.question, _LONGEST_QUESTION)}")
+    head.append(f"**Answer:** {_answer(subject, best)}")
+    head.append(f"**Tried:** {_counts(subject, entries)}")
+    parts = ["\n".join(head)]  # the page shows no more than a few lines before one asks for more
+    parts += _detail(subject, best[0]) if len(best) == 1 else _front(subject, best)
     parts += _failure(entries)
     parts += _places(subject, best)
     return redact("\n\n".join(parts))
@@ -181,39 +90,54 @@ def _counts(subject: Subject, entries: Sequence[Entry]) -> str:
     return f"{ended}{of} trials ({', '.join(counts) or 'none has begun'})"
 
 
-def _one(subject: Subject, entry: Entry) -> list[str]:
-    """The answer of a sweep with one objective."""
-    (objective,), metrics = subject.objectives, _last_values(entry)
-    head = f"**Best:** {_link(entry)} with {_params(entry)}"
-    value = figure(values_of(entry)[0])
-    if REPORTED not in metrics:
-        return [head, f"Its {objective} is {value}: what trials were chosen by, so optimistic."]
-    rows = [(f"**trial {entry.number}**", f"**{figure(metrics[REPORTED])}**")]
+def _answer(subject: Subject, best: Sequence[Entry]) -> str:
+    if not best:
+        return "no trial has completed yet"
+    if len(subject.directions) > 1:
+        return f"a Pareto set of {len(best)}"
+    (entry,), (objective,) = best, subject.objectives
+    found = f"{_link(entry)} with {_params(entry)}"
+    metrics = metrics_of(entry)
+    if REPORTED in metrics:
+        bars = [f"{words} {figure(metrics[key])}" for key, words in _bars(metrics)]
+        beside = f" ({', '.join(bars)})" if bars else ""
+        return f"{found}: {REPORTED} **{figure(metrics[REPORTED])}**{beside}"
+    return f"{found}: {objective} {figure(values_of(entry)[0])}"
+
+
+def _detail(subject: Subject, entry: Entry) -> list[str]:
+    """How the answer of a sweep with one objective is to be read."""
+    (objective,) = subject.objectives
+    chose = f"Trials were chosen by {objective}"
+    if REPORTED in metrics_of(entry):
+        return [f"{chose}, and none by {REPORTED}: this is what to report."]
+    return [f"{chose}, so its value is optimistic."]
+
+
+def _bars(metrics: Metrics) -> Iterator[tuple[str, str]]:
     for name, words in _BASELINES.items():
         key = f"baseline/{name}/{REPORTED.replace('/', '_')}"
         if key in metrics:
-            rows.append((words, figure(metrics[key])))
-    chose = f"Trials were chosen by {objective}, and none by {REPORTED}: this is what to report."
-    return [head, _table(("", REPORTED), rows), chose]
+            yield key, words
 
 
-def _several(subject: Subject, best: Sequence[Entry]) -> list[str]:
-    """The answer of a sweep with several objectives, or without a completed trial."""
+def _front(subject: Subject, best: Sequence[Entry]) -> list[str]:
+    """The answer of a sweep with several objectives."""
     if not best:
-        return ["**Best:** no trial has completed yet"]
-    has_reported = any(REPORTED in _last_values(entry) for entry in best[:_MOST_ROWS])
-    also = [REPORTED] if has_reported and REPORTED not in subject.objectives else []
+        return []
+    shown = {entry.number: metrics_of(entry) for entry in best[:_MOST_ROWS]}
+    also = [REPORTED] if all(REPORTED in metrics for metrics in shown.values()) else []
+    also = [name for name in also if name not in subject.objectives]
     rows = [
         (
             _link(entry),
             *(figure(value) for value in values_of(entry)),
-            *(figure(_last_values(entry)[name]) for name in also if name in _last_values(entry)),
+            *(figure(shown[entry.number][name]) for name in also),
             _params(entry),
         )
         for entry in best[:_MOST_ROWS]
     ]
-    parts = [f"**Best:** a Pareto set of {len(best)}"]
-    parts.append(_table(("trial", *subject.objectives, *also, "params"), rows))
+    parts = [_table(("trial", *subject.objectives, *also, "params"), rows)]
     if len(best) > len(rows):
         parts.append(f"and {len(best) - len(rows)} more in {BEST_FILE}")
     return parts
@@ -253,35 +177,14 @@ def _params(entry: Entry) -> str:
     return _code(params_text(entry.params))
 
 
-def _logged_keys(entry: Entry) -> Iterator[str]:
-    """The params that a trial's run has; of a configuration group it has the class."""
-    logged = _begin(entry).get("params", {})
-    for key in entry.params:
-        name = key.lstrip("+").replace("@", "_")
-        yield next((each for each in (name, f"{name}._target_") if each in logged), name)
-
-
-def _begin(entry: Entry) -> Mapping[str, Any]:
-    if entry.directory is None:
-        return {}
-    return next((event for event, _ in record.read(entry.directory)), {})
-
-
-def _last_values(entry: Entry) -> Metrics:
-    if entry.directory is None:
-        return {}
-    history = record.metric_history(entry.directory)
-    return {name: pairs[-1][1] for name, pairs in history.items()}
-
-
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _plain(words: str | None, longest: int) -> str:
-    line = one_line(words or "")
-    return line if len(line) <= longest else f"{line[:longest]}..."
+def _plain(words: str, longest: int) -> str:
+    lines = "\n".join(one_line(line) for line in words.splitlines())
+    return lines if len(lines) <= longest else f"{lines[:longest]}..."
 
 
 def _code(words: str) -> str:
@@ -291,4 +194,18 @@ def _code(words: str) -> str:
 def _block(command: str, otherwise: str) -> str:
     if len(command) > _LONGEST_COMMAND:
         return otherwise
-    return f"```\n{command.replace('```', '')}\n```"
+    return f"```\n{_broken(command).replace('```', '')}\n```"
+
+
+def _broken(command: str) -> str:
+    """Break a command line as a shell takes it, for a page does not."""
+    try:
+        words = [shlex.quote(word) for word in shlex.split(command)]
+    except ValueError:  # a hidden credential took a quote with it
+        return command
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > _LINE:
+            lines.append("   ")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return " \\\n".join(lines)

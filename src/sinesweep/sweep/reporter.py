@@ -14,7 +14,7 @@ from sinesweep.redaction import redact
 from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.log_stream import LogStream
-from sinesweep.sweep.note import Pages
+from sinesweep.sweep.page import make_page
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.ranking import best_values
 from sinesweep.sweep.rerun import rerun_command
@@ -49,7 +49,7 @@ class Reporter:
         self._fault: str | None = None  # why the tables could not be written the last time
         self._logs = LogStream() if plan.settings.stream else None
         self._results = Results(plan.folder, plan.settings.objectives)
-        self._pages = Pages(plan, tracker, sys.argv)
+        self._page = make_page(plan, tracker, sys.argv)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
         for entry in finished:
             self._tell_tracker(entry)  # a killed process may have been about to
@@ -139,7 +139,8 @@ class Reporter:
         entries = self._entries()
         ended = sum(entry.state != RUNNING for entry in entries)
         self._tracker.log(progress(entries, self._plan.settings.objectives), step=ended)
-        self._pages.refresh(entries)
+        if self._page:
+            self._page.refresh(entries)
         return self._write_tables()
 
     def _write_tables(self, *, final: bool = False) -> bool:

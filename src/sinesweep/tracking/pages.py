@@ -13,17 +13,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sinesweep.tracking.record import STATE_FILE, Event
+from sinesweep.tracking.record import STATE_FILE, STATE_TAG, Event
 
 KIND_TAG = "mlflow.experimentKind"
 KIND = "custom_model_development"  # the pages show runs first, not traces of language models
 NOTE_TAG = "mlflow.note.content"  # the description, in markdown
 
+_PLAIN = "workflowType=machine_learning"  # the pages' side bar for runs
 _VIEW_TAG = "mlflow.sharedViewState."
 _OF_ALL = "sinesweep"
 _VALUE = "value"  # what the worker calls a trial's only value
 # Of the parent run, which its trials do not have.
 _OF_SWEEP = ("trials/complete", "trials/pruned", "trials/failed")
+_FIRST_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo", "duration")
+_NARROWEST, _PER_LETTER, _MARGIN = 90, 7, 30  # pixels
 _MOST_SCATTERS = 8  # charts: each takes time to draw
 _SECTION = "sinesweep"
 
@@ -31,7 +34,7 @@ _SECTION = "sinesweep"
 def run_page(directory: Path) -> str | None:
     """Return the address of a run, or None where it was not sent yet."""
     sent = _sent(directory)
-    return f"#/experiments/{sent['experiment']}/runs/{sent['run_id']}" if sent else None
+    return f"#/experiments/{sent['experiment']}/runs/{sent['run_id']}?{_PLAIN}" if sent else None
 
 
 def trials_page(directory: Path, *, charts: bool = False) -> str | None:
@@ -74,7 +77,7 @@ def _sent(directory: Path) -> Mapping[str, str] | None:
 
 
 def _view_page(experiment: str, key: str) -> str:
-    return f"#/experiments/{experiment}/runs?viewStateShareKey={key}"
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&{_PLAIN}"
 
 
 def _saved(name: str, state: Mapping[str, Any], time: int) -> str:
@@ -85,20 +88,24 @@ def _saved(name: str, state: Mapping[str, Any], time: int) -> str:
 
 def _all(event: Event) -> dict[str, Any]:
     """Sweeps with their trials below them, newest first."""
-    metrics = [*event["metrics"], *event["of_sweep"], *_OF_SWEEP]
-    return {"selectedColumns": _columns(metrics, event["params"])}
+    first, *others = event["of_sweep"]
+    found = _metrics([first, *event["metrics"]]) | _params(event["params"])
+    return {
+        # All runs have it: without a filter the pages would not wait for the columns' order.
+        "searchFilter": f"tags.`{STATE_TAG}` != ''",
+        **_columns(found | _metrics([*others, *_OF_SWEEP])),
+    }
 
 
 def _sweep(event: Event, run_id: str) -> dict[str, Any]:
     """The trials of one sweep, the best first, with charts of how they compare."""
-    charts = _charts(event["params"], event["metrics"])
     return {
         "searchFilter": f"tags.`mlflow.parentRunId` = '{run_id}'",
         "orderByKey": f"metrics.`{event['metrics'][0]}`",
         "orderByAsc": not event["maximize"],
-        "selectedColumns": _columns(event["metrics"], event["params"]),
+        **_columns(_metrics(event["metrics"]) | _params(event["params"])),
         "runsHiddenMode": "SHOW_ALL",
-        "compareRunCharts": charts,
+        "compareRunCharts": _charts(event["params"], event["metrics"]),
         "compareRunSections": [
             {"uuid": _SECTION, "name": event["name"], "display": True, "isReordered": True}
         ],
@@ -106,8 +113,25 @@ def _sweep(event: Event, run_id: str) -> dict[str, Any]:
     }
 
 
-def _columns(metrics: Sequence[str], params: Sequence[str]) -> list[str]:
-    return [*(f"metrics.`{key}`" for key in metrics), *(f"params.`{key}`" for key in params)]
+def _metrics(names: Sequence[str]) -> dict[str, str]:
+    return {f"metrics.`{name}`": name for name in names}
+
+
+def _params(names: Sequence[str]) -> dict[str, str]:
+    return {f"params.`{name}`": name for name in names}
+
+
+def _columns(titles: Mapping[str, str]) -> dict[str, Any]:
+    """Show the columns of a table in this order, each wide enough for its title."""
+    return {
+        "selectedColumns": list(titles),
+        "columnOrder": [*_FIRST_COLUMNS, *titles],
+        "columnWidths": {column: _width(title) for column, title in titles.items()},
+    }
+
+
+def _width(title: str) -> int:
+    return max(_NARROWEST, _PER_LETTER * len(title) + _MARGIN)
 
 
 def _charts(params: Sequence[str], metrics: Sequence[str]) -> list[dict[str, Any]]:
