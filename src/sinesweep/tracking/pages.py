@@ -107,7 +107,7 @@ def _sweep(event: Event, run_id: str) -> dict[str, Any]:
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": _charts(event["params"], event["metrics"]),
         "compareRunSections": [
-            {"uuid": _SECTION, "name": event["name"], "display": True, "isReordered": True}
+            {"uuid": _SECTION, "name": event["name"], "display": True, "columns": 2}
         ],
         "isAccordionReordered": True,
     }
