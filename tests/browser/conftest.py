@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from looking import Server, Tracked
+from looking import HEIGHT, WIDTH, Server, Tracked
 from runner import Runner, environment
 from watching import sweep_folder
 
@@ -30,7 +30,6 @@ SWEEP = (
     "-m", "sweeps=depth_width_decay", "hydra.sweeper.n_trials=12", "hydra.sweeper.workers=2",
     "trainer.max_epochs=3", "data.num_series=96", "artifacts.figures=true",
 )  # fmt: skip
-WIDTH, HEIGHT = 1400, 900
 # The panel of MLflow's own chat, which opens by itself the first time, would hide half of a page.
 _WITHOUT_CHAT = """
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');

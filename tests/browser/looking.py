@@ -13,6 +13,8 @@ from sinesweep.tracking.location import Location
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+WIDTH, HEIGHT = 1400, 900  # of a page, in pixels
+
 
 @dataclass(frozen=True)
 class Tracked:

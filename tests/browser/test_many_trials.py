@@ -113,7 +113,7 @@ def test_the_page_of_a_large_sweep_does_alone(
     page.get_by_text("Show more").click()
     note = page.get_by_test_id("note-view-outer-container").first.inner_text()
     assert "How many are too many?" in note
-    assert "trial-00248 with model.layers=3 model.width=11: reference/test_mae 0.204" in note
+    assert "trial-00249 with model.layers=1 model.width=12: reference/test_mae 0.204" in note
     assert "250 of 250 trials (188 complete, 62 pruned)" in note
     assert "trials.csv, best.yaml, report.html" in note
     for name, value in (("trials/complete", "188"), ("trials/pruned", "62")):

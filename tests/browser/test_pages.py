@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from looking import Server, Tracked, run_names, titles
+from looking import HEIGHT, Server, Tracked, run_names, titles
 from mlflow import MlflowClient
 
 from sinesweep.sweep.ranking import ranked
@@ -89,11 +89,21 @@ def test_columns_that_matter_come_first(
 def test_charts_of_a_sweep(tracked: Tracked, server: Server, page: Page, shoot: Shoot) -> None:
     """The view's charts are parallel coordinates, and a scatter plot for each parameter."""
     page.goto(server.address(pages.trials_page(tracked.archive.folder, charts=True)))
-    page.locator(".parcoords, [data-testid='parallel-coords-chart'], canvas").first.wait_for()
-    for key in PARAMS:
-        page.locator("svg text.xtitle", has_text=key).first.wait_for()
-    assert page.locator("svg text.ytitle", has_text=REPORTED).count() == len(PARAMS)
+    for key in (*PARAMS, REPORTED):
+        page.locator("svg g.axis text.label", has_text=key[-5:]).first.wait_for()
+    assert_scatters(page, PARAMS[0])
     shoot("charts")
+
+    page.get_by_text(f"{PARAMS[0]} vs. {REPORTED}").hover()
+    page.mouse.wheel(0, HEIGHT / 2)  # what is out of sight is not drawn
+    for key in PARAMS[1:]:
+        assert_scatters(page, key)
+
+
+def assert_scatters(page: Page, key: str) -> None:
+    """There is a scatter plot of the reported figure over a parameter."""
+    page.locator("svg text.xtitle", has_text=key).wait_for()
+    page.locator("svg text.ytitle", has_text=REPORTED).first.wait_for()
 
 
 def test_compare_shows_parallel_coordinates_and_scatter(
