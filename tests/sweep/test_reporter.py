@@ -86,6 +86,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
         total=4,
         repeats=None,
         base=OmegaConf.create(dict(base or {})),
+        config=OmegaConf.create({"hydra": {"runtime": {"choices": {}}}}),
         objective_names=objective_names(
             OmegaConf.create(dict(base or {})), len(given["objectives"])
         ),

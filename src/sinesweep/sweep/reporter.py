@@ -15,6 +15,7 @@ from sinesweep.report.process import ReportProcess
 from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.log_stream import LogStream
+from sinesweep.sweep.page import make_page
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.ranking import best_values
 from sinesweep.sweep.rerun import rerun_command
@@ -51,6 +52,7 @@ class Reporter:
         self._logs = LogStream() if plan.settings.stream else None
         self._results = Results(plan.folder, plan.settings.objectives, plan.repeats)
         self._report = _report_process(plan)
+        self._page = make_page(plan, tracker, sys.argv)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
         for entry in finished:
             self._tell_tracker(entry)  # a killed process may have been about to
@@ -114,6 +116,8 @@ class Reporter:
         self._tracker.flush()  # it tells the ids of the last trials' runs
         self._refresh(final=True)
         self._finish_report(state)
+        if self._page:
+            self._page.refresh(self._entries())  # it names the report
         folder = self._plan.folder
         for path in [*(folder / name for name in _TABLES), *files.written(folder)]:
             if path.is_file():
@@ -155,6 +159,8 @@ class Reporter:
         entries = self._entries()
         ended = sum(entry.state != RUNNING for entry in entries)
         self._tracker.log(progress(entries, self._plan.settings.objectives), step=ended)
+        if self._page:
+            self._page.refresh(entries)
         return self._write_tables(final=final)
 
     def _write_tables(self, *, final: bool = False) -> bool:
