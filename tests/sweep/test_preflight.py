@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -265,6 +266,33 @@ def test_terminator(make_plan: MakePlan) -> None:
     assert isinstance(made, Terminator)
     evaluator: Any = made._improvement_evaluator
     assert evaluator._max_stagnation_trials == 3
+
+
+@pytest.mark.filterwarnings("ignore:.optuna.terminator. module has been deprecated:FutureWarning")
+def test_terminator_that_needs_cross_validation(make_plan: MakePlan) -> None:
+    """One that asks for scores that no trial has is refused, and what is proposed instead works."""
+    wrong = "hydra.sweeper.terminator={_target_: optuna.terminator.Terminator}"
+    with pytest.raises(InputError, match="needs cross-validation scores") as refused:
+        preflight.build_terminator(make_plan("x=interval(0,1)", wrong))
+    (fix,) = re.findall(r"as in (\S+)'(.+)'$", str(refused.value))
+    made = preflight.build_terminator(make_plan("x=interval(0,1)", "".join(fix)))
+    assert made is not None
+    study = optuna.create_study()
+    for value in range(40):
+        study.tell(study.ask(), value)
+    assert made.should_terminate(study)
+
+
+@pytest.mark.filterwarnings("ignore:.optuna.terminator. module has been deprecated:FutureWarning")
+def test_terminator_of_several_objectives(make_plan: MakePlan) -> None:
+    """Optuna's terminator knows one objective, and is refused where there are more."""
+    plan = make_plan(
+        "hydra.sweeper.terminator={_target_: optuna.terminator.Terminator}",
+        "hydra.sweeper.directions=[minimize,minimize]",
+        "a=1,2",
+    )
+    with pytest.raises(InputError, match=r"must have one objective, but there are 2: end the"):
+        preflight.build_terminator(plan)
 
 
 def test_no_terminator(make_plan: MakePlan) -> None:

@@ -35,7 +35,9 @@ class SinesweepConf:
     # how long
     n_trials: int | None = None  # the total; null: every combination, or 20 where there is no end
     timeout: float | None = None  # seconds for the sweep
-    terminator: Any = None  # {_target_: optuna.terminator.Terminator}, or another of Optuna's
+    # one of Optuna's that needs no cross-validation: {_target_: optuna.terminator.Terminator,
+    # improvement_evaluator: {_target_: optuna.terminator.BestValueStagnationEvaluator}}
+    terminator: Any = None
 
     # on what
     workers: int | None = None  # processes; null: n_jobs, or else one for each core

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _WITHOUT_PLUS = "+~"
 _SAMPLER_KEYS = ("hydra/sweeper/sampler=", "hydra.sweeper.sampler")
 _MISSING = object()
+_TERMINATOR_FIX = (
+    "give it another evaluator, as in hydra.sweeper.terminator='{_target_: "
+    "optuna.terminator.Terminator, improvement_evaluator: {_target_: "
+    "optuna.terminator.BestValueStagnationEvaluator}}'"
+)
 
 
 def check(plan: Plan) -> None:
@@ -112,12 +117,26 @@ def build_terminator(plan: Plan) -> BaseTerminator | None:
     """Make the terminator, if there is to be one.
 
     Raises:
-        InputError: its class cannot be made of its arguments.
+        InputError: its class cannot be made of its arguments, or needs what no trial tells.
     """
-    from optuna.terminator import BaseTerminator
+    from optuna.terminator import BaseTerminator, CrossValidationErrorEvaluator, Terminator
 
     target = plan.settings.terminator
-    return None if target is None else _built(target, "terminator", BaseTerminator)
+    if target is None:
+        return None
+    made = _built(target, "terminator", BaseTerminator)
+    if isinstance(made, Terminator) and len(plan.settings.objectives) > 1:
+        raise InputError(
+            f"hydra.sweeper.terminator: {target.target} must have one objective, but there are "
+            f"{len(plan.settings.objectives)}: end the sweep by n_trials or timeout"
+        )
+    if isinstance(getattr(made, "_error_evaluator", None), CrossValidationErrorEvaluator):
+        raise InputError(
+            "hydra.sweeper.terminator: must judge by the values of trials, but "
+            f"{target.target} needs cross-validation scores, as it does by default, and a trial "
+            f"of a sweep has none: {_TERMINATOR_FIX}"
+        )
+    return made
 
 
 def _check_space(plan: Plan) -> None:
