@@ -85,7 +85,10 @@ def test_given_folder(make_plan: MakePlan, tmp_path: Path) -> None:
         ((), 1, True),
         (("x=interval(0,1)",), 20, False),
         (("a=1,2", "hydra.sweeper.n_trials=7"), 7, False),
-        (("a=1,2", "hydra.sweeper.timeout=60.0"), None, False),
+        (("a=1,2", "hydra.sweeper.timeout=60.0"), 2, True),
+        (("a=1,2", "hydra.sweeper.terminator={_target_: T}"), 2, True),
+        (("x=interval(0,1)", "hydra.sweeper.timeout=60.0"), None, False),
+        (("x=interval(0,1)", "hydra.sweeper.terminator={_target_: T}"), None, False),
         (("a=1,2", "hydra.sweeper.n_trials=7", "hydra/sweeper/sampler=grid"), 2, False),
         (("a=1,2", "hydra.sweeper.n_trials=7", "hydra.sweeper.deduplicate=true"), 2, False),
         (("a=1,2", "hydra.sweeper.custom_search_space=m.f"), 20, False),
@@ -94,7 +97,7 @@ def test_given_folder(make_plan: MakePlan, tmp_path: Path) -> None:
 def test_total(
     make_plan: MakePlan, command: tuple[str, ...], total: int | None, enumerated: bool
 ) -> None:
-    """Every combination where no budget is given, or else the budget, or 20."""
+    """Every combination where no number is given, or else that, or 20 where nothing ends it."""
     # A grid has no seed.
     command = tuple("~hydra.sweeper.sampler.seed" for c in command if c.endswith("=grid")) + command
     plan = make_plan(*command)

@@ -212,6 +212,7 @@ def test_every_combination_is_a_grid(make_plan: MakePlan) -> None:
     [
         (("hydra/sweeper/sampler=random",), True),
         (("hydra.sweeper.sampler.seed=3",), True),
+        (("hydra/sweeper/sampler=random", "hydra.sweeper.timeout=9.0"), True),
         (("hydra/sweeper/sampler=grid",), False),
         (("hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=2"), False),
         ((), False),

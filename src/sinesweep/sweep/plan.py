@@ -59,10 +59,10 @@ class Plan:
 
     @property
     def is_enumeration(self) -> bool:
-        """Whether every combination is run once, in order."""
+        """Whether every combination is run once, in order, if the time for that is given."""
         settings = self.settings
-        bounded = settings.n_trials or settings.timeout or settings.terminator
-        return not (bounded or self.space.size is None or settings.custom_search_space)
+        chosen = settings.n_trials or settings.custom_search_space
+        return not chosen and self.space.size is not None
 
     @property
     def total(self) -> int | None:

@@ -75,8 +75,8 @@ def unused_sampler(plan: Plan) -> str | None:
     if target.target == DEFAULT_SAMPLER and not typed:
         return None
     return (
-        f"every combination is run once, in order, so {target.target} is not asked: give it a "
-        "budget, such as hydra.sweeper.n_trials=..., to have it choose"
+        f"every combination is run once, in order, so {target.target} is not asked: give "
+        "hydra.sweeper.n_trials=... to have it choose"
     )
 
 
