@@ -103,6 +103,65 @@ def test_functions_that_are_none(
         preflight.check(make_plan(f"hydra.sweeper.{key}={path}", "a=1,2"))
 
 
+def _raises(config: Any, trial: optuna.Trial) -> None:
+    raise KeyError("kind")
+
+
+def _asks_too_much(config: Any, trial: optuna.Trial) -> None:
+    trial.suggest_float("x", 2.0, 1.0)
+
+
+def _has_no_such_key(config: Any, trial: optuna.Trial) -> None:
+    if trial.suggest_categorical("b", [1, 2]) == 2:  # seldom enough for a single sample
+        trial.suggest_int("nam", 1, 2)
+
+
+def _is_well(config: Any, trial: optuna.Trial) -> None:
+    trial.suggest_float("x", 0.0, trial.params["a"])
+    config.name = "its own copy"
+
+
+@pytest.mark.parametrize(
+    ("function", "more", "message"),
+    [
+        (
+            _raises,
+            "b=1",
+            r"space: own.extend must .* but raises KeyError: 'kind' \(test_\S+, line ",
+        ),
+        (_asks_too_much, "b=1", r"raises ValueError: .*low.*high.* \(test_preflight.py, line "),
+        (
+            _has_no_such_key,
+            "x=1",
+            r"^nam: there is no such key; did you mean name\?\n\(at the point",
+        ),
+        (_is_well, "hydra/sweeper/sampler=grid", r"a grid must know .*, but x is added by own.ext"),
+        (_is_well, "hydra.sweeper.check=own.look", r"x is swept"),
+    ],
+)
+def test_custom_search_spaces_that_fail(
+    make_plan: MakePlan, module: ModuleType, function: Any, more: str, message: str
+) -> None:
+    """A function that fails, or suggests what does not compose or validate, is refused."""
+
+    def look(configs: Any, swept: Any, directions: Any) -> None:
+        if "x" in swept:
+            raise InputError("x is swept")
+
+    module.extend, module.look = function, look  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("hydra.sweeper.custom_search_space=own.extend", "a=1,2", more)
+    with pytest.raises(InputError, match=message):
+        preflight.check(plan)
+
+
+def test_custom_search_space_that_is_well(make_plan: MakePlan, module: ModuleType) -> None:
+    """A function whose points compose is let through, and changes nothing but its points."""
+    module.extend = _is_well  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("hydra.sweeper.custom_search_space=own.extend", "a=1,2")
+    preflight.check(plan)
+    assert plan.base.name == "none"
+
+
 def test_grid_over_an_interval(make_plan: MakePlan) -> None:
     """A grid over an interval has no end, and is refused."""
     message = r"^hydra.sweeper.sampler: a grid needs .*, but x is interval\(0,1\), which has no end"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from sinesweep.sweep.building import build
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
 from sinesweep.sweep.space import Interval
-from sinesweep.sweep.wording import one_line
+from sinesweep.sweep.wording import all_keys, one_line
 from sinesweep.tracking import location
 
 if TYPE_CHECKING:
@@ -41,23 +41,26 @@ _TERMINATOR_FIX = (
 def check(plan: Plan) -> None:
     """Look at everything that needs neither Optuna nor the tracker's client.
 
+    A custom search space needs Optuna, and comes last.
+
     Raises:
         InputError: naming what is wrong and how to mend it.
     """
     plan.refuse_change()
     _check_space(plan)
     _check_repeats(plan)
-    configs = [_compose(plan, point) for point in plan.space.corners()]
-    if plan.settings.check:
-        swept = [key.lstrip(_WITHOUT_PLUS) for key in plan.space.dimensions]
-        _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
     if plan.settings.custom_search_space:
         _named(plan.settings.custom_search_space, "custom_search_space")
+    _check_points(plan, list(plan.space.corners()))
     check_folder(plan.folder, "hydra.sweeper.root")
     if plan.settings.is_tracked:
         assert plan.settings.tracking is not None
         tracking = plan.settings.tracking
         location.check(location.locate(tracking.uri, Path(tracking.root)))
+    if plan.settings.custom_search_space:
+        from sinesweep.sweep.custom_space import samples  # imports Optuna, as the function does
+
+        _check_points(plan, list(samples(plan)))
 
 
 def unused_sampler(plan: Plan) -> str | None:
@@ -172,6 +175,13 @@ def _check_repeats(plan: Plan) -> None:
         )
 
 
+def _check_points(plan: Plan, points: Sequence[Mapping[str, Any]]) -> None:
+    configs = [_compose(plan, point) for point in points]
+    if plan.settings.check:
+        swept = [key.lstrip(_WITHOUT_PLUS) for key in all_keys(points)]
+        _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
+
+
 def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """Yield the keys of a configuration that a seed can be."""
     for key in config:
@@ -184,7 +194,7 @@ def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _compose(plan: Plan, point: dict[str, Any]) -> DictConfig:
+def _compose(plan: Plan, point: Mapping[str, Any]) -> DictConfig:
     try:
         return plan.job(plan.compose(plan.space.overrides(point)), 0, plan.directory(0))
     except (HydraException, OmegaConfBaseException) as error:
