@@ -65,6 +65,13 @@ def test_name_of_the_sweep_file(make_plan: MakePlan) -> None:
     assert make_plan("sweeps=mine").name == "mine"
 
 
+@pytest.mark.parametrize("overrides", ["sweeps=mine,mine2", "sweeps=glob(*)"])
+def test_sweep_of_sweeps(make_plan: MakePlan, overrides: str) -> None:
+    """Several sweep files in one command are refused: each says what is swept."""
+    with pytest.raises(InputError, match=r"^sweeps: must name one sweep, but is .*mine.*: a sweep"):
+        make_plan(overrides, "hydra.sweeper.n_trials=4")
+
+
 def test_given_name(make_plan: MakePlan, tmp_path: Path) -> None:
     """A given name comes before all others, and names the folder."""
     plan = make_plan("sweeps=mine", "hydra.sweeper.study_name=ours")

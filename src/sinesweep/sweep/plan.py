@@ -34,6 +34,7 @@ _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.
 _HYDRAS_OWN_FOLDER = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"
 _LONGEST_DIFFERENCE = 12
+_SWEEPS = "sweeps"  # the group of files that say what is swept
 _PACKAGE = re.compile(r"#\s*@package\b")  # Hydra's, not the reader's
 
 
@@ -197,23 +198,33 @@ def make(
     """Make the plan of a command.
 
     Raises:
-        InputError: the search space cannot be read.
+        InputError: the search space cannot be read, or sweeps over sweeps.
     """
     found = space.read(settings.params or {}, arguments, context.config_loader)
+    _refuse_sweep_of_sweeps(found, config)
     name = settings.study_name or _sweep_file(config) or _drawn_name(found, settings, config)
     return Plan(settings, found, name, _folder(name, settings, config), context, config)
 
 
+def _refuse_sweep_of_sweeps(found: Space, config: DictConfig) -> None:
+    key = next((key for key in found.written if key.lstrip("+").split("@")[0] == _SWEEPS), None)
+    if key is not None and _SWEEPS in config.hydra.runtime.choices:
+        raise InputError(
+            f"{_SWEEPS}: must name one sweep, but is {found.written[key]}: a sweep's file says "
+            "what is swept, so run a command for each"
+        )
+
+
 def _sweep_file(config: DictConfig) -> str | None:
-    chosen = config.hydra.runtime.choices.get("sweeps")
+    chosen = config.hydra.runtime.choices.get(_SWEEPS)
     return str(chosen).replace("/", "-") if chosen else None
 
 
 def question(config: DictConfig) -> str | None:
     """Return the comment at the top of the sweep's file, as one paragraph, if it has one."""
-    chosen = config.hydra.runtime.choices.get("sweeps")
+    chosen = config.hydra.runtime.choices.get(_SWEEPS)
     for source in config.hydra.runtime.config_sources if chosen else ():
-        path = Path(source.path) / "sweeps" / f"{chosen}.yaml"
+        path = Path(source.path) / _SWEEPS / f"{chosen}.yaml"
         if source.schema == "file" and path.is_file():
             return _top_comment(path.read_text(encoding="utf-8"))
     return None
