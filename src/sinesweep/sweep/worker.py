@@ -189,8 +189,14 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 def _limit_threads() -> None:
-    """Give libraries that the command had loaded before the fork this worker's share of cores."""
-    count = int(os.environ["OMP_NUM_THREADS"])
+    """Give libraries that the command had loaded before the fork this worker's share of cores.
+
+    Where the user has set a share, they have it already, in a form that may be theirs alone.
+    """
+    text = os.environ["OMP_NUM_THREADS"]
+    count = int(text) if text.isdecimal() else 0  # OpenMP knows 4,2 for nested teams, too
+    if not count:
+        return
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(count)
