@@ -286,6 +286,28 @@ def test_sampler_that_is_not_asked(
     assert said is None or said.startswith("every combination is run once, in order, so optuna.")
 
 
+@pytest.mark.parametrize(
+    ("preset", "is_said"), [("cmaes", True), ("qmc", True), ("gp", False), ("tpe", False)]
+)
+def test_choices_that_a_sampler_is_not_asked_for(
+    make_plan: MakePlan, caplog: pytest.LogCaptureFixture, preset: str, is_said: bool
+) -> None:
+    """A sampler of numbers leaves choices to chance: that is said once, and not by each trial."""
+    plan = make_plan(f"hydra/sweeper/sampler={preset}", "x=interval(0,1)", "y=interval(0,1)",
+                     "name=u,v", "hydra.sweeper.n_trials=9")  # fmt: skip
+    said = preflight.unused_sampler(plan)
+    assert bool(said) is is_said
+    assert said is None or "so name is drawn at random" in said
+    study = optuna.create_study(sampler=preflight.build_sampler(plan))
+    optuna.logging.enable_propagation()
+    try:
+        for _ in range(3):
+            study.tell(study.ask(plan.space.distributions()), 1.0)
+    finally:
+        optuna.logging.disable_propagation()
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+
+
 def test_grid_of_optuna_knows_the_space(make_plan: MakePlan) -> None:
     """Optuna's GridSampler is given the sweep's own space."""
     sampler: Any = preflight.build_sampler(
@@ -302,13 +324,19 @@ def test_grid_of_optuna_knows_the_space(make_plan: MakePlan) -> None:
 class Own(RandomSampler):
     """A user's own sampler."""
 
+    def __init__(self, seed: int, extra: int) -> None:
+        super().__init__(seed)
+        self.extra = extra
+
 
 def test_own_sampler(make_plan: MakePlan, module: ModuleType) -> None:
-    """A user's own class can be the sampler."""
+    """A user's own class can be the sampler, with arguments of its own."""
     module.Own = Own  # pyright: ignore[reportAttributeAccessIssue]
-    plan = make_plan("hydra/sweeper/sampler=random", "hydra.sweeper.sampler._target_=own.Own",
-                     "x=interval(0,1)")  # fmt: skip
-    assert isinstance(preflight.build_sampler(plan), Own)
+    sampler = preflight.build_sampler(
+        make_plan("hydra.sweeper.sampler={_target_: own.Own, extra: 7}", "x=interval(0,1)")
+    )
+    assert isinstance(sampler, Own)
+    assert sampler.extra == 7
 
 
 # Optuna 4.9 says that terminators will go with Optuna 6.
@@ -368,8 +396,8 @@ def test_no_terminator(make_plan: MakePlan) -> None:
             r"^hydra.sweeper.sampler: optuna.samplers.Nothing: .*No module named",
         ),
         (
-            ("+hydra.sweeper.sampler.nothing=1",),
-            r"^hydra.sweeper.sampler: optuna.samplers.TPESampler: .*nothing",
+            ("hydra.sweeper.sampler.sede=1",),
+            r"^hydra.sweeper.sampler: optuna.samplers.TPESampler: .*'sede'; did you mean seed\?$",
         ),
         (
             ("hydra.sweeper.sampler.multivariate=false", "hydra.sweeper.sampler.group=true"),

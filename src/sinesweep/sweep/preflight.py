@@ -16,10 +16,10 @@ from sinesweep import refusal
 from sinesweep.config import nearest
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
-from sinesweep.sweep.building import build
+from sinesweep.sweep.building import arguments_of, build
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
-from sinesweep.sweep.space import Interval
+from sinesweep.sweep.space import Choice, Interval
 from sinesweep.sweep.wording import all_keys, one_line
 from sinesweep.tracking import location
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_PLUS = "+~"
 _SAMPLER_KEYS = ("hydra/sweeper/sampler=", "hydra.sweeper.sampler")
+_NUMBERS_ONLY = ("optuna.samplers.CmaEsSampler", "optuna.samplers.QMCSampler")
 _MISSING = object()
 _TERMINATOR_FIX = (
     "give it another evaluator, as in hydra.sweeper.terminator='{_target_: "
@@ -64,18 +65,29 @@ def check(plan: Plan) -> None:
 
 
 def unused_sampler(plan: Plan) -> str | None:
-    """Return what to say where a sampler was chosen and every combination is run without it.
+    """Return what to say where a sampler was chosen and is not asked, or not for every key.
 
     Returns:
         A line, or None where the sampler is used, or is there by default.
     """
     target = plan.settings.sampler
-    if not plan.is_enumeration or target.is_grid:
+    if plan.is_enumeration:
+        return _not_asked(plan)
+    choices = [k for k, d in plan.space.dimensions.items() if isinstance(d, Choice)]
+    if target.target not in _NUMBERS_ONLY or not choices:
         return None
+    return (
+        f"{target.target} is asked for numbers in a range only, so {', '.join(choices)} is drawn "
+        "at random: hydra/sweeper/sampler=tpe learns of choices, too"
+    )
+
+
+def _not_asked(plan: Plan) -> str | None:
+    target = plan.settings.sampler
     typed = any(
         line.lstrip("+").startswith(_SAMPLER_KEYS) for line in plan.config.hydra.overrides.hydra
     )
-    if target.target == DEFAULT_SAMPLER and not typed:
+    if target.is_grid or (target.target == DEFAULT_SAMPLER and not typed):
         return None
     return (
         f"every combination is run once, in order, so {target.target} is not asked: give "
@@ -225,10 +237,20 @@ def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
             warnings.simplefilter("ignore", ExperimentalWarning)
             made = build({**target.values, **more})
     except Exception as error:  # a class may fail in any way, and Hydra 1.4 hands that through
-        raise InputError(f"hydra.sweeper.{key}: {target.target}: {_cause(error)}") from error
+        hint = _hint(target, error)
+        raise InputError(f"hydra.sweeper.{key}: {target.target}: {_cause(error)}{hint}") from error
     if not isinstance(made, expected):
         raise InputError(
             f"hydra.sweeper.{key}._target_: must make a {expected.__name__} of Optuna's, but "
             f"{target.target} makes a {type(made).__name__}"
         )
     return made
+
+
+def _hint(target: Target, error: Exception) -> str:
+    """Return what an argument that a class does not have may have been meant to be."""
+    if not isinstance(error.__cause__ or error, TypeError):
+        return ""
+    known = arguments_of(target.target)
+    unknown = [key for key in target.values if key != "_target_" and key not in known]
+    return nearest(unknown[0], known) if unknown and known else ""
