@@ -244,6 +244,19 @@ def test_presets_of_pruners(make_plan: MakePlan, preset: str, kind: str) -> None
     assert type(preflight.build_pruner(plan)).__name__ == kind
 
 
+def test_preset_that_is_typed_in_vain(make_plan: MakePlan, application: Path) -> None:
+    """A preset that a sweep's file overrules is refused, unless the class is typed, too."""
+    section = "{hydra: {sweeper: {pruner: {_target_: optuna.pruners.HyperbandPruner}}}}"
+    (application / "sweeps" / "own.yaml").write_text(f"# @package _global_\n{section}")
+    command = ("sweeps=own", "hydra/sweeper/pruner=none", "a=1,2")
+    with pytest.raises(
+        InputError, match=r"^hydra/sweeper/pruner: must be what is typed, none, but"
+    ):
+        preflight.check(make_plan(*command))
+    preflight.check(make_plan("sweeps=own", "a=1,2"))
+    preflight.check(make_plan(*command, "hydra.sweeper.pruner._target_=optuna.pruners.NopPruner"))
+
+
 def test_defaults_are_optunas(make_plan: MakePlan) -> None:
     """What a preset leaves null is left to Optuna."""
     sampler = preflight.build_sampler(make_plan("x=interval(0,1)", "hydra.sweeper.sampler.seed=3"))

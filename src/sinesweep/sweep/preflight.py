@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
@@ -48,6 +49,7 @@ def check(plan: Plan) -> None:
         InputError: naming what is wrong and how to mend it.
     """
     plan.refuse_change()
+    _check_presets(plan)
     _check_space(plan)
     _check_repeats(plan)
     if plan.settings.custom_search_space:
@@ -152,6 +154,27 @@ def build_terminator(plan: Plan) -> BaseTerminator | None:
             f"of a sweep has none: {_TERMINATOR_FIX}"
         )
     return made
+
+
+def _check_presets(plan: Plan) -> None:
+    """Refuse a preset that is typed in vain: what files say is merged after it."""
+    store, typed = ConfigStore.instance(), list(plan.config.hydra.overrides.hydra)
+    for key, target in (("sampler", plan.settings.sampler), ("pruner", plan.settings.pruner)):
+        group, section = f"hydra/sweeper/{key}", f"hydra.sweeper.{key}"
+        name = plan.config.hydra.runtime.choices.get(group)
+        if not any(line.startswith(f"{group}=") for line in typed):
+            continue
+        if any(line.lstrip("+").startswith((f"{section}=", f"{section}._t")) for line in typed):
+            continue
+        if f"{name}.yaml" not in store.list(group):
+            continue  # a file of the application's own
+        if store.load(f"{group}/{name}.yaml").node._target_ != target.target:
+            raise InputError(
+                f"{group}: must be what is typed, {name}, but a file of the configuration sets "
+                f"{section}._target_ to {target.target}, which comes after it: have the file name "
+                f"a preset instead (- override /{group}: ... among its defaults), or type "
+                f"{section}._target_=..."
+            )
 
 
 def _check_space(plan: Plan) -> None:
