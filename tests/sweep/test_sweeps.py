@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 
@@ -208,6 +209,15 @@ def test_output_goes_to_the_trials_log(runner: Runner) -> None:
 
     assert "trial 0 x=0" not in done.out
     assert "trial 0 x=0" in (folder_of(runner) / "trials" / "0" / "trial.log").read_text()
+
+
+def test_threads_that_the_user_has_set(runner: Runner) -> None:
+    """A variable that is set stays as it is, in whatever form; others give the worker's share."""
+    done = runner.sweep("x=0", ONE, OMP_NUM_THREADS="3,1")
+
+    assert done.code == 0, done.err
+    log = (folder_of(runner) / "trials" / "0" / "trial.log").read_text()
+    assert f"threads 3,1 {os.cpu_count()}\n" in log
 
 
 def test_output_can_be_streamed(runner: Runner) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import optuna
 import yaml
-from hydra.utils import get_method
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
@@ -25,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import HIDDEN
+from sinesweep.sweep.custom_space import extend
 from sinesweep.sweep.entry import (
     COMPLETE,
     DROPPED,
@@ -225,19 +225,13 @@ class SweepStudy:
     def _ask(self) -> optuna.Trial:
         trial = self.optuna.ask(self._distributions)
         if self._plan.settings.custom_search_space:
-            self._extend(trial, self._plan.settings.custom_search_space)
+            extend(self._plan, self._plan.base, trial)
         # In this order: a proposal that was not saved is made again, and this trial dropped.
         trial.set_user_attr(_PLACE, {"ask": self._sequencer.asks})
         self._sequencer.asks += 1
         self._place.save(self._sequencer)
         self._sequencer.settle(self.optuna)
         return trial
-
-    def _extend(self, trial: optuna.Trial, custom_search_space: str) -> None:
-        for override in self._plan.space.fixed:
-            key, _, text = override.partition("=")
-            trial.set_user_attr(key, text)
-        get_method(custom_search_space)(self._plan.base, trial)
 
     def _tell(self, number: int, outcome: Outcome) -> Entry:
         _tell(self.optuna, number, outcome)
