@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sinesweep.sweep.entry import FAIL, PRUNED, RUNNING, Entry
 from sinesweep.sweep.note import REPORTED, Subject, text
-from sinesweep.sweep.page import SweepPage, question
+from sinesweep.sweep.page import SweepPage
 from sinesweep.tracking import record
 from sinesweep.tracking.pages import NOTE_TAG
 from sinesweep.tracking.record import Record
@@ -132,22 +130,3 @@ def test_the_page_is_told_what_has_changed(tmp_path: Path, make_entry: MakeEntry
     assert told[2]["params"] == ["scheduler._target_"]
     assert told[2]["metrics"] == ["value", REPORTED]
     assert told[2]["of_sweep"] == ["best/reference/test_mae", "best_value"]
-
-
-@pytest.mark.parametrize(
-    ("comment", "asked"),
-    [
-        ("# @package _global_\n# Deep\n# or wide?\n", "Deep\nor wide?"),
-        ("# @package _global_\n", None),
-    ],
-)
-def test_the_question_is_the_comment_of_the_sweeps_file(
-    make_plan: Callable[..., Any], application: Path, comment: str, asked: str | None
-) -> None:
-    """A sweep's file says at its top what it is to find out."""
-    path = application / "sweeps" / "mine.yaml"
-    content = path.read_text().partition("\n")[2]
-    path.write_text(comment + content)
-
-    assert question(make_plan("sweeps=mine")) == asked
-    assert question(make_plan("a=1,2")) is None

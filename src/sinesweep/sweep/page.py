@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sinesweep.sweep.command import typed_again
 from sinesweep.sweep.entry import RUNNING, Entry
 from sinesweep.sweep.note import REPORTED, Subject, metrics_of, text
-from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.plan import Plan, question
 from sinesweep.sweep.ranking import chosen
 from sinesweep.sweep.rerun import rerun_command
 from sinesweep.tracking import record
@@ -73,7 +72,7 @@ def make_page(plan: Plan, tracker: SweepTracker, arguments: Sequence[str]) -> Sw
     if not plan.settings.is_tracked:
         return None
     subject = Subject(
-        question=question(plan),
+        question=question(plan.config),
         objectives=plan.objective_names,
         directions=plan.settings.objectives,
         total=plan.total,
@@ -82,27 +81,6 @@ def make_page(plan: Plan, tracker: SweepTracker, arguments: Sequence[str]) -> Sw
         rerun=partial(rerun_command, arguments=arguments),
     )
     return SweepPage(plan.name, subject, tracker)
-
-
-def question(plan: Plan) -> str | None:
-    """Return the comment at the top of the sweep's file, or None where there is none."""
-    name = plan.config.hydra.runtime.choices.get("sweeps")
-    if not name:
-        return None
-    for source in plan.context.config_loader.get_search_path().get_path():
-        path = Path(source.path.removeprefix("file://")) / "sweeps" / f"{name}.yaml"
-        if path.exists():
-            return "\n".join(_comment(path.read_text(encoding="utf-8"))) or None
-    return None
-
-
-def _comment(content: str) -> Iterator[str]:
-    for line in content.splitlines():
-        if not line.startswith("#"):
-            return
-        words = line.lstrip("# ")
-        if not words.startswith("@package"):
-            yield words
 
 
 def comparison(name: str, entry: Entry, directions: Sequence[str]) -> dict[str, Any]:
