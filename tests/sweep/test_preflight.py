@@ -431,6 +431,20 @@ def test_samplers_that_cannot_be_made(
         preflight.build_sampler(plan)
 
 
+@pytest.mark.parametrize(
+    ("preset", "package"), [("cmaes", "cmaes"), ("gp", "torch"), ("qmc", "scipy")]
+)
+def test_sampler_that_lacks_a_package(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, preset: str, package: str
+) -> None:
+    """A sampler whose package is not installed is refused, and not found out by the tenth trial."""
+    plan = make_plan(f"hydra/sweeper/sampler={preset}", "x=interval(0,1)")
+    monkeypatch.setitem(sys.modules, package, None)
+    message = rf"^hydra.sweeper.sampler: .*Sampler must have {package}, which is not installed: pip"
+    with pytest.raises(InputError, match=message):
+        preflight.build_sampler(plan)
+
+
 def test_cause_without_a_message(make_plan: MakePlan, module: ModuleType) -> None:
     """A class that fails without a word is refused with what it raised."""
 

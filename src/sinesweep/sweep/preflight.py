@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 _WITHOUT_PLUS = "+~"
 _SAMPLER_KEYS = ("hydra/sweeper/sampler=", "hydra.sweeper.sampler")
 _NUMBERS_ONLY = ("optuna.samplers.CmaEsSampler", "optuna.samplers.QMCSampler")
+# What Optuna imports only when the first trials have ended.
+_NEEDED = {
+    "optuna.samplers.CmaEsSampler": ("cmaes",),
+    "optuna.samplers.GPSampler": ("scipy", "torch"),
+    "optuna.samplers.QMCSampler": ("scipy",),
+}
 _MISSING = object()
 _TERMINATOR_FIX = (
     "give it another evaluator, as in hydra.sweeper.terminator='{_target_: "
@@ -101,13 +108,19 @@ def build_sampler(plan: Plan) -> BaseSampler:
     """Make the sampler.
 
     Raises:
-        InputError: its class cannot be made of its arguments.
+        InputError: its class cannot be made of its arguments, or lacks a package.
     """
     from optuna.samplers import BaseSampler
 
     from sinesweep.sweep.sampling import Grid
 
     target = plan.sampler
+    missing = [name for name in _NEEDED.get(target.target, ()) if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"hydra.sweeper.sampler: {target.target} must have {' and '.join(missing)}, which is "
+            f"not installed: pip install {' '.join(missing)}, or use another sampler"
+        )
     if target.target == GRID:
         if not plan.settings.sampler.is_grid:
             _built(plan.settings.sampler, "sampler", BaseSampler)  # unused here, and still checked
