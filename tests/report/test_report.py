@@ -147,26 +147,26 @@ def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
     ]
     points = [
         {
-            "trial": index, "params": {"model.layers": index + 1}, "values": {"5": 1.0, "6": 1.0},
-            "mean": 0.3, "interval": [0.2, 0.4], "sweep_value": None if index else 0.2,
+            "params": {"model.layers": index + 1}, "values": {"5": 1.0, "6": 1.0},
+            "mean": 0.3, "interval": [0.2, 0.4], "label": f"model.layers={index + 1}",
         }
         for index in range(3)
     ]  # fmt: skip
+    one, two, three = (f"model.layers={n}" for n in (1, 2, 3))
     pairs = [
-        {"first": 0, "second": 1, "difference": -0.1, "interval": [-0.2, -0.05]},
-        {"first": 0, "second": 2, "difference": 0.1, "interval": [-0.2, 0.3]},
-        {"first": 1, "second": 2, "difference": 0.1, "interval": [0.05, 0.2]},
+        {"first": one, "second": two, "difference": -0.1, "interval": [-0.2, -0.05]},
+        {"first": one, "second": three, "difference": 0.1, "interval": [-0.2, 0.3]},
+        {"first": two, "second": three, "difference": 0.1, "interval": [0.05, 0.2]},
     ]
-    told = [{**pair, "distinguishable": pair["first"] + pair["second"] != 2} for pair in pairs]
+    told = [{**pair, "distinguishable": pair is not pairs[1]} for pair in pairs]
     content = {
         "metric": "reference/test_mae", "direction": "minimize", "points": points, "pairs": told
     }  # fmt: skip
     folder = make_sweep(tmp_path / "deep", trials)
     (folder / "replication-model.layers.json").write_text(json.dumps(content))
     text = Page(build.write(build.read(folder))).texts["main"]
-    assert "under 2 fresh seeds, mean reference/test_mae" in text
-    assert "model.layers=1 0.3 (0.2 .. 0.4, trial 0)" in text
-    assert "model.layers=2 0.3 (0.2 .. 0.4, trial 1, which the sweep had pruned)" in text
+    assert "each under 2 fresh seeds, mean reference/test_mae" in text
+    assert "model.layers=1 0.3 (0.2 .. 0.4), model.layers=2 0.3 (0.2 .. 0.4)" in text
     assert "layers=1 beats model.layers=2 beyond that noise (difference -0.2 .. -0.05)" in text
     assert "model.layers=1 and model.layers=3 cannot be told apart beyond that noise" in text
     assert "model.layers=3 beats model.layers=2 beyond that noise" in text

@@ -78,15 +78,21 @@ def test_what_a_training_is_compared_by(trained: Archive) -> None:
 
 
 def test_the_best_of_each_value(trained: Archive) -> None:
-    """Each value of a key is stood for by the best of its trials."""
+    """The best point is trained with each value of a key, and nothing else changed."""
     planned = replication.plan(trained, 1, 2, [], each="model.layers")
-    assert sorted(replica.entry.params["model.layers"] for replica in planned) == [1, 2]
+    best = planned[0].entry
+    assert [replica.entry.number for replica in planned] == [best.number] * 2
+    assert [replica.label for replica in planned] == ["model.layers=1", "model.layers=2"]
+    other = planned[2 - best.params["model.layers"]]
+    assert other.folder.name == f"depth-replicated-{best.number}-{other.label.replace('=', '-')}"
+    assert other.label in other.overrides
+    assert f"model.layers={best.params['model.layers']}" not in other.overrides
 
 
 def test_every_pair_is_compared(plain: Archive, replicate: Callable[..., dict[str, Any]]) -> None:
     """The comparisons of all points are kept for the report."""
     (pair,) = replicate(2)["pairs"]
-    assert pair == {**pair, "first": 1, "second": 0, "distinguishable": True}
+    assert pair == {**pair, "first": "trial 1", "second": "trial 0", "distinguishable": True}
 
 
 @pytest.mark.slow
@@ -145,30 +151,26 @@ def test_paired_by_seed() -> None:
     """A difference that every seed shows is found in noise that is larger."""
     noise = {seed: float((seed * 37) % 11) for seed in range(12)}
     better = {seed: value - 0.1 for seed, value in noise.items()}
-    found = compare(3, 4, better, {**noise, 99: 0.0})
+    found = compare("trial 3", "trial 4", better, {**noise, 99: 0.0})
     assert found is not None
     assert (found.seeds, found.distinguishable) == (12, True)
-    assert compare(3, 4, {0: 1.0, 1: 2.0}, {1: 1.0, 2: 3.0}) is None
+    assert compare("trial 3", "trial 4", {0: 1.0, 1: 2.0}, {1: 1.0, 2: 3.0}) is None
 
 
 @pytest.mark.parametrize(
     ("shift", "direction", "words"),
     [
-        (-1.0, "minimize", "The first, trial 3, is better than the second, trial 4: "),
-        (1.0, "maximize", "The first, trial 3, is better than the second, trial 4: "),
-        (
-            1.0,
-            "minimize",
-            "The second, trial 4, is better than the first, trial 3, which",
-        ),
-        (0.0, "minimize", "The first, trial 3, cannot be told from the second, trial 4: "),
+        (-1.0, "minimize", "trial 3 is better than trial 4: "),
+        (1.0, "maximize", "trial 3 is better than trial 4: "),
+        (1.0, "minimize", "trial 4 is better than trial 3: "),
+        (0.0, "minimize", "trial 3 cannot be told from trial 4: "),
     ],
 )
 def test_conclusions(shift: float, direction: str, words: str) -> None:
     """The sentence says who is better, by how much, and how sure that is."""
     others = dict.fromkeys(range(10), 0.0)
     values = {seed: shift + (-1) ** seed * 0.1 for seed in range(10)}
-    said = conclude(compare(3, 4, values, others), "mae", direction)
+    said = conclude(compare("trial 3", "trial 4", values, others), "mae", direction)
     assert said.startswith(words)
     assert f"differs by {shift:+.3g}" in said
     assert said.endswith("includes 0." if shift == 0 else "excludes 0.")
@@ -176,5 +178,5 @@ def test_conclusions(shift: float, direction: str, words: str) -> None:
 
 def test_few_seeds_are_warned_of() -> None:
     """An interval of three values is not to be trusted."""
-    found = compare(3, 4, {0: 1.0, 1: 1.1, 2: 1.2}, {0: 0.0, 1: 0.0, 2: 0.0})
+    found = compare("trial 3", "trial 4", {0: 1.0, 1: 1.1, 2: 1.2}, {0: 0.0, 1: 0.0, 2: 0.0})
     assert conclude(found, "mae", "minimize").endswith("10 seeds are too narrow: give more.")

@@ -27,7 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_sweep(parser)
     parser.add_argument("--top", type=int, default=5, help="points; default: 5")
     parser.add_argument(
-        "--each", metavar="KEY", help="instead of the best of all, the best of each value of a key"
+        "--each",
+        metavar="KEY",
+        help="not the best points, but the best one with each value of KEY",
     )
     parser.add_argument("--seeds", type=int, default=10, help="of each point; default: 10")
     parser.add_argument(
@@ -40,7 +42,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replicate, compare, and leave the result in the sweep's folder."""
     from sinesweep.sweep import archive as archives
-    from sinesweep.sweep.entry import COMPLETE
     from sinesweep.winner import replication
     from sinesweep.winner.verdict import judge
 
@@ -50,8 +51,6 @@ def run(options: argparse.Namespace) -> int:
     )
     metric = options.metric or replication.default_metric(archive, replicas)
     for replica in replicas:
-        if replica.entry.outcome != COMPLETE:
-            continue
         replication.value_of(archive, replica.entry, metric)  # refused before anything is trained
     code = _train(archive, replicas, options)
     if code:
@@ -68,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
 def _train(archive: Archive, replicas: Sequence[Replica], options: argparse.Namespace) -> int:
     from sinesweep.winner import replication
 
-    for replica in replicas:
+    for number, replica in enumerate(replicas, start=1):
         print(  # noqa: T201
-            f"sinesweep: trial {replica.entry.number} of {archive.name}, number {replica.rank} of "
-            f"{len(replicas)}, under {options.seeds} seeds",
+            f"sinesweep: {replica.label} of {archive.name}, number {number} of {len(replicas)}, "
+            f"under {options.seeds} seeds",
             file=sys.stderr,
             flush=True,
         )
@@ -128,18 +127,18 @@ def _show(content: Mapping[str, Any]) -> None:
 
     console = plain_console()
     table = Table(title=f"{content['metric']} over fresh seeds", title_justify="left")
-    for title in ("rank", "trial", "mean", "95 % interval", "seeds", "in the sweep"):
+    for title in ("rank", "point", "mean", "95 % interval", "seeds", "in the sweep"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("parameters", overflow="fold")
     for point in content["points"]:
         low, high = point["interval"] or (None, None)
         table.add_row(
             str(point["rank"]),
-            str(point["trial"]),
+            point["label"],
             "" if point["mean"] is None else figure(point["mean"]),
             "" if low is None or high is None else f"{figure(low)} .. {figure(high)}",
             str(len(point["values"])),
-            "pruned" if point["sweep_value"] is None else figure(point["sweep_value"]),
+            "" if point["sweep_value"] is None else figure(point["sweep_value"]),
             params_text(point["params"], short=True),
         )
     console.print()

@@ -129,7 +129,7 @@ def depth(subject: Subject) -> list[Picture]:
 
 
 def replicated_by(subject: Subject, key: str) -> Picture | None:
-    """Draw what the best point of each value of a key came to under fresh seeds, if that was tried.
+    """Draw what the best point with each value of a key came to under fresh seeds, if it was tried.
 
     ``sinesweep replicate SWEEP --each KEY`` leaves it in the sweep's folder.
     """
@@ -139,10 +139,7 @@ def replicated_by(subject: Subject, key: str) -> Picture | None:
     content = json.loads(path.read_text(encoding="utf-8"))
     points = [point for point in content["points"] if point["interval"]]
     points.sort(key=lambda point: point["params"][key])
-    words = {point["trial"]: f"{key}={point['params'][key]}" for point in points}
-    pairs = [
-        (words[point["trial"]], value) for point in points for value in point["values"].values()
-    ]
+    pairs = [(p["label"], value) for p in points for value in p["values"].values()]
     traces = [
         scatter(
             [name for name, _ in pairs],
@@ -153,7 +150,7 @@ def replicated_by(subject: Subject, key: str) -> Picture | None:
             hovertemplate="%{y:.4g}<extra></extra>",
         ),
         _middles(
-            list(words.values()),
+            [point["label"] for point in points],
             [point["mean"] for point in points],
             [point["interval"] for point in points],
             "mean, 95% interval",
@@ -163,26 +160,23 @@ def replicated_by(subject: Subject, key: str) -> Picture | None:
         "xaxis": {"type": "category"},
         "yaxis": value_axis(content["metric"], [value for _, value in pairs]),
     }
-    sentence = " ".join(_replicated(content, points, words))
+    sentence = " ".join(_replicated(content, points))
     return Picture("depth", "Does depth pay, beyond the noise of seeds?", sentence, traces, layout)
 
 
-def _replicated(
-    content: Mapping[str, Any], points: Sequence[Mapping[str, Any]], words: Mapping[int, str]
-) -> list[str]:
+def _replicated(content: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> list[str]:
     told = ", ".join(
-        f"{words[point['trial']]} {figure(point['mean'])} ({figure(point['interval'][0])} .. "
-        f"{figure(point['interval'][1])}, trial {point['trial']}"
-        f"{', which the sweep had pruned' if point['sweep_value'] is None else ''})"
+        f"{point['label']} {figure(point['mean'])} ({figure(point['interval'][0])} .. "
+        f"{figure(point['interval'][1])})"
         for point in points
     )
     seeds = max(len(point["values"]) for point in points)
     sentences = [
-        f"The best of each trained again under {seeds} fresh seeds, mean {content['metric']} and "
-        f"its 95% interval: {told}."
+        f"The best point with nothing else changed, each under {seeds} fresh seeds, mean "
+        f"{content['metric']} and its 95% interval: {told}."
     ]
     for pair in content["pairs"]:
-        first, second = words[pair["first"]], words[pair["second"]]
+        first, second = pair["first"], pair["second"]
         low, high = pair["interval"]
         if not pair["distinguishable"]:
             said = f"{first} and {second} cannot be told apart"
