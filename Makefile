@@ -1,12 +1,14 @@
 # make sweep [ARGS="hydra.sweeper.n_trials=30"]   set up and run sweeps/quick.yaml
 # make train [ARGS="model.layers=3"]   set up and run one training
 # make test                            set up and run the tests
+# make slow                            whole trainings and sweeps, interrupted, killed and continued
 # make compat                          try the wheel where there is no torch, and Hydra 1.4
+# make browser                         look at MLflow's pages with chromium, which must be installed
 # make check                           lint, format, types
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: sweep train test torture compat check benchmarks
+.PHONY: sweep train test slow torture compat browser check benchmarks
 sweep: .venv/installed
 	$(BIN)/python src/train.py -m sweeps=quick $(ARGS)
 
@@ -16,11 +18,17 @@ train: .venv/installed
 test: .venv/tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
+slow: .venv/tested
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
+
 torture: .venv/tested
 	$(BIN)/python -m pytest -n 2 -m torture $(ARGS)
 
 compat: .venv/tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m compat $(ARGS)
+
+browser: .venv/browser
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 check: .venv/tested
 	$(BIN)/ruff check
@@ -40,4 +48,8 @@ benchmarks: .venv/tested
 
 .venv/tested: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+.venv/browser: .venv/tested
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group browser
 	touch $@

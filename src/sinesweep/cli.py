@@ -70,6 +70,9 @@ def main() -> None:
         if hydra_prints:
             raise
         sys.exit(_refuse(error))
+    except KeyboardInterrupt:  # before anything began
+        print("sinesweep: interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_INTERRUPTED)
     finally:
         if not hydra_prints:
             os.environ.pop(_FULL_ERROR, None)

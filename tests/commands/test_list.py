@@ -89,7 +89,7 @@ def test_json(make_sweep: MakeSweep, listed: Listed) -> None:
     assert found.pop("active")[:2] == "20"
     assert found.pop("counts") == {
         "complete": 1, "pruned": 0, "fail": 1, "retried": 0, "interrupted": 0, "reused": 0,
-        "running": 0,
+        "running": 0, "waiting": 0,
     }  # fmt: skip
     assert found == {
         "name": "first",

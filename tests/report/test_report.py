@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -136,6 +137,39 @@ def test_answers(page: Page) -> None:
     assert "decay low 0.01 had the lowest median reference/test_mae" in text
     assert "model.layers 1 had the lowest median in 3 of 3 ranges, model.width 8 in 3." in text
     assert "Series were forecast best of decay 0.01 after training on low 0.01" in text
+
+
+def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
+    """What fresh seeds said of the best of each depth stands beneath the picture of depths."""
+    trials = [
+        Made({"model.layers": n}, [0.1 * n], metrics={"reference/test_mae": 0.2 * n})
+        for n in (1, 2, 3)
+    ]
+    points = [
+        {
+            "params": {"model.layers": index + 1}, "values": {"5": 1.0, "6": 1.0},
+            "mean": 0.3, "interval": [0.2, 0.4], "label": f"model.layers={index + 1}",
+        }
+        for index in range(3)
+    ]  # fmt: skip
+    one, two, three = (f"model.layers={n}" for n in (1, 2, 3))
+    pairs = [
+        {"first": one, "second": two, "difference": -0.1, "interval": [-0.2, -0.05]},
+        {"first": one, "second": three, "difference": 0.1, "interval": [-0.2, 0.3]},
+        {"first": two, "second": three, "difference": 0.1, "interval": [0.05, 0.2]},
+    ]
+    told = [{**pair, "distinguishable": pair is not pairs[1]} for pair in pairs]
+    content = {
+        "metric": "reference/test_mae", "direction": "minimize", "points": points, "pairs": told
+    }  # fmt: skip
+    folder = make_sweep(tmp_path / "deep", trials)
+    (folder / "replication-model.layers.json").write_text(json.dumps(content))
+    text = Page(build.write(build.read(folder))).texts["main"]
+    assert "each under 2 fresh seeds, mean reference/test_mae" in text
+    assert "model.layers=1 0.3 (0.2 .. 0.4), model.layers=2 0.3 (0.2 .. 0.4)" in text
+    assert "layers=1 beats model.layers=2 beyond that noise (difference -0.2 .. -0.05)" in text
+    assert "model.layers=1 and model.layers=3 cannot be told apart beyond that noise" in text
+    assert "model.layers=3 beats model.layers=2 beyond that noise" in text
 
 
 def test_every_picture_has_words(page: Page) -> None:

@@ -1,6 +1,7 @@
 import io
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_reported_metrics(make_entry: MakeEntry) -> None:
     assert cells(text, "1")[2:5] == ["0.1", "0.3", "0.2"]
     assert "val/mae: what trials were chosen by, so optimistic for the best" in text
     assert "reference/test_mae: what to report; no trial was chosen by it" in text
+
+
+def test_repeats(make_entry: MakeEntry) -> None:
+    """Where trials are repeated, every metric is the mean over the seeds, and the table says so."""
+    entry = tell(make_entry(0, 0.1), reference__test_mae=0.3, test__mae=0.2)
+    assert entry.directory is not None
+    for index, value in ((1, 0.4), (2, 0.8)):
+        repeat = entry.directory / f"repeat-{index}"
+        repeat.mkdir()
+        tell(replace(entry, directory=repeat), reference__test_mae=value)
+    text = shown([entry])
+    assert cells(text, "rank")[2:5] == ["val/mae", "reference/test_mae", "model.layers"]
+    assert cells(text, "1")[2:4] == ["0.1", "0.5"]
+    assert "each value is the mean over 3 seeds" in text
 
 
 def test_chosen_by_the_reported_metric(make_entry: MakeEntry) -> None:

@@ -65,6 +65,13 @@ def test_name_of_the_sweep_file(make_plan: MakePlan) -> None:
     assert make_plan("sweeps=mine").name == "mine"
 
 
+@pytest.mark.parametrize("overrides", ["sweeps=mine,mine2", "sweeps=glob(*)"])
+def test_sweep_of_sweeps(make_plan: MakePlan, overrides: str) -> None:
+    """Several sweep files in one command are refused: each says what is swept."""
+    with pytest.raises(InputError, match=r"^sweeps: must name one sweep, but is .*mine.*: a sweep"):
+        make_plan(overrides, "hydra.sweeper.n_trials=4")
+
+
 def test_given_name(make_plan: MakePlan, tmp_path: Path) -> None:
     """A given name comes before all others, and names the folder."""
     plan = make_plan("sweeps=mine", "hydra.sweeper.study_name=ours")
@@ -85,7 +92,10 @@ def test_given_folder(make_plan: MakePlan, tmp_path: Path) -> None:
         ((), 1, True),
         (("x=interval(0,1)",), 20, False),
         (("a=1,2", "hydra.sweeper.n_trials=7"), 7, False),
-        (("a=1,2", "hydra.sweeper.timeout=60.0"), None, False),
+        (("a=1,2", "hydra.sweeper.timeout=60.0"), 2, True),
+        (("a=1,2", "hydra.sweeper.terminator={_target_: T}"), 2, True),
+        (("x=interval(0,1)", "hydra.sweeper.timeout=60.0"), None, False),
+        (("x=interval(0,1)", "hydra.sweeper.terminator={_target_: T}"), None, False),
         (("a=1,2", "hydra.sweeper.n_trials=7", "hydra/sweeper/sampler=grid"), 2, False),
         (("a=1,2", "hydra.sweeper.n_trials=7", "hydra.sweeper.deduplicate=true"), 2, False),
         (("a=1,2", "hydra.sweeper.custom_search_space=m.f"), 20, False),
@@ -94,7 +104,7 @@ def test_given_folder(make_plan: MakePlan, tmp_path: Path) -> None:
 def test_total(
     make_plan: MakePlan, command: tuple[str, ...], total: int | None, enumerated: bool
 ) -> None:
-    """Every combination where no budget is given, or else the budget, or 20."""
+    """Every combination where no number is given, or else that, or 20 where nothing ends it."""
     # A grid has no seed.
     command = tuple("~hydra.sweeper.sampler.seed" for c in command if c.endswith("=grid")) + command
     plan = make_plan(*command)

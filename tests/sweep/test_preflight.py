@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +103,65 @@ def test_functions_that_are_none(
         preflight.check(make_plan(f"hydra.sweeper.{key}={path}", "a=1,2"))
 
 
+def _raises(config: Any, trial: optuna.Trial) -> None:
+    raise KeyError("kind")
+
+
+def _asks_too_much(config: Any, trial: optuna.Trial) -> None:
+    trial.suggest_float("x", 2.0, 1.0)
+
+
+def _has_no_such_key(config: Any, trial: optuna.Trial) -> None:
+    if trial.suggest_categorical("b", [1, 2]) == 2:  # seldom enough for a single sample
+        trial.suggest_int("nam", 1, 2)
+
+
+def _is_well(config: Any, trial: optuna.Trial) -> None:
+    trial.suggest_float("x", 0.0, trial.params["a"])
+    config.name = "its own copy"
+
+
+@pytest.mark.parametrize(
+    ("function", "more", "message"),
+    [
+        (
+            _raises,
+            "b=1",
+            r"space: own.extend must .* but raises KeyError: 'kind' \(test_\S+, line ",
+        ),
+        (_asks_too_much, "b=1", r"raises ValueError: .*low.*high.* \(test_preflight.py, line "),
+        (
+            _has_no_such_key,
+            "x=1",
+            r"^nam: there is no such key; did you mean name\?\n\(at the point",
+        ),
+        (_is_well, "hydra/sweeper/sampler=grid", r"a grid must know .*, but x is added by own.ext"),
+        (_is_well, "hydra.sweeper.check=own.look", r"x is swept"),
+    ],
+)
+def test_custom_search_spaces_that_fail(
+    make_plan: MakePlan, module: ModuleType, function: Any, more: str, message: str
+) -> None:
+    """A function that fails, or suggests what does not compose or validate, is refused."""
+
+    def look(configs: Any, swept: Any, directions: Any) -> None:
+        if "x" in swept:
+            raise InputError("x is swept")
+
+    module.extend, module.look = function, look  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("hydra.sweeper.custom_search_space=own.extend", "a=1,2", more)
+    with pytest.raises(InputError, match=message):
+        preflight.check(plan)
+
+
+def test_custom_search_space_that_is_well(make_plan: MakePlan, module: ModuleType) -> None:
+    """A function whose points compose is let through, and changes nothing but its points."""
+    module.extend = _is_well  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("hydra.sweeper.custom_search_space=own.extend", "a=1,2")
+    preflight.check(plan)
+    assert plan.base.name == "none"
+
+
 def test_grid_over_an_interval(make_plan: MakePlan) -> None:
     """A grid over an interval has no end, and is refused."""
     message = r"^hydra.sweeper.sampler: a grid needs .*, but x is interval\(0,1\), which has no end"
@@ -184,6 +244,19 @@ def test_presets_of_pruners(make_plan: MakePlan, preset: str, kind: str) -> None
     assert type(preflight.build_pruner(plan)).__name__ == kind
 
 
+def test_preset_that_is_typed_in_vain(make_plan: MakePlan, application: Path) -> None:
+    """A preset that a sweep's file overrules is refused, unless the class is typed, too."""
+    section = "{hydra: {sweeper: {pruner: {_target_: optuna.pruners.HyperbandPruner}}}}"
+    (application / "sweeps" / "own.yaml").write_text(f"# @package _global_\n{section}")
+    command = ("sweeps=own", "hydra/sweeper/pruner=none", "a=1,2")
+    with pytest.raises(
+        InputError, match=r"^hydra/sweeper/pruner: must be what is typed, none, but"
+    ):
+        preflight.check(make_plan(*command))
+    preflight.check(make_plan("sweeps=own", "a=1,2"))
+    preflight.check(make_plan(*command, "hydra.sweeper.pruner._target_=optuna.pruners.NopPruner"))
+
+
 def test_defaults_are_optunas(make_plan: MakePlan) -> None:
     """What a preset leaves null is left to Optuna."""
     sampler = preflight.build_sampler(make_plan("x=interval(0,1)", "hydra.sweeper.sampler.seed=3"))
@@ -211,6 +284,7 @@ def test_every_combination_is_a_grid(make_plan: MakePlan) -> None:
     [
         (("hydra/sweeper/sampler=random",), True),
         (("hydra.sweeper.sampler.seed=3",), True),
+        (("hydra/sweeper/sampler=random", "hydra.sweeper.timeout=9.0"), True),
         (("hydra/sweeper/sampler=grid",), False),
         (("hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=2"), False),
         ((), False),
@@ -223,6 +297,28 @@ def test_sampler_that_is_not_asked(
     said = preflight.unused_sampler(make_plan("a=1,2", *command))
     assert bool(said) is is_said
     assert said is None or said.startswith("every combination is run once, in order, so optuna.")
+
+
+@pytest.mark.parametrize(
+    ("preset", "is_said"), [("cmaes", True), ("qmc", True), ("gp", False), ("tpe", False)]
+)
+def test_choices_that_a_sampler_is_not_asked_for(
+    make_plan: MakePlan, caplog: pytest.LogCaptureFixture, preset: str, is_said: bool
+) -> None:
+    """A sampler of numbers leaves choices to chance: that is said once, and not by each trial."""
+    plan = make_plan(f"hydra/sweeper/sampler={preset}", "x=interval(0,1)", "y=interval(0,1)",
+                     "name=u,v", "hydra.sweeper.n_trials=9")  # fmt: skip
+    said = preflight.unused_sampler(plan)
+    assert bool(said) is is_said
+    assert said is None or "so name is drawn at random" in said
+    study = optuna.create_study(sampler=preflight.build_sampler(plan))
+    optuna.logging.enable_propagation()
+    try:
+        for _ in range(3):
+            study.tell(study.ask(plan.space.distributions()), 1.0)
+    finally:
+        optuna.logging.disable_propagation()
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
 
 
 def test_grid_of_optuna_knows_the_space(make_plan: MakePlan) -> None:
@@ -241,13 +337,19 @@ def test_grid_of_optuna_knows_the_space(make_plan: MakePlan) -> None:
 class Own(RandomSampler):
     """A user's own sampler."""
 
+    def __init__(self, seed: int, extra: int) -> None:
+        super().__init__(seed)
+        self.extra = extra
+
 
 def test_own_sampler(make_plan: MakePlan, module: ModuleType) -> None:
-    """A user's own class can be the sampler."""
+    """A user's own class can be the sampler, with arguments of its own."""
     module.Own = Own  # pyright: ignore[reportAttributeAccessIssue]
-    plan = make_plan("hydra/sweeper/sampler=random", "hydra.sweeper.sampler._target_=own.Own",
-                     "x=interval(0,1)")  # fmt: skip
-    assert isinstance(preflight.build_sampler(plan), Own)
+    sampler = preflight.build_sampler(
+        make_plan("hydra.sweeper.sampler={_target_: own.Own, extra: 7}", "x=interval(0,1)")
+    )
+    assert isinstance(sampler, Own)
+    assert sampler.extra == 7
 
 
 # Optuna 4.9 says that terminators will go with Optuna 6.
@@ -267,6 +369,33 @@ def test_terminator(make_plan: MakePlan) -> None:
     assert evaluator._max_stagnation_trials == 3
 
 
+@pytest.mark.filterwarnings("ignore:.optuna.terminator. module has been deprecated:FutureWarning")
+def test_terminator_that_needs_cross_validation(make_plan: MakePlan) -> None:
+    """One that asks for scores that no trial has is refused, and what is proposed instead works."""
+    wrong = "hydra.sweeper.terminator={_target_: optuna.terminator.Terminator}"
+    with pytest.raises(InputError, match="needs cross-validation scores") as refused:
+        preflight.build_terminator(make_plan("x=interval(0,1)", wrong))
+    (fix,) = re.findall(r"as in (\S+)'(.+)'$", str(refused.value))
+    made = preflight.build_terminator(make_plan("x=interval(0,1)", "".join(fix)))
+    assert made is not None
+    study = optuna.create_study()
+    for value in range(40):
+        study.tell(study.ask(), value)
+    assert made.should_terminate(study)
+
+
+@pytest.mark.filterwarnings("ignore:.optuna.terminator. module has been deprecated:FutureWarning")
+def test_terminator_of_several_objectives(make_plan: MakePlan) -> None:
+    """Optuna's terminator knows one objective, and is refused where there are more."""
+    plan = make_plan(
+        "hydra.sweeper.terminator={_target_: optuna.terminator.Terminator}",
+        "hydra.sweeper.directions=[minimize,minimize]",
+        "a=1,2",
+    )
+    with pytest.raises(InputError, match=r"must have one objective, but there are 2: end the"):
+        preflight.build_terminator(plan)
+
+
 def test_no_terminator(make_plan: MakePlan) -> None:
     """Without a terminator there is none."""
     assert preflight.build_terminator(make_plan("a=1,2")) is None
@@ -280,8 +409,8 @@ def test_no_terminator(make_plan: MakePlan) -> None:
             r"^hydra.sweeper.sampler: optuna.samplers.Nothing: .*No module named",
         ),
         (
-            ("+hydra.sweeper.sampler.nothing=1",),
-            r"^hydra.sweeper.sampler: optuna.samplers.TPESampler: .*nothing",
+            ("hydra.sweeper.sampler.sede=1",),
+            r"^hydra.sweeper.sampler: optuna.samplers.TPESampler: .*'sede'; did you mean seed\?$",
         ),
         (
             ("hydra.sweeper.sampler.multivariate=false", "hydra.sweeper.sampler.group=true"),
@@ -298,6 +427,20 @@ def test_samplers_that_cannot_be_made(
 ) -> None:
     """A sampler that cannot be made is refused with its class and the cause."""
     plan = make_plan("x=interval(0,1)", *command)
+    with pytest.raises(InputError, match=message):
+        preflight.build_sampler(plan)
+
+
+@pytest.mark.parametrize(
+    ("preset", "package"), [("cmaes", "cmaes"), ("gp", "torch"), ("qmc", "scipy")]
+)
+def test_sampler_that_lacks_a_package(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, preset: str, package: str
+) -> None:
+    """A sampler whose package is not installed is refused, and not found out by the tenth trial."""
+    plan = make_plan(f"hydra/sweeper/sampler={preset}", "x=interval(0,1)")
+    monkeypatch.setitem(sys.modules, package, None)
+    message = rf"^hydra.sweeper.sampler: .*Sampler must have {package}, which is not installed: pip"
     with pytest.raises(InputError, match=message):
         preflight.build_sampler(plan)
 

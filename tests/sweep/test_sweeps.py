@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 
@@ -11,6 +12,8 @@ import yaml
 from optuna.trial import TrialState
 from runner import Runner
 from watching import calls_of, is_alive, processes_in, states_of, sweep_folder, trials_of, until
+
+from sinesweep.sweep import archive
 
 ONE = "hydra.sweeper.workers=1"
 TWO = "hydra.sweeper.workers=2"
@@ -137,8 +140,11 @@ def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
 
 
 def test_a_sweep_without_a_completed_trial_has_failed(runner: Runner) -> None:
-    """Nothing to show is exit code 1."""
-    assert runner.sweep("x=1", "misbehave=raise", ONE).code == 1
+    """Nothing to show is exit code 1, and a failed sweep for whoever looks later."""
+    done = runner.sweep("x=1", "misbehave=raise", ONE)
+    assert done.code == 1
+    assert "the sweep failed: no trial was completed" in done.err
+    assert archive.read(folder_of(runner)).state == "FAIL"
 
 
 def test_a_pruned_trial_is_no_failure(runner: Runner) -> None:
@@ -203,6 +209,15 @@ def test_output_goes_to_the_trials_log(runner: Runner) -> None:
 
     assert "trial 0 x=0" not in done.out
     assert "trial 0 x=0" in (folder_of(runner) / "trials" / "0" / "trial.log").read_text()
+
+
+def test_threads_that_the_user_has_set(runner: Runner) -> None:
+    """A variable that is set stays as it is, in whatever form; others give the worker's share."""
+    done = runner.sweep("x=0", ONE, OMP_NUM_THREADS="3,1")
+
+    assert done.code == 0, done.err
+    log = (folder_of(runner) / "trials" / "0" / "trial.log").read_text()
+    assert f"threads 3,1 {os.cpu_count()}\n" in log
 
 
 def test_output_can_be_streamed(runner: Runner) -> None:
@@ -275,6 +290,33 @@ def test_no_process_outlives_a_killed_sweep(runner: Runner) -> None:
     finish(process)
 
     until(lambda: not any(is_alive(pid) for pid in children))
+
+
+def test_an_interrupt_before_anything_began_leaves_nothing(runner: Runner) -> None:
+    """Ctrl-C during start-up begins no trial and no folder."""
+    sampler = "hydra.sweeper.sampler={_target_: failing.Interrupting}"
+    done = runner.sweep("x=interval(0,1)", "hydra.sweeper.n_trials=3", sampler)
+    assert done.code == 130
+    assert "sinesweep: interrupted (SIGINT)" in done.err
+    assert not (runner.folder / "multirun").exists()
+
+
+@pytest.mark.parametrize("lost", ["the journal", "the database"])
+def test_a_folder_whose_study_is_lost_is_refused(runner: Runner, lost: str) -> None:
+    """Trials of a study that is gone are not mixed with those of a new one."""
+    name = "hydra.sweeper.study_name=one"
+    storage = [] if lost == "the journal" else ["hydra.sweeper.storage=sqlite:///a.db"]
+    assert runner.sweep("x=1,2", name, *storage).code == 0
+    table = (folder_of(runner) / "trials.csv").read_text()
+    if lost == "the journal":
+        (folder_of(runner) / "study.journal").unlink()
+    else:
+        storage = ["hydra.sweeper.storage=sqlite:///b.db"]
+    done = runner.sweep("x=1,2", name, *storage)
+    assert done.code == 2
+    assert "holds the folder of trial 1" in done.err
+    assert "knows 0 trials" in done.err
+    assert (folder_of(runner) / "trials.csv").read_text() == table
 
 
 def test_a_second_controller_is_refused(runner: Runner) -> None:

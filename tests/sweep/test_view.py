@@ -111,6 +111,12 @@ def test_one_trial(plain: MakeView) -> None:
     assert output.getvalue().startswith("sweep quick: 1 trial, 2 workers, ")
 
 
+def test_no_number_of_trials(plain: MakeView) -> None:
+    """Where the number of trials is not known, the first line says so."""
+    _, output = plain(n_trials=None)
+    assert output.getvalue().startswith("sweep quick: trials without a set number, 2 workers, ")
+
+
 def test_continued_sweep(plain: MakeView, make_entry: MakeEntry) -> None:
     """A continued sweep says how far it is."""
     _, output = plain(make_entry(0, 0.1), make_entry(1, state=FAIL))

@@ -187,6 +187,7 @@ class TestFinishedRun:
         assert client.get_logged_model(model_id).status == "READY"
         assert client.get_logged_model(model_id).experiment_id == run.info.experiment_id
 
+    @pytest.mark.slow
     @pytest.mark.services
     def test_the_logged_model_is_served(self, finished):
         """``mlflow models serve`` answers a request with the model's forecasts."""
@@ -237,6 +238,7 @@ class TestFinishedRun:
 
         assert (done.code, done.out) == (0, "every run is as the tracker says\n")
 
+    @pytest.mark.slow
     @pytest.mark.services
     def test_ui_serves_mlflow_on_this_machine_alone(self, finished):
         """``sinesweep ui`` answers on 127.0.0.1 and on no other address."""
@@ -271,6 +273,7 @@ def test_tracking_none_needs_no_mlflow(runner):
     assert not (runner.folder / "mlruns" / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_credentials_reach_no_file(runner):
     """A password in the configuration is in no file, message, param or tag of the run."""
     secret = "hunter2"
@@ -291,6 +294,7 @@ class TestConfidentialModel:
     SECRETS = ("+model.api_token=hunter2", "+model.endpoint='https://bob:hunter2@host/'")
     AGAIN = tuple(secret.removeprefix("+") for secret in SECRETS)
 
+    @pytest.mark.slow
     def test_the_password_reaches_no_file_and_is_asked_for_again(self, runner):
         """No file holds it, a checkpoint neither; resume needs it, and takes it by plain keys."""
         overrides = ("trainer.max_epochs=2", "artifacts.figures=false")
@@ -320,6 +324,7 @@ class TestConfidentialModel:
         done = runner.train(*resume, *self.AGAIN, PYTHONPATH=str(OWN))
         assert done.code == 0, done.err
 
+    @pytest.mark.slow
     def test_the_way_on_after_an_interruption_names_the_secrets(self, runner):
         """What is to be typed to go on has places for the secrets, not the secrets."""
         done = runner.own(*BARE, *self.SECRETS, "model.misbehave=SIGTERM")
@@ -340,6 +345,7 @@ ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("misdeed", "expected"), ENDS.items(), ids=ENDS.keys())
 def test_a_run_ends_as_it_ended(runner, misdeed, expected):
     """Whatever ends a run, exit code and tracker tell the truth, and no process is left."""
@@ -356,6 +362,7 @@ def test_a_run_ends_as_it_ended(runner, misdeed, expected):
     wait_for(lambda: not processes_of(runner.folder))
 
 
+@pytest.mark.slow
 def test_audit_closes_a_run_whose_process_and_writer_were_killed(runner):
     """After SIGKILL of everything, the next audit closes the run as INTERRUPTED."""
     training = start_training(runner, "trainer.max_epochs=100000", *BARE)
@@ -387,6 +394,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "overrides"), CHANGES.values(), ids=CHANGES.keys())
 def test_a_continued_run_ends_with_the_numbers_of_an_uninterrupted_one(
     runner, tmp_path_factory, number, overrides
@@ -417,6 +425,7 @@ def test_a_continued_run_ends_with_the_numbers_of_an_uninterrupted_one(
     assert all((int(step), float(value)) in told[name] for name, step, value in rows)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path_factory):
     """With a truncated last checkpoint a run goes on from the previous one, and says so."""
     from runner import Runner
@@ -437,6 +446,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path
     assert (folder / "metrics.csv").read_text() == expected
 
 
+@pytest.mark.slow
 def test_another_runs_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path_factory):
     """With another run's checkpoint as its last a run goes on from its own previous one."""
     from runner import Runner
@@ -459,6 +469,7 @@ def test_another_runs_checkpoint_is_passed_over_for_the_one_before(runner, tmp_p
     assert (folder / "metrics.csv").read_text() == expected
 
 
+@pytest.mark.slow
 def test_a_refused_continuation_leaves_the_run_as_it_was(runner):
     """With no whole checkpoint left a continuation is refused, and the record is not touched."""
     assert runner.train(*SMALL, *UNTRACKED).code == 0
@@ -475,6 +486,7 @@ def test_a_refused_continuation_leaves_the_run_as_it_was(runner):
     assert (folder / "record.jsonl").read_text() == before
 
 
+@pytest.mark.slow
 def test_two_processes_continue_a_run(runner):
     """A DDP run is continued by as many processes, with the numbers of an uninterrupted one."""
     two = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", *UNTRACKED)
@@ -512,6 +524,7 @@ def test_a_finished_run_is_not_continued(runner):
     assert "has finished" in done.err
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_run(runner):
     """DDP on two CPU processes: one run in the tracker, one value of each metric an epoch."""
     done = runner.train(
@@ -527,6 +540,7 @@ def test_two_processes_make_one_run(runner):
     assert done.out.count("reference test") == 1
 
 
+@pytest.mark.slow
 def test_users_own_model_and_data_are_trained_and_tracked(runner):
     """A LightningModule and a DataModule of the user's own run with their own keys."""
     done = runner.own("data=own", "data.rows=32", "model.hidden=3", "objective=loss", *BARE)
@@ -538,6 +552,7 @@ def test_users_own_model_and_data_are_trained_and_tracked(runner):
     assert {"loss", "val/mae"} <= set(run.data.metrics)
 
 
+@pytest.mark.slow
 def test_users_own_model_is_judged_on_the_tasks_data(runner):
     """A model of the user's own on our data gets baselines, and its logged model can be loaded."""
     done = runner.own("trainer.max_epochs=2", "artifacts.figures=false")
@@ -550,6 +565,7 @@ def test_users_own_model_is_judged_on_the_tasks_data(runner):
     assert model.predict(np.zeros((2, 50), np.float32)).shape == (2, 5)
 
 
+@pytest.mark.slow
 def test_an_objective_that_is_not_logged_ends_the_run_after_an_epoch(runner):
     """A run of the user's own that does not log its objective stops, and says what it did log."""
     done = runner.own("data=own", "objective=nope", "trainer.max_epochs=1000", *BARE)
@@ -561,6 +577,7 @@ def test_an_objective_that_is_not_logged_ends_the_run_after_an_epoch(runner):
     assert [step for step, _ in history(client, run)["loss"]] == [0]
 
 
+@pytest.mark.slow
 def test_an_objective_that_not_even_the_test_logs_fails_the_run(runner):
     """Where a test could still log the objective, the run is judged at its end."""
     done = runner.own("objective=test/nope", "trainer.max_epochs=2", *BARE)
@@ -572,6 +589,7 @@ def test_an_objective_that_not_even_the_test_logs_fails_the_run(runner):
     assert [step for step, _ in history(client, run)["loss"]] == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_diverging_run_fails(runner):
     """An objective that is not a number is no result."""
     done = runner.train(*SMALL, *BARE, "optimizer=sgd", "optimizer.lr=1e38")
@@ -582,6 +600,7 @@ def test_a_diverging_run_fails(runner):
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_several_first_runs_share_one_experiment(runner):
     """Two runs that start together in an empty folder do not fall over each other's database."""
     first, second = (start_training(runner, *SMALL, *BARE) for _ in range(2))
@@ -593,6 +612,7 @@ def test_several_first_runs_share_one_experiment(runner):
     assert len({run.info.experiment_id for run in found}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.services
 def test_a_tracking_server_that_dies_loses_nothing(runner):
     """A server that goes away in mid-run costs a warning; an audit sends what it missed."""

@@ -77,6 +77,24 @@ def test_what_a_training_is_compared_by(trained: Archive) -> None:
     assert not any(each == "study_name=depth" for each in planned[0].overrides)
 
 
+def test_the_best_of_each_value(trained: Archive) -> None:
+    """The best point is trained with each value of a key, and nothing else changed."""
+    planned = replication.plan(trained, 1, 2, [], each="model.layers")
+    best = planned[0].entry
+    assert [replica.entry.number for replica in planned] == [best.number] * 2
+    assert [replica.label for replica in planned] == ["model.layers=1", "model.layers=2"]
+    other = planned[2 - best.params["model.layers"]]
+    assert other.folder.name == f"depth-replicated-{best.number}-{other.label.replace('=', '-')}"
+    assert other.label in other.overrides
+    assert f"model.layers={best.params['model.layers']}" not in other.overrides
+
+
+def test_every_pair_is_compared(plain: Archive, replicate: Callable[..., dict[str, Any]]) -> None:
+    """The comparisons of all points are kept for the report."""
+    (pair,) = replicate(2)["pairs"]
+    assert pair == {**pair, "first": "trial 1", "second": "trial 0", "distinguishable": True}
+
+
 @pytest.mark.slow
 def test_the_result_is_sent(trained: Archive, root: Path) -> None:
     """It joins the files of a sweep that has ended, which stays as it ended."""
@@ -97,6 +115,7 @@ def test_the_result_is_sent(trained: Archive, root: Path) -> None:
     [
         ([], r"db.password: must be given again, .* sinesweep replicate bowl -- db.password="),
         (["--seeds", "0", "--", PASSWORD], "--top and --seeds: must be 1 or more"),
+        (["--each", "z", "--", PASSWORD], "--each: must be a key that the sweep varies, but z"),
         (["--metric", "mae", "--", PASSWORD], "--metric: must be one .* 'mae' is none of value"),
     ],
 )
@@ -132,30 +151,26 @@ def test_paired_by_seed() -> None:
     """A difference that every seed shows is found in noise that is larger."""
     noise = {seed: float((seed * 37) % 11) for seed in range(12)}
     better = {seed: value - 0.1 for seed, value in noise.items()}
-    found = compare(3, 4, better, {**noise, 99: 0.0})
+    found = compare("trial 3", "trial 4", better, {**noise, 99: 0.0})
     assert found is not None
     assert (found.seeds, found.distinguishable) == (12, True)
-    assert compare(3, 4, {0: 1.0, 1: 2.0}, {1: 1.0, 2: 3.0}) is None
+    assert compare("trial 3", "trial 4", {0: 1.0, 1: 2.0}, {1: 1.0, 2: 3.0}) is None
 
 
 @pytest.mark.parametrize(
     ("shift", "direction", "words"),
     [
-        (-1.0, "minimize", "The first, trial 3, is better than the second, trial 4: "),
-        (1.0, "maximize", "The first, trial 3, is better than the second, trial 4: "),
-        (
-            1.0,
-            "minimize",
-            "The second, trial 4, is better than the first, trial 3, which",
-        ),
-        (0.0, "minimize", "The first, trial 3, cannot be told from the second, trial 4: "),
+        (-1.0, "minimize", "trial 3 is better than trial 4: "),
+        (1.0, "maximize", "trial 3 is better than trial 4: "),
+        (1.0, "minimize", "trial 4 is better than trial 3: "),
+        (0.0, "minimize", "trial 3 cannot be told from trial 4: "),
     ],
 )
 def test_conclusions(shift: float, direction: str, words: str) -> None:
     """The sentence says who is better, by how much, and how sure that is."""
     others = dict.fromkeys(range(10), 0.0)
     values = {seed: shift + (-1) ** seed * 0.1 for seed in range(10)}
-    said = conclude(compare(3, 4, values, others), "mae", direction)
+    said = conclude(compare("trial 3", "trial 4", values, others), "mae", direction)
     assert said.startswith(words)
     assert f"differs by {shift:+.3g}" in said
     assert said.endswith("includes 0." if shift == 0 else "excludes 0.")
@@ -163,5 +178,5 @@ def test_conclusions(shift: float, direction: str, words: str) -> None:
 
 def test_few_seeds_are_warned_of() -> None:
     """An interval of three values is not to be trusted."""
-    found = compare(3, 4, {0: 1.0, 1: 1.1, 2: 1.2}, {0: 0.0, 1: 0.0, 2: 0.0})
+    found = compare("trial 3", "trial 4", {0: 1.0, 1: 1.1, 2: 1.2}, {0: 0.0, 1: 0.0, 2: 0.0})
     assert conclude(found, "mae", "minimize").endswith("10 seeds are too narrow: give more.")

@@ -1,7 +1,9 @@
 """The sweeper's keys and defaults, and the presets of samplers and pruners.
 
-What is null is left to Optuna's own default. Optuna's arguments that are not listed are added with
-a plus: ``+hydra.sweeper.sampler.gamma=...``.
+What is null is left to Optuna's own default. Arguments that are not listed can be given all the
+same: ``hydra.sweeper.sampler.gamma=...``, and so can another class with arguments of its own:
+``hydra.sweeper.sampler='{_target_: mine.Sampler, extra: 7}'``. What the chosen preset, or a sweep's
+file, says and the class does not know must be null then.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 
 @dataclass
@@ -35,7 +37,9 @@ class SinesweepConf:
     # how long
     n_trials: int | None = None  # the total; null: every combination, or 20 where there is no end
     timeout: float | None = None  # seconds for the sweep
-    terminator: Any = None  # {_target_: optuna.terminator.Terminator}, or another of Optuna's
+    # one of Optuna's that needs no cross-validation: {_target_: optuna.terminator.Terminator,
+    # improvement_evaluator: {_target_: optuna.terminator.BestValueStagnationEvaluator}}
+    terminator: Any = None
 
     # on what
     workers: int | None = None  # processes; null: n_jobs, or else one for each core
@@ -78,12 +82,14 @@ _SAMPLERS: dict[str, dict[str, Any]] = {
         "seed": None,
         "n_startup_trials": None,
         "sigma0": None,
+        "warn_independent_sampling": False,  # said once, before the sweep begins
     },
     "gp": {
         "_target_": "optuna.samplers.GPSampler",
         "seed": None,
         "n_startup_trials": None,
         "deterministic_objective": None,
+        "warn_independent_sampling": False,
     },
     "nsgaii": {
         "_target_": "optuna.samplers.NSGAIISampler",
@@ -107,6 +113,7 @@ _SAMPLERS: dict[str, dict[str, Any]] = {
         "seed": None,
         "qmc_type": None,
         "scramble": None,
+        "warn_independent_sampling": False,
     },
 }
 _PRUNERS: dict[str, dict[str, Any]] = {
@@ -146,8 +153,11 @@ def register() -> None:
         path = f"hydra/sweeper/{group}"
         # Where hydra-optuna-sweeper is installed, too, its presets stay as it needs them.
         taken = _registered(store, path)
-        for name, node in presets.items():
+        for name, preset in presets.items():
             if f"{name}.yaml" not in taken:
+                # Open, so that the command line may add arguments: their class says whether it
+                # knows them. The grid would not say.
+                node = OmegaConf.create(preset, flags={"struct": False} if name != "grid" else {})
                 store.store(group=path, name=name, node=node, provider="sinesweep")
 
 

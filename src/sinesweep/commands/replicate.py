@@ -26,6 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_sweep(parser)
     parser.add_argument("--top", type=int, default=5, help="points; default: 5")
+    parser.add_argument(
+        "--each",
+        metavar="KEY",
+        help="not the best points, but the best one with each value of KEY",
+    )
     parser.add_argument("--seeds", type=int, default=10, help="of each point; default: 10")
     parser.add_argument(
         "--metric", help="default: reference/test_mae, or where there is none the objective"
@@ -41,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     from sinesweep.winner.verdict import judge
 
     archive = archives.find(options.root, options.sweep)
-    replicas = replication.plan(archive, options.top, options.seeds, options.overrides)
+    replicas = replication.plan(
+        archive, options.top, options.seeds, options.overrides, options.each
+    )
     metric = options.metric or replication.default_metric(archive, replicas)
     for replica in replicas:
         replication.value_of(archive, replica.entry, metric)  # refused before anything is trained
@@ -60,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
 def _train(archive: Archive, replicas: Sequence[Replica], options: argparse.Namespace) -> int:
     from sinesweep.winner import replication
 
-    for replica in replicas:
+    for number, replica in enumerate(replicas, start=1):
         print(  # noqa: T201
-            f"sinesweep: trial {replica.entry.number} of {archive.name}, number {replica.rank} of "
-            f"{len(replicas)}, under {options.seeds} seeds",
+            f"sinesweep: {replica.label} of {archive.name}, number {number} of {len(replicas)}, "
+            f"under {options.seeds} seeds",
             file=sys.stderr,
             flush=True,
         )
@@ -85,17 +92,24 @@ def _train(archive: Archive, replicas: Sequence[Replica], options: argparse.Name
 def _keep(archive: Archive, verdict: Verdict, options: argparse.Namespace) -> None:
     """Write the result into the sweep's folder, and have it sent where the sweep is tracked."""
     from sinesweep.files import write_atomically
+    from sinesweep.report.files import REPORT_FILE, replication_file
     from sinesweep.tracking import record
 
-    path = archive.folder / "replication.json"
+    path = archive.folder / replication_file(options.each)
     write_atomically(path, json.dumps(verdict.content, indent=2).encode())
+    paths = [path]
+    if (archive.folder / REPORT_FILE).exists():
+        from sinesweep.report import build
+
+        paths.append(build.write(build.read(archive.folder)))
     if not (archive.folder / record.FILE_NAME).exists():
         return
     from sinesweep.tracking.addition import add_artifact
     from sinesweep.tracking.location import locate
 
     try:
-        add_artifact(archive.folder, path, locate(options.uri, options.root))
+        for each in paths:
+            add_artifact(archive.folder, each, locate(options.uri, options.root))
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
         print(  # noqa: T201
             redact(
@@ -113,18 +127,18 @@ def _show(content: Mapping[str, Any]) -> None:
 
     console = plain_console()
     table = Table(title=f"{content['metric']} over fresh seeds", title_justify="left")
-    for title in ("rank", "trial", "mean", "95 % interval", "seeds", "in the sweep"):
+    for title in ("rank", "point", "mean", "95 % interval", "seeds", "in the sweep"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("parameters", overflow="fold")
     for point in content["points"]:
         low, high = point["interval"] or (None, None)
         table.add_row(
             str(point["rank"]),
-            str(point["trial"]),
+            point["label"],
             "" if point["mean"] is None else figure(point["mean"]),
             "" if low is None or high is None else f"{figure(low)} .. {figure(high)}",
             str(len(point["values"])),
-            figure(point["sweep_value"]),
+            "" if point["sweep_value"] is None else figure(point["sweep_value"]),
             params_text(point["params"], short=True),
         )
     console.print()

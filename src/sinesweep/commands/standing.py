@@ -13,9 +13,9 @@ from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE
 from sinesweep.sweep.ranking import chosen, values_of
+from sinesweep.sweep.repeats import mean_metrics
 from sinesweep.sweep.tally import COUNTED
 from sinesweep.sweep.wording import figure
-from sinesweep.tracking import record
 
 REPORTED = "reference/test_mae"  # by which no trial is chosen
 BASELINES = {"linear": "linear map", "constant": "constant", "last_value": "last value"}
@@ -112,10 +112,10 @@ def standing(archive: Archive) -> Standing:
 
 
 def last_metrics(directory: Path | None) -> dict[str, float]:
-    """Return the last value of each metric that was recorded in a folder."""
+    """Return the last value of each metric that a trial recorded, the mean over its seeds."""
     if directory is None:
         return {}
-    return {name: told[-1][1] for name, told in record.metric_history(directory).items()}
+    return mean_metrics(directory)
 
 
 def baseline(kind: str, metric: str) -> str:

@@ -6,14 +6,20 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from sinesweep.commands.arguments import add_place
 from sinesweep.errors import InputError
 from sinesweep.tracking.location import check, locate
+from sinesweep.tracking.record import STATE_FILE
 
 HELP = "open MLflow's pages on this machine"
 HOST = "127.0.0.1"
+
+# For one reader of runs: no processes that judge the answers of language models.
+_LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+_MOST_SWEEPS = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +56,24 @@ def serve(root: Path, uri: str | None, port: int) -> int:
             raise InputError(
                 f"--port: must be free, but {port} is not ({error.strerror}): try --port {port + 1}"
             ) from None
-    print(f"http://{HOST}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
+    for line in _addresses(root, f"http://{HOST}:{port}"):
+        print(line, flush=True)  # noqa: T201
     # The address goes by the environment: it can hold a password, and arguments are public.
-    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": location.uri}
-    arguments = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
+    environment = {**_LIGHT, **os.environ, "MLFLOW_BACKEND_STORE_URI": location.uri}
+    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1"]
+    arguments = [*command, "--host", HOST, "--port", str(port)]
     os.execve(sys.executable, arguments, environment)  # our own arguments
+
+
+def _addresses(root: Path, server: str) -> Iterator[str]:
+    """Yield lines that say where the pages are, and where the newest sweeps are on them."""
+    from sinesweep.sweep.archive import folders
+    from sinesweep.tracking.pages import experiment_page, run_page
+
+    sent = [folder for folder in folders(root) if run_page(folder)]
+    newest = sorted(sent, key=lambda folder: (folder / STATE_FILE).stat().st_mtime, reverse=True)
+    first = f"/{experiment_page(newest[0])}" if newest else ""
+    yield f"{server}{first}  (Ctrl-C ends it)"
+    width = max((len(folder.name) for folder in newest[:_MOST_SWEEPS]), default=0)
+    for folder in newest[:_MOST_SWEEPS]:
+        yield f"  {folder.name:<{width}}  {server}/{run_page(folder)}"

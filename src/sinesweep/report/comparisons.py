@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sinesweep.report.evidence import median_interval, verdict
+from sinesweep.report.files import replication_file
 from sinesweep.report.parameters import grouped
 from sinesweep.report.picture import (
     COMPLETE,
@@ -104,7 +106,13 @@ def _against(words: str, trial: Trial) -> str:
 
 
 def depth(subject: Subject) -> list[Picture]:
-    """Draw what each depth came to on the reference test set, with the medians' intervals."""
+    """Draw what each depth came to on the reference test set, with its interval.
+
+    Where the best of each depth was trained again under fresh seeds, that is drawn.
+    """
+    again = replicated_by(subject, LAYERS)
+    if again:
+        return [again]
     judged = [t for t in subject.completed if REPORTED in t.metrics and LAYERS in t.params]
     groups: dict[str, list[Trial]] = {}
     for trial in sorted(judged, key=lambda trial: trial.params[LAYERS]):
@@ -118,6 +126,66 @@ def depth(subject: Subject) -> list[Picture]:
     layout = {"xaxis": {"type": "category"}, "yaxis": value_axis(REPORTED, values)}
     traces = [_points(subject, groups), _medians(told)]
     return [Picture("depth", "Does depth pay?", " ".join(sentences), traces, layout)]
+
+
+def replicated_by(subject: Subject, key: str) -> Picture | None:
+    """Draw what the best point with each value of a key came to under fresh seeds, if it was tried.
+
+    ``sinesweep replicate SWEEP --each KEY`` leaves it in the sweep's folder.
+    """
+    path = subject.folder / replication_file(key)
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    points = [point for point in content["points"] if point["interval"]]
+    points.sort(key=lambda point: point["params"][key])
+    pairs = [(p["label"], value) for p in points for value in p["values"].values()]
+    traces = [
+        scatter(
+            [name for name, _ in pairs],
+            [value for _, value in pairs],
+            mode="markers",
+            name="one seed",
+            marker={"color": COMPLETE, "size": 7, "opacity": 0.65},
+            hovertemplate="%{y:.4g}<extra></extra>",
+        ),
+        _middles(
+            [point["label"] for point in points],
+            [point["mean"] for point in points],
+            [point["interval"] for point in points],
+            "mean, 95% interval",
+        ),
+    ]
+    layout = {
+        "xaxis": {"type": "category"},
+        "yaxis": value_axis(content["metric"], [value for _, value in pairs]),
+    }
+    sentence = " ".join(_replicated(content, points))
+    return Picture("depth", "Does depth pay, beyond the noise of seeds?", sentence, traces, layout)
+
+
+def _replicated(content: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> list[str]:
+    told = ", ".join(
+        f"{point['label']} {figure(point['mean'])} ({figure(point['interval'][0])} .. "
+        f"{figure(point['interval'][1])})"
+        for point in points
+    )
+    seeds = max(len(point["values"]) for point in points)
+    sentences = [
+        f"The best point with nothing else changed, each under {seeds} fresh seeds, mean "
+        f"{content['metric']} and its 95% interval: {told}."
+    ]
+    for pair in content["pairs"]:
+        first, second = pair["first"], pair["second"]
+        low, high = pair["interval"]
+        if not pair["distinguishable"]:
+            said = f"{first} and {second} cannot be told apart"
+        elif (pair["difference"] < 0) == (content["direction"] == "minimize"):
+            said = f"{first} beats {second}"
+        else:
+            said = f"{second} beats {first}"
+        sentences.append(f"{said} beyond that noise (difference {low:+.2g} .. {high:+.2g}).")
+    return sentences
 
 
 def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
@@ -136,6 +204,15 @@ def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str
 def _medians(told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     middles = [float(np.median(values)) for values in told.values()]
     bounds = [median_interval(values) for values in told.values()]
+    return _middles(list(told), middles, bounds, "median, 95% interval")
+
+
+def _middles(
+    names: Sequence[str],
+    middles: Sequence[float],
+    bounds: Sequence[Sequence[float]],
+    words: str,
+) -> dict[str, Any]:
     error = {
         "type": "data",
         "symmetric": False,
@@ -144,13 +221,13 @@ def _medians(told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         "color": INK,
     }
     return scatter(
-        list(told),
+        names,
         middles,
         mode="markers",
-        name="median, 95% interval",
+        name=words,
         marker={"color": INK, "symbol": "diamond", "size": 11},
         error_y=error,
-        hovertemplate="median %{y:.4g}<extra></extra>",
+        hovertemplate="%{y:.4g}<extra></extra>",
     )
 
 
@@ -172,7 +249,7 @@ def _seed_noise(subject: Subject) -> str:
     if not told:
         return (
             "Each point was trained with one seed; how much another one would change is measured "
-            f"by: sinesweep replicate {subject.name}"
+            f"by: sinesweep replicate {subject.name} --each {LAYERS}"
         )
     spread = float(np.sqrt(np.mean([np.var(values, ddof=1) for values in told])))
     return (

@@ -14,3 +14,8 @@ def written(folder: Path) -> Iterator[Path]:
     if (folder / REPORT_FILE).exists():
         yield folder / REPORT_FILE
     yield from sorted((folder / PICTURES).glob("*.png"))
+
+
+def replication_file(key: str | None) -> str:
+    """Return the name of what a replication leaves: of the best points, or of each value's best."""
+    return "replication.json" if key is None else f"replication-{key}.json"

@@ -110,6 +110,11 @@ class Archive:
         """How many trials its last command was for, or None where another budget ends it."""
         return _saved_state(self.folder).get("total")
 
+    @property
+    def dimensions(self) -> Mapping[str, space.Dimension]:
+        """What is searched: override key to dimension, in order."""
+        return self._space.dimensions
+
     @cached_property
     def _space(self) -> space.Space:
         return space.read(self.definition["space"], self.fixed)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 
 # From Hydra 1.4 on a configuration may name only what the code that reads it allows. Classes of
 # anybody else are left to Hydra's own rule, so that this widens nothing: the application allows
@@ -26,6 +26,16 @@ def build(values: Mapping[str, Any]) -> Any:
     if _HAS_RULE and all(target.startswith(_ALLOWED) for target in _targets(values)):
         rule[_RULE] = [f"{package}*" for package in _ALLOWED]
     return instantiate(dict(values), _convert_="all", **rule)
+
+
+def arguments_of(target: str) -> list[str]:
+    """Return the names of what a class takes; none where it takes any, or does not tell."""
+    try:
+        parameters = inspect.signature(get_object(target)).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    takes_any = any(each.kind == each.VAR_KEYWORD for each in parameters)
+    return [] if takes_any else [each.name for each in parameters]
 
 
 def _targets(section: Any) -> Iterator[str]:

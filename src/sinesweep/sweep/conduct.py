@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sinesweep.errors import InputError, Interrupted, SweepFailed
+from sinesweep.errors import EXIT_DONE, InputError, Interrupted, SweepFailed
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact
 from sinesweep.sweep import preflight
@@ -25,7 +25,7 @@ from sinesweep.sweep.plan import SWEEP_LOCK, Plan
 from sinesweep.sweep.reporter import Reporter
 from sinesweep.sweep.sampling import Place
 from sinesweep.sweep.storage import open_storage
-from sinesweep.sweep.study import SweepStudy
+from sinesweep.sweep.study import SweepStudy, refuse_lost_study
 from sinesweep.sweep.trial_record import root_tag
 from sinesweep.sweep.wording import error_text
 from sinesweep.tracking import provenance, record
@@ -47,12 +47,15 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
     terminator = preflight.build_terminator(plan)
     kept = plan.settings.storage
     storage = open_storage(kept, plan.folder) if kept else None
+    refuse_lost_study(plan, storage)
+    interrupts.leave_if_any()  # with nothing created
     with _alone(plan):
         plan.save_definition()
         place = Place(plan.folder, plan.sampler.values)
         storage = storage or open_storage(None, plan.folder)
         study = SweepStudy(plan, storage, sampler, pruner, place)
         with _tracked(plan) as tracker:
+            interrupts.leave_if_any()
             reporter = Reporter(plan, study, tracker)
             controller = Controller(
                 plan.settings, plan.total, study, nursery, terminator, reporter, interrupts
@@ -66,7 +69,10 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
                 raise
             finally:
                 reporter.close(state)
-        return reporter.show_end()
+            reporter.show_end()
+            if reporter.failing:
+                raise SweepFailed(reporter.failing)
+        return EXIT_DONE
 
 
 @contextmanager

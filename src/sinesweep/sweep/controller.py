@@ -115,6 +115,8 @@ class Controller:
         self._selector.register(self._nursery, selectors.EVENT_READ)
         self._selector.register(self._interrupts, selectors.EVENT_READ)
         try:
+            if self._interrupts.count:
+                self._interrupted()
             self._loop()
             for entry in self._study.end_waiting():
                 self._observer.ended(entry)
@@ -267,10 +269,11 @@ class Controller:
                 self._observer.message(
                     "stopping: running trials end at their next report; again to stop at once"
                 )
-            self._stop_trials(str(self._interrupts.cause))
+            self._stop_trials(f"interrupted by {self._interrupts.cause}")
         else:
             for seat in self._busy():
-                self._kill(seat, Outcome.interrupted(str(self._interrupts.cause)))
+                cause = f"interrupted by {self._interrupts.cause}"
+                self._kill(seat, Outcome.interrupted(cause))
 
     def _look_at_clocks(self) -> None:
         now = time.monotonic()

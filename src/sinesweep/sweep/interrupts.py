@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from sinesweep.errors import Interrupted
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -32,6 +34,15 @@ class Interrupts:
         self.cause = self.cause or signal.Signals(number).name
         with suppress(BlockingIOError):  # full of signals that nobody has looked at
             os.write(self._writable, b"!")
+
+    def leave_if_any(self) -> None:
+        """Leave where nothing runs yet that would have to be closed.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
+        if self.cause is not None:
+            raise Interrupted(self.cause)
 
     def drain(self) -> None:
         """Take note."""

@@ -14,6 +14,7 @@ from rich.text import Text
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.entry import FAIL, RETRIED, Entry
 from sinesweep.sweep.ranking import pareto, ranked, values_of
+from sinesweep.sweep.repeats import folders, mean_metrics
 from sinesweep.sweep.screen import plain_console, say
 from sinesweep.sweep.wording import (
     all_keys,
@@ -23,7 +24,6 @@ from sinesweep.sweep.wording import (
     params_text,
     short_names,
 )
-from sinesweep.tracking import record
 
 ROWS = 10
 OPTIMAL_ROWS = 30
@@ -73,7 +73,8 @@ class Leaderboard:
     def __init__(self, shown: Sequence[Entry], objectives: Sequence[str]) -> None:
         self._shown = shown
         self._objectives = objectives
-        self._metrics = {entry.number: _last_values(entry) for entry in shown}
+        self._metrics = {entry.number: _metrics(entry) for entry in shown}
+        self.seeds = max((_seeds(entry) for entry in shown), default=1)
         found = {name for metrics in self._metrics.values() for name in metrics}
         self._keys = all_keys(entry.params for entry in shown)
         fair = _ALSO_SHOWN if not _changes_data(self._keys) else (_REPORTED,)
@@ -177,6 +178,8 @@ def show_leaderboard(
         say(console, f"and {len(found) - len(shown)} more")
     for line in _explanation(objectives, board.extra):
         say(console, line)
+    if board.seeds > 1:
+        say(console, f"each value is the mean over {board.seeds} seeds")
 
 
 def _say_nothing_completed(entries: Iterable[Entry], console: Console) -> None:
@@ -213,11 +216,12 @@ def _seconds(entry: Entry) -> str:
     return "" if entry.seconds is None else f"{entry.seconds:.1f}"
 
 
-def _last_values(entry: Entry) -> dict[str, float]:
-    if entry.directory is None:
-        return {}
-    history = record.metric_history(entry.directory)
-    return {name: pairs[-1][1] for name, pairs in history.items()}
+def _metrics(entry: Entry) -> dict[str, float]:
+    return {} if entry.directory is None else mean_metrics(entry.directory)
+
+
+def _seeds(entry: Entry) -> int:
+    return 1 if entry.directory is None else len(folders(entry.directory))
 
 
 def _optional(value: float | None) -> str:

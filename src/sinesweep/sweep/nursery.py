@@ -115,7 +115,8 @@ def _run_nursery(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         for name in THREAD_VARIABLES:
-            os.environ[name] = str(threads)
+            if not os.environ.get(name):  # what the user has set is theirs
+                os.environ[name] = str(threads)
         for module in preload:
             with suppress(ImportError):  # the function that needs it will say so
                 importlib.import_module(module)

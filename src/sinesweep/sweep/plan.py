@@ -34,6 +34,7 @@ _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.
 _HYDRAS_OWN_FOLDER = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"
 _LONGEST_DIFFERENCE = 12
+_SWEEPS = "sweeps"  # the group of files that say what is swept
 _PACKAGE = re.compile(r"#\s*@package\b")  # Hydra's, not the reader's
 
 
@@ -59,10 +60,10 @@ class Plan:
 
     @property
     def is_enumeration(self) -> bool:
-        """Whether every combination is run once, in order."""
+        """Whether every combination is run once, in order, if the time for that is given."""
         settings = self.settings
-        bounded = settings.n_trials or settings.timeout or settings.terminator
-        return not (bounded or self.space.size is None or settings.custom_search_space)
+        chosen = settings.n_trials or settings.custom_search_space
+        return not chosen and self.space.size is not None
 
     @property
     def total(self) -> int | None:
@@ -197,23 +198,33 @@ def make(
     """Make the plan of a command.
 
     Raises:
-        InputError: the search space cannot be read.
+        InputError: the search space cannot be read, or sweeps over sweeps.
     """
     found = space.read(settings.params or {}, arguments, context.config_loader)
+    _refuse_sweep_of_sweeps(found, config)
     name = settings.study_name or _sweep_file(config) or _drawn_name(found, settings, config)
     return Plan(settings, found, name, _folder(name, settings, config), context, config)
 
 
+def _refuse_sweep_of_sweeps(found: Space, config: DictConfig) -> None:
+    key = next((key for key in found.written if key.lstrip("+").split("@")[0] == _SWEEPS), None)
+    if key is not None and _SWEEPS in config.hydra.runtime.choices:
+        raise InputError(
+            f"{_SWEEPS}: must name one sweep, but is {found.written[key]}: a sweep's file says "
+            "what is swept, so run a command for each"
+        )
+
+
 def _sweep_file(config: DictConfig) -> str | None:
-    chosen = config.hydra.runtime.choices.get("sweeps")
+    chosen = config.hydra.runtime.choices.get(_SWEEPS)
     return str(chosen).replace("/", "-") if chosen else None
 
 
 def question(config: DictConfig) -> str | None:
     """Return the comment at the top of the sweep's file, as one paragraph, if it has one."""
-    chosen = config.hydra.runtime.choices.get("sweeps")
+    chosen = config.hydra.runtime.choices.get(_SWEEPS)
     for source in config.hydra.runtime.config_sources if chosen else ():
-        path = Path(source.path) / "sweeps" / f"{chosen}.yaml"
+        path = Path(source.path) / _SWEEPS / f"{chosen}.yaml"
         if source.schema == "file" and path.is_file():
             return _top_comment(path.read_text(encoding="utf-8"))
     return None

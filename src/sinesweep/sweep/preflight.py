@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
@@ -16,11 +18,11 @@ from sinesweep import refusal
 from sinesweep.config import nearest
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
-from sinesweep.sweep.building import build
+from sinesweep.sweep.building import arguments_of, build
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
-from sinesweep.sweep.space import Interval
-from sinesweep.sweep.wording import one_line
+from sinesweep.sweep.space import Choice, Interval
+from sinesweep.sweep.wording import all_keys, one_line
 from sinesweep.tracking import location
 
 if TYPE_CHECKING:
@@ -30,48 +32,75 @@ if TYPE_CHECKING:
 
 _WITHOUT_PLUS = "+~"
 _SAMPLER_KEYS = ("hydra/sweeper/sampler=", "hydra.sweeper.sampler")
+_NUMBERS_ONLY = ("optuna.samplers.CmaEsSampler", "optuna.samplers.QMCSampler")
+# What Optuna imports only when the first trials have ended.
+_NEEDED = {
+    "optuna.samplers.CmaEsSampler": ("cmaes",),
+    "optuna.samplers.GPSampler": ("scipy", "torch"),
+    "optuna.samplers.QMCSampler": ("scipy",),
+}
 _MISSING = object()
+_TERMINATOR_FIX = (
+    "give it another evaluator, as in hydra.sweeper.terminator='{_target_: "
+    "optuna.terminator.Terminator, improvement_evaluator: {_target_: "
+    "optuna.terminator.BestValueStagnationEvaluator}}'"
+)
 
 
 def check(plan: Plan) -> None:
     """Look at everything that needs neither Optuna nor the tracker's client.
 
+    A custom search space needs Optuna, and comes last.
+
     Raises:
         InputError: naming what is wrong and how to mend it.
     """
     plan.refuse_change()
+    _check_presets(plan)
     _check_space(plan)
     _check_repeats(plan)
-    configs = [_compose(plan, point) for point in plan.space.corners()]
-    if plan.settings.check:
-        swept = [key.lstrip(_WITHOUT_PLUS) for key in plan.space.dimensions]
-        _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
     if plan.settings.custom_search_space:
         _named(plan.settings.custom_search_space, "custom_search_space")
+    _check_points(plan, list(plan.space.corners()))
     check_folder(plan.folder, "hydra.sweeper.root")
     if plan.settings.is_tracked:
         assert plan.settings.tracking is not None
         tracking = plan.settings.tracking
         location.check(location.locate(tracking.uri, Path(tracking.root)))
+    if plan.settings.custom_search_space:
+        from sinesweep.sweep.custom_space import samples  # imports Optuna, as the function does
+
+        _check_points(plan, list(samples(plan)))
 
 
 def unused_sampler(plan: Plan) -> str | None:
-    """Return what to say where a sampler was chosen and every combination is run without it.
+    """Return what to say where a sampler was chosen and is not asked, or not for every key.
 
     Returns:
         A line, or None where the sampler is used, or is there by default.
     """
     target = plan.settings.sampler
-    if not plan.is_enumeration or target.is_grid:
+    if plan.is_enumeration:
+        return _not_asked(plan)
+    choices = [k for k, d in plan.space.dimensions.items() if isinstance(d, Choice)]
+    if target.target not in _NUMBERS_ONLY or not choices:
         return None
+    return (
+        f"{target.target} is asked for numbers in a range only, so {', '.join(choices)} is drawn "
+        "at random: hydra/sweeper/sampler=tpe learns of choices, too"
+    )
+
+
+def _not_asked(plan: Plan) -> str | None:
+    target = plan.settings.sampler
     typed = any(
         line.lstrip("+").startswith(_SAMPLER_KEYS) for line in plan.config.hydra.overrides.hydra
     )
-    if target.target == DEFAULT_SAMPLER and not typed:
+    if target.is_grid or (target.target == DEFAULT_SAMPLER and not typed):
         return None
     return (
-        f"every combination is run once, in order, so {target.target} is not asked: give it a "
-        "budget, such as hydra.sweeper.n_trials=..., to have it choose"
+        f"every combination is run once, in order, so {target.target} is not asked: give "
+        "hydra.sweeper.n_trials=... to have it choose"
     )
 
 
@@ -79,13 +108,19 @@ def build_sampler(plan: Plan) -> BaseSampler:
     """Make the sampler.
 
     Raises:
-        InputError: its class cannot be made of its arguments.
+        InputError: its class cannot be made of its arguments, or lacks a package.
     """
     from optuna.samplers import BaseSampler
 
     from sinesweep.sweep.sampling import Grid
 
     target = plan.sampler
+    missing = [name for name in _NEEDED.get(target.target, ()) if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"hydra.sweeper.sampler: {target.target} must have {' and '.join(missing)}, which is "
+            f"not installed: pip install {' '.join(missing)}, or use another sampler"
+        )
     if target.target == GRID:
         if not plan.settings.sampler.is_grid:
             _built(plan.settings.sampler, "sampler", BaseSampler)  # unused here, and still checked
@@ -112,12 +147,47 @@ def build_terminator(plan: Plan) -> BaseTerminator | None:
     """Make the terminator, if there is to be one.
 
     Raises:
-        InputError: its class cannot be made of its arguments.
+        InputError: its class cannot be made of its arguments, or needs what no trial tells.
     """
-    from optuna.terminator import BaseTerminator
+    from optuna.terminator import BaseTerminator, CrossValidationErrorEvaluator, Terminator
 
     target = plan.settings.terminator
-    return None if target is None else _built(target, "terminator", BaseTerminator)
+    if target is None:
+        return None
+    made = _built(target, "terminator", BaseTerminator)
+    if isinstance(made, Terminator) and len(plan.settings.objectives) > 1:
+        raise InputError(
+            f"hydra.sweeper.terminator: {target.target} must have one objective, but there are "
+            f"{len(plan.settings.objectives)}: end the sweep by n_trials or timeout"
+        )
+    if isinstance(getattr(made, "_error_evaluator", None), CrossValidationErrorEvaluator):
+        raise InputError(
+            "hydra.sweeper.terminator: must judge by the values of trials, but "
+            f"{target.target} needs cross-validation scores, as it does by default, and a trial "
+            f"of a sweep has none: {_TERMINATOR_FIX}"
+        )
+    return made
+
+
+def _check_presets(plan: Plan) -> None:
+    """Refuse a preset that is typed in vain: what files say is merged after it."""
+    store, typed = ConfigStore.instance(), list(plan.config.hydra.overrides.hydra)
+    for key, target in (("sampler", plan.settings.sampler), ("pruner", plan.settings.pruner)):
+        group, section = f"hydra/sweeper/{key}", f"hydra.sweeper.{key}"
+        name = plan.config.hydra.runtime.choices.get(group)
+        if not any(line.startswith(f"{group}=") for line in typed):
+            continue
+        if any(line.lstrip("+").startswith((f"{section}=", f"{section}._t")) for line in typed):
+            continue
+        if f"{name}.yaml" not in store.list(group):
+            continue  # a file of the application's own
+        if store.load(f"{group}/{name}.yaml").node._target_ != target.target:
+            raise InputError(
+                f"{group}: must be what is typed, {name}, but a file of the configuration sets "
+                f"{section}._target_ to {target.target}, which comes after it: have the file name "
+                f"a preset instead (- override /{group}: ... among its defaults), or type "
+                f"{section}._target_=..."
+            )
 
 
 def _check_space(plan: Plan) -> None:
@@ -153,6 +223,13 @@ def _check_repeats(plan: Plan) -> None:
         )
 
 
+def _check_points(plan: Plan, points: Sequence[Mapping[str, Any]]) -> None:
+    configs = [_compose(plan, point) for point in points]
+    if plan.settings.check:
+        swept = [key.lstrip(_WITHOUT_PLUS) for key in all_keys(points)]
+        _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
+
+
 def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """Yield the keys of a configuration that a seed can be."""
     for key in config:
@@ -165,7 +242,7 @@ def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _compose(plan: Plan, point: dict[str, Any]) -> DictConfig:
+def _compose(plan: Plan, point: Mapping[str, Any]) -> DictConfig:
     try:
         return plan.job(plan.compose(plan.space.overrides(point)), 0, plan.directory(0))
     except (HydraException, OmegaConfBaseException) as error:
@@ -196,10 +273,20 @@ def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
             warnings.simplefilter("ignore", ExperimentalWarning)
             made = build({**target.values, **more})
     except Exception as error:  # a class may fail in any way, and Hydra 1.4 hands that through
-        raise InputError(f"hydra.sweeper.{key}: {target.target}: {_cause(error)}") from error
+        hint = _hint(target, error)
+        raise InputError(f"hydra.sweeper.{key}: {target.target}: {_cause(error)}{hint}") from error
     if not isinstance(made, expected):
         raise InputError(
             f"hydra.sweeper.{key}._target_: must make a {expected.__name__} of Optuna's, but "
             f"{target.target} makes a {type(made).__name__}"
         )
     return made
+
+
+def _hint(target: Target, error: Exception) -> str:
+    """Return what an argument that a class does not have may have been meant to be."""
+    if not isinstance(error.__cause__ or error, TypeError):
+        return ""
+    known = arguments_of(target.target)
+    unknown = [key for key in target.values if key != "_target_" and key not in known]
+    return nearest(unknown[0], known) if unknown and known else ""

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
 from sinesweep.report import files, process
 from sinesweep.report.process import ReportProcess
 from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.log_stream import LogStream
+from sinesweep.sweep.page import make_page
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.ranking import best_values
 from sinesweep.sweep.rerun import rerun_command
@@ -52,6 +52,7 @@ class Reporter:
         self._logs = LogStream() if plan.settings.stream else None
         self._results = Results(plan.folder, plan.settings.objectives, plan.repeats)
         self._report = _report_process(plan)
+        self._page = make_page(plan, tracker, sys.argv)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
         for entry in finished:
             self._tell_tracker(entry)  # a killed process may have been about to
@@ -109,19 +110,29 @@ class Reporter:
         Args:
             state: how the sweep ended.
         """
+        if state == COMPLETE and self.failing:
+            state = FAIL
         self._view.close()
         self._tracker.flush()  # it tells the ids of the last trials' runs
         self._refresh(final=True)
         self._finish_report(state)
+        if self._page:
+            self._page.refresh(self._entries())  # it names the report
         folder = self._plan.folder
         for path in [*(folder / name for name in _TABLES), *files.written(folder)]:
             if path.is_file():
                 self._tracker.log_artifact(path)
 
-    def show_end(self) -> int:
-        """Show what the sweep came to; return the exit code."""
+    @property
+    def failing(self) -> str | None:
+        """Why a sweep that has run all its trials is no success, or None where it is one."""
+        if not any(entry.state == COMPLETE for entry in self._entries()):
+            return "no trial was completed"
+        return self._fault
+
+    def show_end(self) -> None:
+        """Show what the sweep came to."""
         entries, directions = self._entries(), self._plan.settings.objectives
-        is_written = self._fault is None
         show_leaderboard(entries, self._plan.objective_names, directions)
         show_summary(
             entries,
@@ -131,8 +142,6 @@ class Reporter:
             ui=self._ui(),
             command=self._command,
         )
-        is_done = is_written and any(entry.state == COMPLETE for entry in entries)
-        return EXIT_DONE if is_done else EXIT_FAILED
 
     def _entries(self) -> list[Entry]:
         return list(self._study.entries.values())
@@ -150,6 +159,8 @@ class Reporter:
         entries = self._entries()
         ended = sum(entry.state != RUNNING for entry in entries)
         self._tracker.log(progress(entries, self._plan.settings.objectives), step=ended)
+        if self._page:
+            self._page.refresh(entries)
         return self._write_tables(final=final)
 
     def _write_tables(self, *, final: bool = False) -> bool:

@@ -54,7 +54,8 @@ class View(ABC):
         self._subject = subject
         self._console = console
         self._tally = tally
-        trials = "trials" if subject.n_trials is None else counted(subject.n_trials, "trial")
+        total = subject.n_trials
+        trials = "trials without a set number" if total is None else counted(total, "trial")
         workers = counted(subject.workers, "worker")
         self.message(f"sweep {subject.name}: {trials}, {workers}, {short_path(subject.folder)}")
         if tally.done:

@@ -11,18 +11,20 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 import yaml
-from hydra.utils import get_method
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sinesweep.errors import InputError
 from sinesweep.redaction import HIDDEN
+from sinesweep.sweep.custom_space import extend
 from sinesweep.sweep.entry import (
     COMPLETE,
     DROPPED,
@@ -35,9 +37,10 @@ from sinesweep.sweep.entry import (
     Entry,
 )
 from sinesweep.sweep.outcome import Outcome, read_outcome
-from sinesweep.sweep.plan import DEFINITION_FILE, Plan
+from sinesweep.sweep.plan import DEFINITION_FILE, Plan, other_name
 from sinesweep.sweep.sampling import Again, Place
 from sinesweep.sweep.storage import JOURNAL_FILE, open_storage
+from sinesweep.sweep.wording import counted
 
 _PLACE = "sinesweep"
 _OUTCOME = "sinesweep.outcome"
@@ -222,19 +225,13 @@ class SweepStudy:
     def _ask(self) -> optuna.Trial:
         trial = self.optuna.ask(self._distributions)
         if self._plan.settings.custom_search_space:
-            self._extend(trial, self._plan.settings.custom_search_space)
+            extend(self._plan, self._plan.base, trial)
         # In this order: a proposal that was not saved is made again, and this trial dropped.
         trial.set_user_attr(_PLACE, {"ask": self._sequencer.asks})
         self._sequencer.asks += 1
         self._place.save(self._sequencer)
         self._sequencer.settle(self.optuna)
         return trial
-
-    def _extend(self, trial: optuna.Trial, custom_search_space: str) -> None:
-        for override in self._plan.space.fixed:
-            key, _, text = override.partition("=")
-            trial.set_user_attr(key, text)
-        get_method(custom_search_space)(self._plan.base, trial)
 
     def _tell(self, number: int, outcome: Outcome) -> Entry:
         _tell(self.optuna, number, outcome)
@@ -312,6 +309,34 @@ def running(study: optuna.Study, folder: Path) -> list[tuple[int, Outcome]]:
     trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     found = [(t.number, read_outcome(folder / "trials" / str(t.number))) for t in trials]
     return [(n, outcome or Outcome.interrupted("the sweep was killed")) for n, outcome in found]
+
+
+def refuse_lost_study(plan: Plan, storage: BaseStorage | None) -> None:
+    """Refuse a folder that holds trials which the study does not know: it is another, or gone.
+
+    Args:
+        plan: the sweep.
+        storage: as configured, or None for the journal in the folder.
+
+    Raises:
+        InputError: the folder holds trials that the study does not know.
+    """
+    there = [int(path.name) for path in (plan.folder / "trials").glob("*") if path.name.isdigit()]
+    if not there:
+        return
+    known = 0
+    if storage is None and (plan.folder / JOURNAL_FILE).exists():
+        storage = open_storage(None, plan.folder, read_only=True)
+    if storage is not None:
+        with suppress(KeyError):  # no such study
+            known = storage.get_n_trials(storage.get_study_id_from_name(plan.name))
+    if max(there) >= known:
+        where = "its study.journal" if plan.settings.storage is None else "hydra.sweeper.storage"
+        raise InputError(
+            f"sweep {plan.name}: must be continued with its study, but {plan.folder} holds the "
+            f"folder of trial {max(there)}, and {where} knows {counted(known, 'trial')}: bring the "
+            f"study back, or begin another sweep: {other_name(plan.name)}"
+        )
 
 
 def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:

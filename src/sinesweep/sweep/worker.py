@@ -19,6 +19,7 @@ from hydra.types import TaskFunction
 
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.redaction import redact
+from sinesweep.sweep import repeats
 from sinesweep.sweep.composing import Composer
 from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.messages import Assignment, Ended, Stop
@@ -84,13 +85,13 @@ class Worker:
         return Outcome.complete(values, _path(trial.checkpoint))
 
     def _mean_of_repeats(self, trial: ManagedTrial) -> tuple[float, ...]:
-        repeats = self._plan.repeats
         found = [self._values(trial, trial.overrides, trial.directory)]
         # Pruned by its first seed: what others report would be compared with that.
         trial.listens = False
-        for index, overrides in enumerate(repeats.further(trial.overrides) if repeats else (), 1):
+        further = self._plan.repeats.further(trial.overrides) if self._plan.repeats else ()
+        for index, overrides in enumerate(further, 1):
             assert trial.directory is not None
-            found.append(self._values(trial, overrides, trial.directory / f"repeat-{index}"))
+            found.append(self._values(trial, overrides, repeats.folder(trial.directory, index)))
         return tuple(sum(column) / len(found) for column in zip(*found, strict=True))
 
     def _values(
@@ -188,8 +189,14 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 def _limit_threads() -> None:
-    """Give libraries that the command had loaded before the fork this worker's share of cores."""
-    count = int(os.environ["OMP_NUM_THREADS"])
+    """Give libraries that the command had loaded before the fork this worker's share of cores.
+
+    Where the user has set a share, they have it already, in a form that may be theirs alone.
+    """
+    text = os.environ["OMP_NUM_THREADS"]
+    count = int(text) if text.isdecimal() else 0  # OpenMP knows 4,2 for nested teams, too
+    if not count:
+        return
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(count)

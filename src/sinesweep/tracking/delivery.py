@@ -20,7 +20,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 import sinesweep
 from sinesweep.files import write_atomically
 from sinesweep.redaction import redact
-from sinesweep.tracking import entities, record
+from sinesweep.tracking import entities, pages, record
 from sinesweep.tracking.connection import Connection
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.record import RUN_TAG, STATE_FILE, Event
@@ -29,6 +29,7 @@ LOCK_FILE = "delivery.lock"
 
 _NOTHING_SENT = {
     "run_id": None,
+    "experiment": None,  # its id
     "artifacts": None,  # where the tracker keeps the run's files
     "creating": False,
     "offset": 0,  # in the record: behind what was sent
@@ -40,6 +41,8 @@ _NOTHING_SENT = {
 }
 _FILES = ("artifact", "model")
 _STATUSES = ("resume", "end")
+_TAGGING = (*_STATUSES, "tags")
+_CAN_WAIT = (*_FILES, "view")
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +141,7 @@ class Delivery:
             params=entities.params(_merged(event["params"] for event in of["begin"])),
             metrics=entities.metrics(of["metrics"]),
             tags=entities.tags(
-                _merged(event["tags"] for event, _ in told if event["kind"] in _STATUSES)
+                _merged(event["tags"] for event, _ in told if event["kind"] in _TAGGING)
             ),
         )
         if of["resume"]:
@@ -149,7 +152,12 @@ class Delivery:
     def _begin(self, event: Event) -> None:
         if not self.run_id:
             run = self._find_run(event) or self._create_run(event)
-            self._note(run_id=run.info.run_id, artifacts=run.info.artifact_uri, creating=False)
+            self._note(
+                run_id=run.info.run_id,
+                experiment=run.info.experiment_id,
+                artifacts=run.info.artifact_uri,
+                creating=False,
+            )
         datasets = [entities.dataset_input(entry) for entry in event["datasets"]]
         if datasets:
             self._client.log_inputs(self._id, datasets)
@@ -181,7 +189,7 @@ class Delivery:
         try:
             getattr(self, f"_send_{event['kind']}")(event)
         except Exception as error:
-            if not (skip_files and event["kind"] in _FILES):
+            if not (skip_files and event["kind"] in _CAN_WAIT):
                 raise
             _log.warning("left for the next delivery: %s (%s)", event, redact(str(error)))
             self._note(skipped=[*self.skipped, event])
@@ -192,6 +200,17 @@ class Delivery:
     def _send_end(self, event: Event) -> None:
         self._client.set_terminated(self._id, event["status"], event["time"])
         self._state["ended"] = True
+
+    def _send_view(self, event: Event) -> None:
+        """Save the views of a sweep in its experiment, which the user may have said more of."""
+        known = self._state["experiment"]  # unless an earlier version created the run
+        known = known or self._client.get_run(self._id).info.experiment_id
+        self._state["experiment"] = known
+        experiment = self._client.get_experiment(known)
+        tags = {pages.KIND_TAG: pages.KIND, **experiment.tags, **pages.view_tags(event, self._id)}
+        for key, text in tags.items():
+            if experiment.tags.get(key) != text:
+                self._client.set_experiment_tag(experiment.experiment_id, key, text)
 
     def _send_artifact(self, event: Event) -> None:
         path, place = str(self._directory / event["path"]), self._state["artifacts"]
@@ -270,12 +289,12 @@ def _merged(mappings: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _one_by_one(told: Sequence[_Told]) -> list[_Told]:
-    """Return the events that are more than values: files, and the last word on the status."""
+    """Return the events that are more than values: files, views, the last word on the status."""
     statuses = [event for event, _ in told if event["kind"] in _STATUSES]
     return [
         (event, offset)
         for event, offset in told
-        if event["kind"] in _FILES or (statuses and event is statuses[-1])
+        if event["kind"] in _CAN_WAIT or (statuses and event is statuses[-1])
     ]
 
 

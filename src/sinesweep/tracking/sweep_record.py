@@ -99,6 +99,14 @@ class SweepRecord:
         """Have a file of the sweep's folder copied to the tracker."""
         self._record.append("artifact", path=str(path.relative_to(self._folder)), folder=None)
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tell tags of the sweep, in place of what they said before."""
+        self._record.append("tags", tags=dict(tags))
+
+    def save_view(self, view: Mapping[str, Any]) -> None:
+        """Have the tracker's pages show the sweep in a way; see :func:`pages.view_tags`."""
+        self._record.append("view", **view)
+
     def end(self, outcome: str, error: str | None) -> None:
         """Close the sweep."""
         tags = {STATE_TAG: outcome, ERROR_TAG: redact(error or "")}
@@ -176,6 +184,16 @@ class SweepTracker:
         """
         if self._writer:
             self._writer.flush()
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tell tags of the sweep, in place of what they said before."""
+        if self._record:
+            self._record.tag(tags)
+
+    def save_view(self, view: Mapping[str, Any]) -> None:
+        """Have the tracker's pages show the sweep in a way; see :func:`pages.view_tags`."""
+        if self._record:
+            self._record.save_view(view)
 
     def end(self, outcome: str, error: str | None) -> None:
         """Close the parent run."""

@@ -7,6 +7,7 @@ would flatter its mean.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from sinesweep.sweep.entry import COMPLETE, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE
 from sinesweep.sweep.ranking import pareto, ranked
 from sinesweep.sweep.settings import GRID
-from sinesweep.sweep.space import value_text
+from sinesweep.sweep.space import Choice, Interval, Steps, value_text
 from sinesweep.tracking import record
 from sinesweep.winner import script
 from sinesweep.winner.script import key_of
@@ -54,17 +55,23 @@ class Replica:
     Attributes:
         rank: in the sweep, from 1; of a Pareto set the place in it.
         entry: the trial.
+        label: what the point is called among the others.
+        params: the trial's, or those with one value changed.
         folder: of the sweep of its seeds.
         overrides: of that sweep.
     """
 
     rank: int
     entry: Entry
+    label: str
+    params: Mapping[str, Any]
     folder: Path
     overrides: Sequence[str]
 
 
-def plan(archive: Archive, top: int, seeds: int, given: Sequence[str]) -> list[Replica]:
+def plan(
+    archive: Archive, top: int, seeds: int, given: Sequence[str], each: str | None = None
+) -> list[Replica]:
     """Plan the replication of a sweep's best points.
 
     Args:
@@ -72,9 +79,12 @@ def plan(archive: Archive, top: int, seeds: int, given: Sequence[str]) -> list[R
         top: how many points, or fewer where there are no more.
         seeds: how many each.
         given: overrides; secrets must be among them.
+        each: a swept key: instead of the best points, the best one with each of this key's values
+            and nothing else changed.
 
     Raises:
-        InputError: the sweep is running, has completed no trial, or has no seed to change.
+        InputError: the sweep is running, has completed no trial, does not sweep the key, or has no
+            seed to change.
     """
     if archive.state == RUNNING:
         raise InputError(
@@ -85,15 +95,21 @@ def plan(archive: Archive, top: int, seeds: int, given: Sequence[str]) -> list[R
             f"--top and --seeds: must be 1 or more, and seeds at most {MOST_SEEDS}, but are {top} "
             f"and {seeds}"
         )
-    best = _best(archive)[:top]
+    best = _best(archive)[: top if each is None else 1]
     if not best:
         raise InputError(
             f"sweep {archive.name}: must have a completed trial, but has none: continue it"
         )
     first = _first_fresh_seed(archive)
+    fresh = range(first, first + seeds)
+    if each is None:
+        return [
+            _replica(archive, rank, entry, fresh, given) for rank, entry in enumerate(best, start=1)
+        ]
+    key, dimension = _values_of(archive, each)
     return [
-        _replica(archive, rank, entry, range(first, first + seeds), given)
-        for rank, entry in enumerate(best, start=1)
+        _replica(archive, 1, best[0], fresh, given, (key, value, dimension.text(value)))
+        for value in dimension.values
     ]
 
 
@@ -159,6 +175,27 @@ def _best(archive: Archive) -> list[Entry]:
     return list(once.values())
 
 
+def _values_of(archive: Archive, key: str) -> tuple[str, Choice | Steps]:
+    """Return a swept key as the sweep spells it, and its values.
+
+    Raises:
+        InputError: it is not swept, or has no end of values.
+    """
+    swept = {key_of(each): each for each in archive.dimensions}
+    if key not in swept:
+        raise InputError(
+            f"--each: must be a key that the sweep varies, but {key} is none of "
+            f"{', '.join(swept) or 'none'}"
+        )
+    dimension = archive.dimensions[swept[key]]
+    if isinstance(dimension, Interval):
+        raise InputError(
+            f"--each: must be a key with a list or range of values, but {key} is "
+            f"{archive.definition['space'][swept[key]]}"
+        )
+    return swept[key], dimension
+
+
 def _without_seed(archive: Archive, params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key_of(key) != archive.seed_key}
 
@@ -177,7 +214,12 @@ def _first_fresh_seed(archive: Archive) -> int:
 
 
 def _replica(
-    archive: Archive, rank: int, entry: Entry, seeds: range, given: Sequence[str]
+    archive: Archive,
+    rank: int,
+    entry: Entry,
+    seeds: range,
+    given: Sequence[str],
+    changed: tuple[str, Any, str] | None = None,
 ) -> Replica:
     typed = f"sinesweep replicate {archive.name}"
     overrides = script.overrides_of(archive, entry, given, typed)
@@ -185,7 +227,15 @@ def _replica(
     key = spelled[0] if spelled else archive.seed_key
     # By trial and not by rank, which another trial may take when the sweep is continued; and of
     # more seeds than are trained now, so that the same sweep goes on when more are asked for.
-    folder = archive.folder.absolute().parent / f"{archive.name}-replicated-{entry.number}"
+    name, label, params = f"{archive.name}-replicated-{entry.number}", f"trial {entry.number}", {}
+    if changed is not None:
+        swept, value, spelled_value = changed
+        label, params = f"{key_of(swept)}={spelled_value}", {swept: value}
+        if entry.params[swept] != value:
+            name += f"-{re.sub('[^A-Za-z0-9.]+', '-', label)}"
+            overrides = [o for o in overrides if o.partition("=")[0] != swept]
+            overrides.append(f"{swept}={spelled_value}")
+    folder = archive.folder.absolute().parent / name
     words = [
         *(override for override in overrides if key_of(override) != archive.seed_key),
         f"{key}=range({seeds.start},{seeds.start + MOST_SEEDS})",
@@ -200,7 +250,7 @@ def _replica(
         *(f"hydra.sweeper.{key}=null" for key in ("params", "custom_search_space", "storage")),
         *(f"hydra.sweeper.{key}=null" for key in ("timeout", "terminator")),
     ]
-    return Replica(rank, entry, folder, words)
+    return Replica(rank, entry, label, {**entry.params, **params}, folder, words)
 
 
 def _typed_again(archive: Archive) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from sinesweep.redaction import redact_tree
@@ -21,8 +22,10 @@ class Verdict:
 
     Attributes:
         content: ``sweep``, ``metric``, ``direction``, ``confidence``, ``resamples``; ``points``,
-            each with ``rank``, ``trial``, ``params``, ``values`` by seed, ``mean``, ``interval``,
-            ``sweep_value``; ``comparison`` of the first two, or null; and ``conclusion``.
+            each with ``rank``, ``label``, ``trial``, ``params``, ``values`` by seed, ``mean``,
+            ``interval``, ``sweep_value`` (like ``trial`` null where a value was changed);
+            ``comparison`` of the first two, or null; ``pairs``, the comparisons of all; and
+            ``conclusion``.
     """
 
     content: Mapping[str, Any]
@@ -33,14 +36,14 @@ class Comparison:
     """The first point against the second, seed by seed.
 
     Attributes:
-        first, second: the trials' numbers.
+        first, second: the points' labels.
         difference: of the means over the seeds that both have, the first less the second.
         interval: of the difference, with 95 % confidence.
         seeds: how many.
     """
 
-    first: int
-    second: int
+    first: str
+    second: str
     difference: float
     interval: tuple[float, float]
     seeds: int
@@ -65,7 +68,11 @@ def judge(archive: Archive, replicas: Sequence[Replica], metric: str, seeds: int
     direction = direction_of(archive, metric)
     comparison = None
     if len(replicas) > 1 and len(archive.directions) == 1:
-        comparison = compare(replicas[0].entry.number, replicas[1].entry.number, *found[:2])
+        comparison = compare(replicas[0].label, replicas[1].label, *found[:2])
+    pairs = [
+        compare(first.label, second.label, values, others)
+        for (first, values), (second, others) in combinations(zip(replicas, found, strict=True), 2)
+    ]
     points = [
         _point(archive, replica, metric, values)
         for replica, values in zip(replicas, found, strict=True)
@@ -78,13 +85,30 @@ def judge(archive: Archive, replicas: Sequence[Replica], metric: str, seeds: int
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
             "points": points,
-            "comparison": comparison
-            and {**vars(comparison), "distinguishable": comparison.distinguishable},
-            "conclusion": conclude(comparison, metric, direction)
-            if len(archive.directions) == 1
-            else "These points are of a Pareto set, in which none is before another.",
+            "comparison": comparison and _told(comparison),
+            "pairs": [_told(pair) for pair in pairs if pair],
+            "conclusion": _conclusion(archive, replicas, comparison, pairs, metric),
         }
     )
+
+
+def _conclusion(
+    archive: Archive,
+    replicas: Sequence[Replica],
+    first_two: Comparison | None,
+    pairs: Sequence[Comparison | None],
+    metric: str,
+) -> str:
+    direction = direction_of(archive, metric)
+    if len({replica.entry.number for replica in replicas}) < len(replicas):  # of one key's values
+        return "\n".join(conclude(pair, metric, direction) for pair in pairs)
+    if len(archive.directions) > 1:
+        return "These points are of a Pareto set, in which none is before another."
+    return conclude(first_two, metric, direction)
+
+
+def _told(comparison: Comparison) -> dict[str, Any]:
+    return {**vars(comparison), "distinguishable": comparison.distinguishable}
 
 
 def direction_of(archive: Archive, metric: str) -> str:
@@ -95,7 +119,7 @@ def direction_of(archive: Archive, metric: str) -> str:
 
 
 def compare(
-    first: int, second: int, values: Mapping[int, float], others: Mapping[int, float]
+    first: str, second: str, values: Mapping[int, float], others: Mapping[int, float]
 ) -> Comparison | None:
     """Compare two points by the seeds that both have; None where these are fewer than two."""
     differences = [values[seed] - others[seed] for seed in values if seed in others]
@@ -110,13 +134,13 @@ def conclude(comparison: Comparison | None, metric: str, direction: str) -> str:
     if comparison is None:
         return "There are not two points with two seeds in common to be compared."
     low, high = comparison.interval
-    first, second = f"the first, trial {comparison.first}", f"the second, trial {comparison.second}"
+    first, second = comparison.first, comparison.second
     if not comparison.distinguishable:
-        verdict = f"{first}, cannot be told from {second}"
+        verdict = f"{first} cannot be told from {second}"
     elif (comparison.difference < 0) == (direction == "minimize"):
-        verdict = f"{first}, is better than {second}"
+        verdict = f"{first} is better than {second}"
     else:
-        verdict = f"{second}, is better than {first}, which was lucky in the sweep"
+        verdict = f"{second} is better than {first}"
     sentence = (
         f"{verdict}: their mean {metric} differs by {comparison.difference:+.3g}, and the 95 % "
         f"interval of that over {comparison.seeds} seeds, {low:+.3g} .. {high:+.3g}, "
@@ -124,20 +148,22 @@ def conclude(comparison: Comparison | None, metric: str, direction: str) -> str:
     )
     few = comparison.seeds < ENOUGH
     warning = f" Intervals of fewer than {ENOUGH} seeds are too narrow: give more." if few else ""
-    return sentence[0].upper() + sentence[1:] + warning
+    return sentence + warning
 
 
 def _point(
     archive: Archive, replica: Replica, metric: str, values: Mapping[int, float]
 ) -> dict[str, Any]:
     numbers = list(values.values())
+    is_own = replica.params == replica.entry.params  # and not with a value changed
     return {
         "rank": replica.rank,
-        "trial": replica.entry.number,
-        "params": redact_tree(dict(replica.entry.params)),
+        "label": replica.label,
+        "trial": replica.entry.number if is_own else None,
+        "params": redact_tree(dict(replica.params)),
         "replicated_as": replica.folder.name,
         "values": {str(seed): value for seed, value in values.items()},
         "mean": sum(numbers) / len(numbers) if numbers else None,
         "interval": list(mean_interval(numbers)) if len(numbers) >= _LEAST else None,
-        "sweep_value": value_of(archive, replica.entry, metric),
+        "sweep_value": value_of(archive, replica.entry, metric) if is_own else None,
     }

@@ -62,6 +62,7 @@ def wait_for(gate: Path) -> None:
 def main(cfg: DictConfig) -> object:
     """Return ``(x - 1) ** 2 + y``, or misbehave where ``x`` is ``when``."""
     print(f"trial {sinesweep.current_trial().number} x={cfg.x}")  # noqa: T201 # to its log
+    print("threads", os.environ.get("OMP_NUM_THREADS"), os.environ.get("MKL_NUM_THREADS"))  # noqa: T201
     with Path(cfg.calls).open("a") as file:
         file.write(f"{cfg.x} {cfg.y} {cfg.seed} {os.getpid()}\n")
     if cfg.gate and cfg.x >= cfg.gated_from:

@@ -1,5 +1,7 @@
-"""A sampler of the application's own, which fails."""
+"""Samplers of the application's own, which misbehave."""
 
+import os
+import signal
 from typing import Any
 
 from optuna.samplers import RandomSampler
@@ -12,3 +14,11 @@ class Failing(RandomSampler):
         if trial.number == 2:
             raise RuntimeError("no more ideas")
         return trial.number
+
+
+class Interrupting(RandomSampler):
+    """Is interrupted while it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.kill(os.getpid(), signal.SIGINT)

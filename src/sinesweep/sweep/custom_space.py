@@ -1,0 +1,81 @@
+"""What the application's own function adds to a search space, point by point."""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.utils import get_method
+from omegaconf import DictConfig
+from optuna.samplers import RandomSampler
+
+from sinesweep.errors import InputError
+from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.wording import error_text, one_line
+
+_KEY = "hydra.sweeper.custom_search_space"
+_SAMPLES = 20  # conditions of the function's own hide keys from a single one
+_LIBRARIES = ("optuna", "sinesweep")
+
+
+def extend(plan: Plan, config: DictConfig, trial: optuna.Trial) -> None:
+    """Have the function add to a trial's point; it finds what is fixed in the trial's attributes.
+
+    Raises:
+        Exception: whatever the function fails with.
+    """
+    assert plan.settings.custom_search_space is not None
+    for override in plan.space.fixed:
+        key, _, text = override.partition("=")
+        trial.set_user_attr(key, text)
+    get_method(plan.settings.custom_search_space)(config, trial)
+
+
+def samples(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield a random point for each set of keys that the function was seen to make.
+
+    Raises:
+        InputError: the function fails, or adds to a grid.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        directions=list(plan.settings.objectives), sampler=RandomSampler(seed=0)
+    )
+    config = copy.deepcopy(plan.base)  # whatever the function does with it, the sweep is the same
+    seen: set[frozenset[str]] = set()
+    for _ in range(_SAMPLES):
+        point = _ask(plan, config, study)
+        keys = frozenset(point)
+        added = sorted(keys - plan.space.dimensions.keys())
+        if plan.settings.sampler.is_grid and added:
+            raise InputError(
+                f"hydra.sweeper.sampler: a grid must know every key beforehand, but {added[0]} is "
+                f"added by {plan.settings.custom_search_space}: use another sampler"
+            )
+        if keys not in seen:
+            seen.add(keys)
+            yield point
+
+
+def _ask(plan: Plan, config: DictConfig, study: optuna.Study) -> dict[str, Any]:
+    trial = study.ask(plan.space.distributions())
+    try:
+        extend(plan, config, trial)
+    except Exception as error:  # the user's code may fail in any way
+        raise InputError(
+            f"{_KEY}: {plan.settings.custom_search_space} must add to any point, but raises "
+            f"{one_line(error_text(error))}{_place(error)}: mend the function"
+        ) from error
+    return trial.params
+
+
+def _place(error: Exception) -> str:
+    """Return where the user's code failed, be it in a call of a library's."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _LIBRARIES:
+            return f" ({Path(frame.f_code.co_filename).name}, line {line})"
+    return ""
