@@ -107,7 +107,11 @@ def test_the_result_is_sent(trained: Archive, root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], r"db.password: must be given again, .* sinesweep replicate bowl -- db.password="),
+        (
+            ["--top", "2"],
+            r"db.password: must be given again, .*: "
+            r"sinesweep replicate \S+/multirun/bowl --top 2 -- '\+db\.password=\*\*\*'   \(with",
+        ),
         (["--seeds", "0", "--", PASSWORD], "--top and --seeds: must be 1 or more"),
         (["--each", "z", "--", PASSWORD], "--each: must be a key that the sweep varies, but z"),
         (["--metric", "mae", "--", PASSWORD], "--metric: must be one .* 'mae' is none of value"),

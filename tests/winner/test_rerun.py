@@ -51,7 +51,11 @@ def test_a_function_that_fails_again(plain: Archive, capfd: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["0"], "db.password: must be given again, .* sinesweep rerun bowl 0 -- db.password=..."),
+        (
+            ["0", "--", "y=2"],
+            r"db.password: must be given again, .*: "
+            r"sinesweep rerun \S+/multirun/bowl 0 -- y=2 '\+db\.password=\*\*\*'   \(with",
+        ),
         (["7"], "trial 7: must be one of the sweep bowl, from 0 to 2"),
         (["0", "--", "password"], "'password': must be an override, key=value, but is none"),
     ],

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
     archive = archives.find(options.root, options.sweep)
     replicas = replication.plan(
-        archive, options.top, options.seeds, options.overrides, options.each
+        archive, options.top, options.seeds, options.overrides, options.each, typed=options.typed
     )
     metric = options.metric or replication.default_metric(archive, replicas)
     for replica in replicas:

@@ -37,8 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
     archive = archives.find(options.root, options.sweep)
     entry = script.find_trial(archive, options.trial)
-    typed = f"sinesweep rerun {archive.name} {options.trial}"
-    overrides = script.overrides_of(archive, entry, options.overrides, typed)
+    overrides = script.overrides_of(archive, entry, options.overrides, options.typed)
     found = rerunning.rerun(archive, entry, overrides)
     if isinstance(found, int):
         print(f"sinesweep: trial {entry.number} failed again", file=sys.stderr)  # noqa: T201

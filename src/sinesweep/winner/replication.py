@@ -66,7 +66,13 @@ class Replica:
 
 
 def plan(
-    archive: Archive, top: int, seeds: int, given: Sequence[str], each: str | None = None
+    archive: Archive,
+    top: int,
+    seeds: int,
+    given: Sequence[str],
+    each: str | None = None,
+    *,
+    typed: str = "sinesweep replicate",
 ) -> list[Replica]:
     """Plan the replication of a sweep's best points.
 
@@ -77,6 +83,7 @@ def plan(
         given: overrides; secrets must be among them.
         each: a swept key: instead of the best of all, the best point of each of its values; where
             a pruner has left none completed, the pruned one that went furthest.
+        typed: the command up to the overrides, for the message that asks for secrets.
 
     Raises:
         InputError: the sweep is running, has completed no trial, does not sweep the key, or has no
@@ -98,7 +105,7 @@ def plan(
         )
     first = _first_fresh_seed(archive)
     return [
-        _replica(archive, rank, entry, range(first, first + seeds), given)
+        _replica(archive, rank, entry, range(first, first + seeds), given, typed)
         for rank, entry in enumerate(best, start=1)
     ]
 
@@ -214,9 +221,8 @@ def _first_fresh_seed(archive: Archive) -> int:
 
 
 def _replica(
-    archive: Archive, rank: int, entry: Entry, seeds: range, given: Sequence[str]
+    archive: Archive, rank: int, entry: Entry, seeds: range, given: Sequence[str], typed: str
 ) -> Replica:
-    typed = f"sinesweep replicate {archive.name}"
     overrides = script.overrides_of(archive, entry, given, typed)
     spelled = [o.partition("=")[0] for o in overrides if key_of(o) == archive.seed_key]
     key = spelled[0] if spelled else archive.seed_key
