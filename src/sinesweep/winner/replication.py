@@ -110,6 +110,11 @@ def plan(
     ]
 
 
+def is_replication(archive: Archive) -> bool:
+    """Whether a sweep is one that a replication made of a point's seeds."""
+    return any(word.endswith(f"={_PRUNER}") for word in archive.arguments)
+
+
 def run(archive: Archive, replica: Replica, seeds: int, *, aside: bool) -> int:
     """Train a point under its seeds, those that were not yet; return the script's exit code.
 
