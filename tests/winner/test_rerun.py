@@ -33,6 +33,8 @@ def test_a_function_under_all_its_seeds(plain: Archive, capfd: pytest.CaptureFix
     out = capfd.readouterr().out
     assert f"equal bit for bit: value = {((0.1 - 1) ** 2 + 0.3) + 0.5!r}" in out
     assert "hunter2" not in out
+    assert "(not recorded)" not in out
+    assert out.endswith("of the trial were not recorded, so are not compared\n")
 
 
 def test_a_difference_is_shown(plain: Archive, capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HELP = "run a trial again, and compare its numbers bit for bit"
 _SHOWN = 10  # differing numbers
+_UNTRACED = "the code, versions and machine of the trial were not recorded, so are not compared"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +61,9 @@ def _report(archive: Archive, found: Rerun) -> int:
 def _lines(
     archive: Archive, found: Rerun, differing: Sequence[Difference], changed: Sequence[str]
 ) -> Iterator[str]:
-    entry, count = found.entry, len(found.then.numbers)
+    from sinesweep.winner.comparison import is_traced
+
+    entry, count, traced = found.entry, len(found.then.numbers), is_traced(found.then)
     yield f"trial {entry.number} of {archive.name}, again: {found.directories[0]}"
     if not count:
         yield f"the trial ended as {entry.outcome} and has no numbers to compare"
@@ -74,8 +77,10 @@ def _lines(
     if changed:
         yield "not made alike:" if differing else "although these differ:"
         yield from (f"  {change}" for change in changed)
-    elif differing:
+    elif differing and traced:
         yield "nothing that was recorded differs: what the function does is not determined by it"
+    if not traced:
+        yield _UNTRACED
 
 
 def _what(found: Rerun) -> str:
