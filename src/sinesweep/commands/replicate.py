@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sinesweep.commands import completion
 from sinesweep.commands.arguments import add_place, add_sweep
 from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
@@ -26,9 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_sweep(parser)
     parser.add_argument("--top", type=int, default=5, help="points; default: 5")
-    parser.add_argument(
+    each = parser.add_argument(
         "--each", metavar="KEY", help="instead of the best of all, the best of each value of a key"
     )
+    completion.offer(each, completion.swept_keys)
     parser.add_argument("--seeds", type=int, default=10, help="of each point; default: 10")
     parser.add_argument(
         "--metric", help="default: reference/test_mae, or where there is none the objective"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sinesweep.commands import completion
 from sinesweep.commands.arguments import add_sweep
 from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT
@@ -27,7 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Take the command's arguments."""
     parser.add_argument("--root", type=Path, default=Path("mlruns"), help="default: mlruns")
     add_sweep(parser)
-    parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
+    trial = parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
+    completion.offer(trial, completion.trials)
     add_overrides(parser)
 
 
