@@ -15,7 +15,7 @@ from sinesweep.sweep.wording import one_line
 
 def show_table(table: Table, console: Console) -> None:
     """Print a table: with lines between its columns where they fit, and without where not."""
-    if _natural_width(table, console) > console.width:
+    if not fits(table, console):
         _compact(table)
     console.print(table, markup=False)
 
@@ -31,12 +31,17 @@ def show_first_that_fits(tables: Sequence[Table], console: Console) -> None:
         console: where to.
     """
     for table in tables:
-        if _natural_width(table, console) > console.width:
+        if not fits(table, console):
             _compact(table)
-    fitting = (table for table in tables if _natural_width(table, console) <= console.width)
+    fitting = (table for table in tables if fits(table, console))
     table = next(fitting, tables[-1])
     console.width = max(console.width, _natural_width(table, console))
     console.print(table, markup=False)
+
+
+def fits(table: Table, console: Console) -> bool:
+    """Whether a table is no wider than the terminal although no line of it is broken."""
+    return _natural_width(table, console) <= console.width
 
 
 def _compact(table: Table) -> None:
