@@ -48,6 +48,10 @@ def proposed(runner: Runner, line: str) -> list[str]:
         ("sinesweep sho", ["show"]),
         ("sinesweep show --root multirun pl", ["plain"]),
         ("sinesweep compare --root multirun plain/", ["plain/0", "plain/1", "plain/2", "plain/3"]),
+        ("sinesweep rerun --root multirun plain 3", ["3"]),
+        ("sinesweep promote multirun/plain --trial 2", ["2"]),
+        ("sinesweep replicate --root multirun pla --each ", ["x"]),
+        ("sinesweep predict --root multirun --run pl", ["plain/"]),
     ],
 )
 def test_a_shell_asks(plain: Runner, line: str, words: list[str]) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from runner import Runner
 
 from sinesweep.commands import main
 from sinesweep.files import take_lock
+from sinesweep.winner.unpruned import NopPruner
 
 pytestmark = pytest.mark.xdist_group("looking")
 
@@ -47,18 +49,46 @@ def test_rows(make_sweep: MakeSweep, tell: Callable[..., Path], listed: Listed) 
     assert rows(text)["third"][:5] == ["complete", "2", "2", "Pareto", "set"]
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize(
+    ("width", "cells"),
+    [
+        (30, []),
+        (60, ["complete"]),
+        (80, ["complete", "1/1000", "0.2"]),
+        (120, ["complete", "1/1000", "0.1235", "reference/val_mae", "0.2"]),
+    ],
+)
 def test_width(
-    make_sweep: MakeSweep, listed: Listed, monkeypatch: pytest.MonkeyPatch, width: int
+    make_sweep: MakeSweep,
+    tell: Callable[..., Path],
+    listed: Listed,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    cells: list[str],
 ) -> None:
-    """A table is no wider than the terminal, and a name is never cut short."""
+    """A table is no wider than the terminal, or than the names, which are never broken."""
     name = "layers-width-lr-decay-" + 20 * "x"
-    make_sweep(name, 0.123456, total=1000)
+    folder = make_sweep(name, 0.123456, total=1000, objectives=["reference/val_mae"])
+    tell(folder / "trials" / "0", {"reference/test_mae": 0.2})
     monkeypatch.setenv("COLUMNS", str(width))
     table = listed().partition("one of them:")[0]
-    assert max(map(len, table.splitlines())) <= width
-    first_cells = [line.lstrip("│ ").partition(" ")[0] for line in table.splitlines()]
-    assert name in "".join(first_cells)
+    assert max(map(len, table.splitlines())) <= max(width, len(name) + 2)
+    assert rows(table)[name][:5] == cells
+
+
+def test_what_replicate_made(make_sweep: MakeSweep, listed: Listed, tmp_path: Path) -> None:
+    """Sweeps of seeds are counted, and listed only where one asks for them."""
+    make_sweep("mine", 0.1)
+    path = make_sweep("seeds", 0.1) / "sweep.yaml"
+    content = yaml.safe_load(path.read_text())
+    pruner = f"{NopPruner.__module__}.{NopPruner.__name__}"
+    content["command"]["arguments"].append(f"hydra.sweeper.pruner._target_={pruner}")
+    path.write_text(yaml.safe_dump(content))
+    assert "seeds" not in rows(listed())
+    hint = f"not listed: 1 sweep of replicate's: sinesweep list --all --root {tmp_path}\n"
+    assert hint in listed()
+    assert [each["name"] for each in json.loads(listed("--json"))] == ["mine"]
+    assert {"mine", "seeds"} <= set(rows(listed("--all")))
 
 
 def test_newest_first(make_sweep: MakeSweep, listed: Listed) -> None:

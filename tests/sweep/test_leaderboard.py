@@ -195,6 +195,7 @@ def test_last_error(make_entry: MakeEntry) -> None:
 def test_summary(make_entry: MakeEntry, tmp_path: Path) -> None:
     """Below the table: what there was, where it is, and how to go on."""
     output = io.StringIO()
+    (tmp_path / "report.html").touch()
     show_summary(
         [make_entry(0, 0.1), make_entry(1, state=FAIL)],
         ["minimize"],
@@ -208,6 +209,7 @@ def test_summary(make_entry: MakeEntry, tmp_path: Path) -> None:
         "trials        1 complete, 1 failed",
         "time          2 min 5 s",
         f"folder        {tmp_path}",
+        f"report        {tmp_path / 'report.html'}",
         "compare       sinesweep ui",
         "run the best  python src/train.py model.layers=1 optimizer.lr=0.01",
     ]

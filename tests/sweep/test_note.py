@@ -109,6 +109,28 @@ def test_long_commands_are_broken_as_a_shell_takes_them(tmp_path: Path) -> None:
     assert "in sweep.yaml" in text(subject(tmp_path, again="python " + 900 * "x"), [])
 
 
+def test_the_report_is_named_once_it_is_there(tmp_path: Path, make_entry: MakeEntry) -> None:
+    """A sweep that ends before its page was told again still names its report and pictures."""
+    account = SweepRecord(tmp_path)
+    account.begin(name="mine", experiment="e", params={}, tags={})
+    page = SweepPage("mine", subject(tmp_path), account)
+    entries = [tell(make_entry(0, 0.5))]
+    page.refresh(entries)
+    (tmp_path / "report.html").touch()
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "best.png").touch()
+    page.refresh(entries)
+
+    notes = [
+        event["tags"][NOTE_TAG] for event, _ in record.read(tmp_path) if event["kind"] == "tags"
+    ]
+    named = [next(line for line in note.splitlines() if "Artifacts" in line) for note in notes]
+    assert named == [
+        "**Artifacts:** trials.csv, best.yaml",
+        "**Artifacts:** trials.csv, best.yaml, report.html, best.png",
+    ]
+
+
 def test_the_page_is_told_what_has_changed(tmp_path: Path, make_entry: MakeEntry) -> None:
     """Note and view are told once for each of their contents, and the best figure at each step."""
     account = SweepRecord(tmp_path)

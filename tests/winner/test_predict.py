@@ -55,6 +55,11 @@ def test_the_champion_and_its_run_agree(
     assert list(found["id"]) == ["a", "b", "c"]
     np.testing.assert_array_equal(found[STEPS].to_numpy(), expected)
 
+    assert main(["predict", *place, "--alias", "trie", str(tmp_path / "in.parquet")]) == 2
+    assert "trie: there must be one, but there is none: did you mean --alias tried?" in (
+        capsys.readouterr().err
+    )
+
     assert main(["predict", *place, "--run", "depth/1", str(tmp_path / "in.csv")]) == 0
     (tmp_path / "out.csv").write_text(capsys.readouterr().out)
     # A decimal of nine digits is the single-precision number that it was written from.
@@ -87,7 +92,13 @@ def test_the_last_steps_are_read(tmp_path: Path) -> None:
         ("a.parquet", "t0\n1\n", "a.parquet: must be a table, but cannot be read"),
         ("a.csv", "t0,t1\n", "a.csv: must have a row for each series, but has none"),
         ("a.csv", "0.5,0.5,0.25\n1,2,3\n", "a.csv: the first line must name the columns"),
-        ("a.csv", "x,t0\nq,1\n", "every column must hold numbers, but x holds 'q': .* --id x"),
+        (
+            "a.csv",
+            "x,t0\nq,1\n",
+            "every column must hold numbers, but row 1 has 'q' in x: .* --id x",
+        ),
+        ("a.csv", "t0,t1\n0.5,1\n?,2\n", "but row 2 has '[?]' in t0: mend it"),
+        ("a.csv", "t0,t1\n1,True\n", "but row 1 has True in t1"),
         ("a.csv", "t0,t1\n1,2\n3,\n", "must be a finite number, but row 2 has nan in t1"),
         ("a.csv", "t0,t1\n1,inf\n", "must be a finite number, but row 1 has inf in t1"),
         ("a.csv", "t0,t1\n1,2\n", "must have the 50 steps of each series .* but has 2 columns"),

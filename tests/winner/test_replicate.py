@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from sinesweep import runs
 from sinesweep.commands import main
+from sinesweep.commands.replicate import show
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
 from sinesweep.sweep.archive import Archive
@@ -67,6 +68,34 @@ def test_fresh_seeds_once_each(plain: Archive, replicate: Callable[..., dict[str
     assert calls_of(plain) == before + 6
 
 
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    """Parameters are never broken: they stand beside the numbers, or below them."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    point = {
+        "rank": 1, "label": "trial 12", "params": {"model.layers": 2, "optimizer.lr": 0.001234},
+        "mean": 0.04321, "interval": [0.04123, 0.04512], "values": {"3": 0.04321},
+        "sweep_value": 0.04012,
+    }  # fmt: skip
+    points = [point, {**point, "rank": 2, "label": "trial 3", "sweep_value": None}]
+    show({"metric": "reference/test_mae", "points": points, "conclusion": "So it is."})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    below = [line.split() for line in lines if line.startswith(" trial ")]
+    beside = [
+        line.split() for line in lines if "layers=2 lr=0.001234" in line and "0.04321" in line
+    ]
+    expected = [
+        ["trial", "12", "layers=2", "lr=0.001234"],
+        ["trial", "3", "layers=2", "lr=0.001234"],
+    ]
+    assert below == (expected if width == 80 else [])
+    assert len(beside) == (0 if width == 80 else 2)
+    assert lines[-1] == "So it is."
+
+
 def test_what_a_training_is_compared_by(trained: Archive) -> None:
     """The reference test MAE, and nothing that the sweep chose by."""
     planned = replication.plan(trained, 5, 3, [])
@@ -113,7 +142,11 @@ def test_the_result_is_sent(trained: Archive, root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], r"db.password: must be given again, .* sinesweep replicate bowl -- db.password="),
+        (
+            ["--top", "2"],
+            r"db.password: must be given again, .*: "
+            r"sinesweep replicate \S+/multirun/bowl --top 2 -- '\+db\.password=\*\*\*'   \(with",
+        ),
         (["--seeds", "0", "--", PASSWORD], "--top and --seeds: must be 1 or more"),
         (["--each", "z", "--", PASSWORD], "--each: must be a key that the sweep varies, but z"),
         (["--metric", "mae", "--", PASSWORD], "--metric: must be one .* 'mae' is none of value"),

@@ -33,6 +33,8 @@ def test_a_function_under_all_its_seeds(plain: Archive, capfd: pytest.CaptureFix
     out = capfd.readouterr().out
     assert f"equal bit for bit: value = {((0.1 - 1) ** 2 + 0.3) + 0.5!r}" in out
     assert "hunter2" not in out
+    assert "(not recorded)" not in out
+    assert out.endswith("of the trial were not recorded, so are not compared\n")
 
 
 def test_a_difference_is_shown(plain: Archive, capfd: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +53,11 @@ def test_a_function_that_fails_again(plain: Archive, capfd: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["0"], "db.password: must be given again, .* sinesweep rerun bowl 0 -- db.password=..."),
+        (
+            ["0", "--", "y=2"],
+            r"db.password: must be given again, .*: "
+            r"sinesweep rerun \S+/multirun/bowl 0 -- y=2 '\+db\.password=\*\*\*'   \(with",
+        ),
         (["7"], "trial 7: must be one of the sweep bowl, from 0 to 2"),
         (["0", "--", "password"], "'password': must be an override, key=value, but is none"),
     ],

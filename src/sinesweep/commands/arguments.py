@@ -27,6 +27,11 @@ def root_flag(root: Path) -> str:
     return "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
 
 
+def add_run(parser: argparse.ArgumentParser, words: str) -> None:
+    """Take ``--run``, to be found with :func:`sinesweep.winner.finding.find_run`."""
+    completion.offer(parser.add_argument("--run", help=words), completion.trials_and_runs)
+
+
 def add_sweep(parser: argparse.ArgumentParser) -> None:
     """Take ``SWEEP``, to be found with :func:`sinesweep.sweep.archive.find`."""
     action = parser.add_argument(

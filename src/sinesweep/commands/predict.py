@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sinesweep.commands.arguments import add_place
+from sinesweep.commands.arguments import add_place, add_run
 from sinesweep.commands.promote import CHAMPION
 from sinesweep.errors import EXIT_DONE, InputError
 from sinesweep.redaction import redact
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, help="CSV or Parquet; default: CSV to the terminal")
     parser.add_argument("--id", metavar="COLUMN", help="names the series, and is kept; default: id")
-    parser.add_argument("--run", help="instead of the champion: a run's name, id, or SWEEP/NUMBER")
+    add_run(parser, "instead of the champion: a run's name, id, or SWEEP/NUMBER")
     parser.add_argument("--name", help="of the registered model; default: the only one")
     parser.add_argument("--alias", default=CHAMPION, help=f"default: {CHAMPION}")
 

@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from sinesweep.commands.arguments import add_place
+from sinesweep.commands import completion
+from sinesweep.commands.arguments import add_place, add_run
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED, InputError
 from sinesweep.redaction import redact
 
@@ -22,9 +23,13 @@ CHAMPION = "champion"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Take the command's arguments."""
     add_place(parser)
-    parser.add_argument("sweep", metavar="SWEEP", nargs="?", help="whose best trial is promoted")
-    parser.add_argument("--trial", type=int, help="another trial of the sweep")
-    parser.add_argument("--run", help="any run instead: its name, id, or SWEEP/NUMBER")
+    sweep = parser.add_argument(
+        "sweep", metavar="SWEEP", nargs="?", help="whose best trial is promoted"
+    )
+    completion.offer(sweep, completion.sweeps)
+    trial = parser.add_argument("--trial", type=int, help="another trial of the sweep")
+    completion.offer(trial, completion.trials)
+    add_run(parser, "any run instead: its name, id, or SWEEP/NUMBER")
     parser.add_argument("--name", help="of the registered model; default: the experiment's")
     parser.add_argument("--alias", default=CHAMPION, help=f"default: {CHAMPION}")
 

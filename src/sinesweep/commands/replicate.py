@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sinesweep.commands import completion
 from sinesweep.commands.arguments import add_place, add_sweep
 from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from sinesweep.sweep.archive import Archive
     from sinesweep.winner.replication import Replica
     from sinesweep.winner.verdict import Verdict
@@ -26,11 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_sweep(parser)
     parser.add_argument("--top", type=int, default=5, help="points; default: 5")
-    parser.add_argument(
+    each = parser.add_argument(
         "--each",
         metavar="KEY",
         help="not the best points, but the best one with each value of KEY",
     )
+    completion.offer(each, completion.swept_keys)
     parser.add_argument("--seeds", type=int, default=10, help="of each point; default: 10")
     parser.add_argument(
         "--metric", help="default: reference/test_mae, or where there is none the objective"
@@ -47,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
     archive = archives.find(options.root, options.sweep)
     replicas = replication.plan(
-        archive, options.top, options.seeds, options.overrides, options.each
+        archive, options.top, options.seeds, options.overrides, options.each, typed=options.typed
     )
     metric = options.metric or replication.default_metric(archive, replicas)
     for replica in replicas:
@@ -60,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(verdict.content, indent=2))  # noqa: T201
     else:
-        _show(verdict.content)
+        show(verdict.content)
     return EXIT_DONE
 
 
@@ -119,28 +124,56 @@ def _keep(archive: Archive, verdict: Verdict, options: argparse.Namespace) -> No
         )
 
 
-def _show(content: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
+def show(content: Mapping[str, Any]) -> None:
+    """Print what ``replication.json`` holds, as a table and a sentence."""
     from sinesweep.sweep.screen import plain_console, say
-    from sinesweep.sweep.wording import figure, params_text
 
     console = plain_console()
+    console.print()
+    _show_points(content, console)
+    say(console, content["conclusion"])
+
+
+def _show_points(content: Mapping[str, Any], console: Console) -> None:
+    """Print the points, their parameters below the table where they would be broken in it."""
+    from sinesweep.commands.tables import fits, show_table
+    from sinesweep.sweep.screen import say
+    from sinesweep.sweep.wording import params_text
+
+    texts = [params_text(point["params"], short=True) for point in content["points"]]
+    table = _table(content, texts)
+    if fits(table, console):
+        show_table(table, console)
+        return
+    show_table(_table(content, None), console)
+    width = max(len(point["label"]) for point in content["points"])
+    for point, text in zip(content["points"], texts, strict=True):
+        say(console, f" {point['label']:<{width}}  {text}")
+    say(console, "")
+
+
+def _table(content: Mapping[str, Any], texts: Sequence[str] | None) -> Table:
+    """Return the points as a table, with or without a column of their parameters."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=f"{content['metric']} over fresh seeds", title_justify="left")
     for title in ("rank", "point", "mean", "95 % interval", "seeds", "in the sweep"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("parameters", overflow="fold")
-    for point in content["points"]:
-        low, high = point["interval"] or (None, None)
-        table.add_row(
-            str(point["rank"]),
-            point["label"],
-            "" if point["mean"] is None else figure(point["mean"]),
-            "" if low is None or high is None else f"{figure(low)} .. {figure(high)}",
-            str(len(point["values"])),
-            "" if point["sweep_value"] is None else figure(point["sweep_value"]),
-            params_text(point["params"], short=True),
-        )
-    console.print()
-    console.print(table, markup=False)
-    say(console, content["conclusion"])
+    if texts is not None:
+        table.add_column("parameters", no_wrap=True)
+    for index, point in enumerate(content["points"]):
+        table.add_row(*_cells(point), *([] if texts is None else [Text(texts[index])]))
+    return table
+
+
+def _cells(point: Mapping[str, Any]) -> Iterator[str]:
+    from sinesweep.sweep.wording import figure
+
+    low, high = point["interval"] or (None, None)
+    yield str(point["rank"])
+    yield point["label"]
+    yield "" if point["mean"] is None else figure(point["mean"])
+    yield "" if low is None or high is None else f"{figure(low)} .. {figure(high)}"
+    yield str(len(point["values"]))
+    yield "" if point["sweep_value"] is None else figure(point["sweep_value"])

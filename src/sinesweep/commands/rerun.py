@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sinesweep.commands import completion
 from sinesweep.commands.arguments import add_sweep
 from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 HELP = "run a trial again, and compare its numbers bit for bit"
 _SHOWN = 10  # differing numbers
+_UNTRACED = "the code, versions and machine of the trial were not recorded, so are not compared"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Take the command's arguments."""
     parser.add_argument("--root", type=Path, default=Path("mlruns"), help="default: mlruns")
     add_sweep(parser)
-    parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
+    trial = parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
+    completion.offer(trial, completion.trials)
     add_overrides(parser)
 
 
@@ -37,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
     archive = archives.find(options.root, options.sweep)
     entry = script.find_trial(archive, options.trial)
-    typed = f"sinesweep rerun {archive.name} {options.trial}"
-    overrides = script.overrides_of(archive, entry, options.overrides, typed)
+    overrides = script.overrides_of(archive, entry, options.overrides, options.typed)
     found = rerunning.rerun(archive, entry, overrides)
     if isinstance(found, int):
         print(f"sinesweep: trial {entry.number} failed again", file=sys.stderr)  # noqa: T201
@@ -61,7 +63,9 @@ def _report(archive: Archive, found: Rerun) -> int:
 def _lines(
     archive: Archive, found: Rerun, differing: Sequence[Difference], changed: Sequence[str]
 ) -> Iterator[str]:
-    entry, count = found.entry, len(found.then.numbers)
+    from sinesweep.winner.comparison import is_traced
+
+    entry, count, traced = found.entry, len(found.then.numbers), is_traced(found.then)
     yield f"trial {entry.number} of {archive.name}, again: {found.directories[0]}"
     if not count:
         yield f"the trial ended as {entry.outcome} and has no numbers to compare"
@@ -75,8 +79,10 @@ def _lines(
     if changed:
         yield "not made alike:" if differing else "although these differ:"
         yield from (f"  {change}" for change in changed)
-    elif differing:
+    elif differing and traced:
         yield "nothing that was recorded differs: what the function does is not determined by it"
+    if not traced:
+        yield _UNTRACED
 
 
 def _what(found: Rerun) -> str:

@@ -15,10 +15,42 @@ from sinesweep.sweep.wording import one_line
 
 def show_table(table: Table, console: Console) -> None:
     """Print a table: with lines between its columns where they fit, and without where not."""
-    unlimited = console.options.update(max_width=10_000)
-    if console.measure(table, options=unlimited).maximum > console.width:
-        table.box, table.pad_edge, table.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
+    if not fits(table, console):
+        _compact(table)
     console.print(table, markup=False)
+
+
+def show_first_that_fits(tables: Sequence[Table], console: Console) -> None:
+    """Print the first of some tables that fits without a broken line, or else the last of them.
+
+    The last is printed as wide as it is, and broken by the terminal alone: a word that is copied
+    from it is whole.
+
+    Args:
+        tables: the widest first; at least one.
+        console: where to.
+    """
+    for table in tables:
+        if not fits(table, console):
+            _compact(table)
+    fitting = (table for table in tables if fits(table, console))
+    table = next(fitting, tables[-1])
+    console.width = max(console.width, _natural_width(table, console))
+    console.print(table, markup=False)
+
+
+def fits(table: Table, console: Console) -> bool:
+    """Whether a table is no wider than the terminal although no line of it is broken."""
+    return _natural_width(table, console) <= console.width
+
+
+def _compact(table: Table) -> None:
+    table.box, table.pad_edge, table.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
+
+
+def _natural_width(table: Table, console: Console) -> int:
+    unlimited = console.options.update(max_width=10_000)
+    return console.measure(table, options=unlimited).maximum
 
 
 def cells(texts: Sequence[str]) -> list[Text]:

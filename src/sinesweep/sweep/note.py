@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sinesweep.redaction import redact
+from sinesweep.report.files import written
 from sinesweep.sweep.entry import DROPPED, FAIL, RETRIED, Entry
 from sinesweep.sweep.ranking import chosen, values_of
 from sinesweep.sweep.results import BEST_FILE, TRIALS_FILE
@@ -20,7 +21,6 @@ from sinesweep.sweep.wording import figure, one_line, params_text
 from sinesweep.tracking import pages, record
 
 REPORTED = "reference/test_mae"
-REPORT_FILE = "report.html"
 
 _BASELINES = {"linear": "linear map", "constant": "constant", "last_value": "last value"}
 _MOST_ROWS = 8
@@ -155,17 +155,13 @@ def _places(subject: Subject, best: Sequence[Entry]) -> Iterator[str]:
     if page := pages.trials_page(subject.folder, charts=True):
         table = pages.trials_page(subject.folder)
         yield f"**Compare:** [charts of all trials]({page}), or [their table]({table}), best first"
-    files = [TRIALS_FILE, BEST_FILE, *([REPORT_FILE] if _has_report(subject) else [])]
+    files = [TRIALS_FILE, BEST_FILE, *(path.name for path in written(subject.folder))]
     yield f"**Artifacts:** {', '.join(files)}"
     yield f"**Folder:** {_code(str(subject.folder.absolute()))}"
     yield f"**Continue:**\n\n{_block(subject.again, 'the command is in sweep.yaml')}"
     if len(best) == 1:
         rerun = subject.rerun(best[0])
         yield f"**Run the best again:**\n\n{_block(rerun, f'the command is in {BEST_FILE}')}"
-
-
-def _has_report(subject: Subject) -> bool:
-    return (subject.folder / REPORT_FILE).exists()
 
 
 def _link(entry: Entry) -> str:

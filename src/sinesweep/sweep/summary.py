@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sinesweep.redaction import redact
+from sinesweep.report.files import REPORT_FILE
 from sinesweep.sweep.entry import DROPPED, Entry
 from sinesweep.sweep.ranking import chosen
 from sinesweep.sweep.screen import plain_console, say, short_path
@@ -39,6 +40,8 @@ def show_summary(
     """
     found = chosen(entries, directions)
     rows = {"trials": _counts(entries), "time": seconds_text(seconds), "folder": short_path(folder)}
+    if (folder / REPORT_FILE).exists():
+        rows["report"] = short_path(folder / REPORT_FILE)
     if ui:
         rows["compare"] = ui
     if len(found) == 1:

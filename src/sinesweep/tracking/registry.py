@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import mlflow.pyfunc
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from sinesweep.errors import InputError
@@ -120,8 +120,14 @@ class Registry:
 
     def all_with_alias(self, alias: str) -> list[Registered]:
         """Return the versions of all registered models that have an alias, by name."""
-        found = [self.with_alias(name, alias) for name in sorted(self._names())]
+        names = sorted({model.name for model in self._models()})
+        found = [self.with_alias(name, alias) for name in names]
         return [registered for registered in found if registered]
+
+    def aliases(self, name: str | None) -> list[str]:
+        """Return every alias of a registered model, or of all where it is None."""
+        models = [model for model in self._models() if name in (None, model.name)]
+        return sorted({alias for model in models for alias in model.aliases})
 
     def _run(self, run_id: str) -> Any:
         try:
@@ -134,15 +140,15 @@ class Registry:
                 "it: name the tracker that it was sent to with --uri"
             ) from None
 
-    def _names(self) -> set[str]:
-        names: set[str] = set()
+    def _models(self) -> list[RegisteredModel]:
+        models: list[RegisteredModel] = []
         token = None
         while True:
             page = self._client.search_registered_models(page_token=token)
-            names.update(model.name for model in page)
+            models += page
             token = page.token
             if not token:
-                return names
+                return models
 
 
 def allowed_name(text: str) -> str:

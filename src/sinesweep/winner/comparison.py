@@ -68,12 +68,18 @@ def differences(then: Evaluation, now: Evaluation, *, whole: bool) -> list[Diffe
 
 def changes(then: Evaluation, now: Evaluation) -> list[str]:
     """Return in words what the evaluations were not made alike with, as far as it was recorded."""
-    found = [*_changed_tags(then.tags, now.tags)]
+    found = [*_changed(_origin(then), _origin(now))] if is_traced(then) else []
     if then.params and now.params:
         found += _changed(_deciding(then.params), _deciding(now.params))
-    if "true" in (then.tags.get("sinesweep.git.dirty"), now.tags.get("sinesweep.git.dirty")):
+    dirty = [each.tags.get("sinesweep.git.dirty") for each in (then, now)]
+    if is_traced(then) and "true" in dirty:
         found.append("code: there were uncommitted changes, of which no record is kept")
     return found
+
+
+def is_traced(evaluation: Evaluation) -> bool:
+    """Whether anything was recorded of the code, versions, data and machine behind its numbers."""
+    return bool(_origin(evaluation))
 
 
 def numbers_of(directory: Path, prefix: str = "") -> dict[Point, float]:
@@ -98,7 +104,9 @@ def _same(then: float | None, now: float | None) -> bool:
     return then == now or (then != then and now != now)  # nan is itself
 
 
-def _changed_tags(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _origin(evaluation: Evaluation) -> dict[str, str]:
+    """Return where numbers come from, by what a reader calls it."""
+
     def words(key: str) -> str | None:
         if key.startswith(_VERSION):
             return key.removeprefix(_VERSION)
@@ -106,10 +114,8 @@ def _changed_tags(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
             return f"{key.removeprefix(_FINGERPRINT)} data"
         return _WORDS.get(key)
 
-    def shown(tags: Mapping[str, Any]) -> dict[str, str]:
-        return {name: str(value) for key, value in tags.items() if (name := words(key))}
-
-    yield from _changed(shown(then), shown(now))
+    tags = evaluation.tags
+    return {name: str(value) for key, value in tags.items() if (name := words(key))}
 
 
 def _deciding(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,13 +86,18 @@ def champion(location: Location, name: str | None, alias: str, root: Path) -> Fo
         raise InputError(f"--name: must name one of the {alias}s, {listed}: add --name")
     if not found or found[0] is None:
         whose = f" of {name}" if name else ""
-        place = "" if root == Path("mlruns") else f" --root {root}"
-        raise InputError(
-            f"{alias}: there must be one{whose}, but there is none: make one with sinesweep "
-            f"promote SWEEP{place}, or forecast with --run SWEEP/NUMBER"
-        )
+        fix = _instead(alias, registry.aliases(name), root)
+        raise InputError(f"{alias}: there must be one{whose}, but there is none: {fix}")
     model = registry.load_registered(found[0])
     return Forecaster(f"{found[0]} ({alias})", _input_steps(model), model.predict)
+
+
+def _instead(alias: str, known: Sequence[str], root: Path) -> str:
+    close = difflib.get_close_matches(alias, known, n=1)
+    if close:
+        return f"did you mean --alias {shlex.quote(close[0])}?"
+    place = "" if root == Path("mlruns") else f" --root {shlex.quote(str(root))}"
+    return f"make one with sinesweep promote SWEEP{place}, or forecast with --run SWEEP/NUMBER"
 
 
 def _input_steps(model: Any) -> int | None:

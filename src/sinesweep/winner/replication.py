@@ -70,7 +70,13 @@ class Replica:
 
 
 def plan(
-    archive: Archive, top: int, seeds: int, given: Sequence[str], each: str | None = None
+    archive: Archive,
+    top: int,
+    seeds: int,
+    given: Sequence[str],
+    each: str | None = None,
+    *,
+    typed: str = "sinesweep replicate",
 ) -> list[Replica]:
     """Plan the replication of a sweep's best points.
 
@@ -81,6 +87,7 @@ def plan(
         given: overrides; secrets must be among them.
         each: a swept key: instead of the best points, the best one with each of this key's values
             and nothing else changed.
+        typed: the command up to the overrides, for the message that asks for secrets.
 
     Raises:
         InputError: the sweep is running, has completed no trial, does not sweep the key, or has no
@@ -104,13 +111,19 @@ def plan(
     fresh = range(first, first + seeds)
     if each is None:
         return [
-            _replica(archive, rank, entry, fresh, given) for rank, entry in enumerate(best, start=1)
+            _replica(archive, rank, entry, fresh, given, typed)
+            for rank, entry in enumerate(best, start=1)
         ]
     key, dimension = _values_of(archive, each)
     return [
-        _replica(archive, 1, best[0], fresh, given, (key, value, dimension.text(value)))
+        _replica(archive, 1, best[0], fresh, given, typed, (key, value, dimension.text(value)))
         for value in dimension.values
     ]
+
+
+def is_replication(archive: Archive) -> bool:
+    """Whether a sweep is one that a replication made of a point's seeds."""
+    return any(word.endswith(f"={_PRUNER}") for word in archive.arguments)
 
 
 def run(archive: Archive, replica: Replica, seeds: int, *, aside: bool) -> int:
@@ -219,9 +232,9 @@ def _replica(
     entry: Entry,
     seeds: range,
     given: Sequence[str],
+    typed: str,
     changed: tuple[str, Any, str] | None = None,
 ) -> Replica:
-    typed = f"sinesweep replicate {archive.name}"
     overrides = script.overrides_of(archive, entry, given, typed)
     spelled = [o.partition("=")[0] for o in overrides if key_of(o) == archive.seed_key]
     key = spelled[0] if spelled else archive.seed_key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def find_trial(archive: Archive, number: int) -> Entry:
         listed = f"from {min(known)} to {max(known)}" if known else "and there are none yet"
         raise InputError(
             f"trial {number}: must be one of the sweep {archive.name}, {listed}: list them with "
-            f"sinesweep show {archive.name}"
+            f"sinesweep show {shlex.quote(str(archive.folder))}"
         )
     entry = known[number]
     if entry.outcome == REUSED:
@@ -69,12 +70,12 @@ def still_needed(
         raise InputError(f"{wrong[0]!r}: must be an override, key=value, but is none")
     replaced = {key_of(override) for override in given}
     kept = [override for override in words if key_of(override) not in replaced]
-    missing = [key_of(override) for override in kept if HIDDEN in override]
+    missing = [override for override in kept if HIDDEN in override]
     if missing:
         raise InputError(
-            f"{' and '.join(missing)}: must be given again, since the files of the sweep "
-            f"{archive.name} hold no secrets, but is not: "
-            f"{command} -- {' '.join(f'{key}=...' for key in missing)}"
+            f"{' and '.join(map(key_of, missing))}: must be given again, since the files of the "
+            f"sweep {archive.name} hold no secrets, but is not: "
+            f"{command} -- {shlex.join([*given, *missing])}   (with what stands for {HIDDEN})"
         )
     return kept
 

@@ -145,10 +145,7 @@ def _is_fraction(name: Any) -> bool:
 def _refuse_others(path: Path, frame: DataFrame, column: Any) -> None:
     values = frame[column]
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        raise InputError(
-            f"{path}: every column must hold numbers, but {column} holds {values.iloc[0]!r}: name "
-            f"the column that names the series with --id {column}, or leave it out"
-        )
+        raise InputError(_no_numbers(path, list(values), column))
     finite = np.isfinite(values.to_numpy(dtype=np.float64, na_value=np.nan))
     if not finite.all():
         row = int(np.argmin(finite))
@@ -156,3 +153,26 @@ def _refuse_others(path: Path, frame: DataFrame, column: Any) -> None:
             f"{path}: every value must be a finite number, but row {row + 1} has "
             f"{values.iloc[row]} in {column}: fill it in, or leave the series out"
         )
+
+
+def _no_numbers(path: Path, values: Sequence[Any], column: Any) -> str:
+    wrong = [row for row, value in enumerate(values) if not _is_number(value)]
+    if not wrong:
+        fix = "store the column as numbers, and not as text"
+    elif len(wrong) == len(values):
+        fix = f"name the column that names the series with --id {column}, or leave it out"
+    else:
+        fix = "mend it, or leave the series out"
+    row = wrong[0] if wrong else 0
+    return (
+        f"{path}: every column must hold numbers, but row {row + 1} has {values[row]!r} in "
+        f"{column}: {fix}"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool)
