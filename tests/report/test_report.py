@@ -121,6 +121,21 @@ def test_nothing_is_fetched(page: Page) -> None:
     assert len(page.texts["plotly"]) > 1e6
 
 
+def test_one_value_completed(report: Report) -> None:
+    """Where pruning left one value alone, nothing is called the best: the others' fate is told."""
+    ranges = [{"data.decay.low": low} for low in (0.01, 0.02)]
+    done = [network(2, 8 * (1 + i % 2), 0.1 + i / 100, params=ranges[i // 2]) for i in range(4)]
+    given_up = [
+        Made({"model.layers": n, "model.width": 8, "data.decay.low": 0.01}, state=state)
+        for n, state in ((1, TrialState.PRUNED), (1, TrialState.PRUNED), (3, TrialState.FAIL))
+    ]
+    text = report([*done, *given_up]).texts["main"]
+    told = "Only model.layers=2 was completed (4 trials); model.layers=1 was tried in 2 trials"
+    assert text.count(f"{told} (2 pruned), model.layers=3 was tried in 1 trial (1 failed).") == 3
+    assert "All completed trials have model.layers 2." in text
+    assert re.search(r"(model.layers.2|2 layers) (had|has)", text) is None
+
+
 def test_pruned_curves(page: Page) -> None:
     """What pruned trials reported is drawn beside that of completed ones."""
     assert page.names("curves") == ["complete", "pruned", "the best, 0"]
@@ -135,7 +150,7 @@ def test_answers(page: Page) -> None:
     assert "The difference is beyond chance" in text
     assert "With data.noise=0.05, trial 0 has a reference/test_mae of 0.216, 4.32 times" in text
     assert "decay low 0.01 had the lowest median reference/test_mae" in text
-    assert "model.layers 1 had the lowest median in 3 of 3 ranges, model.width 8 in 3." in text
+    assert "model.layers 1 had the lowest median in 3 of 3 ranges. model.width 8 had" in text
     assert "Series were forecast best of decay 0.01 after training on low 0.01" in text
 
 

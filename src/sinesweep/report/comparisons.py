@@ -10,6 +10,7 @@ import numpy as np
 
 from sinesweep.report.evidence import median_interval, verdict
 from sinesweep.report.files import replication_file
+from sinesweep.report.given_up import only_completed
 from sinesweep.report.parameters import grouped
 from sinesweep.report.picture import (
     COMPLETE,
@@ -119,9 +120,11 @@ def depth(subject: Subject) -> list[Picture]:
         count = trial.params[LAYERS]
         groups.setdefault(f"{count} layer{'s' * (count != 1)}", []).append(trial)
     told = {words: [trial.metrics[REPORTED] for trial in t] for words, t in groups.items()}
-    if len(told) < 2:
+    if not told or LAYERS not in subject.varied:
         return []
-    sentences = [verdict(told, 1, REPORTED), _best_of_each(groups, subject), _seed_noise(subject)]
+    alone = only_completed(subject, LAYERS)
+    first = alone or verdict(told, 1, REPORTED)
+    sentences = [first, _best_of_each(groups, subject), _seed_noise(subject)]
     values = [value for group in told.values() for value in group]
     layout = {"xaxis": {"type": "category"}, "yaxis": value_axis(REPORTED, values)}
     traces = [_points(subject, groups), _medians(told)]

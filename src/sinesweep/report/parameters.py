@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sinesweep.report.evidence import verdict
+from sinesweep.report.given_up import only_completed
 from sinesweep.report.picture import (
     BAND,
     COMPLETE,
@@ -159,8 +160,16 @@ def _parallel_sentence(subject: Subject, keys: Sequence[str]) -> str:
         f"Each line is one of {count} completed trials, the blue ones are the best; drag along an "
         "axis to select. "
     )
-    spans = [_span(good, key) for key in keys]
-    return text + f"The best {len(good)} have " + ", ".join(span for span in spans if span) + "."
+    alone = [key for key in keys if only_completed(subject, key)]
+    shared = _spans(subject.completed, alone)
+    spans = _spans(good, [key for key in keys if key not in alone])
+    if spans:
+        text += f"The best {len(good)} have {spans}. "
+    return text + (f"All completed trials have {shared}." if shared else "")
+
+
+def _spans(trials: Sequence[Trial], keys: Sequence[str]) -> str:
+    return ", ".join(span for span in (_span(trials, key) for key in keys) if span)
 
 
 def _best_share(subject: Subject) -> list[Trial]:
@@ -217,7 +226,7 @@ def _slice(subject: Subject, key: str, place: int) -> Picture | None:
     return Picture(
         f"slice-{place}",
         f"{name} by {key}",
-        verdict(told, subject.sign, name),
+        only_completed(subject, key) or verdict(told, subject.sign, name),
         [*_band(groups, key, is_numeric), points],
         layout,
     )
@@ -236,7 +245,11 @@ def grouped(subject: Subject, key: str) -> dict[str, list[Trial]]:
         return {words: group for words, group in groups.items() if group}
     trials.sort(key=lambda trial: trial.params[key])
     parts = np.array_split(np.arange(len(trials)), min(_BINS, len(trials)))
-    return dict(_bin([trials[index] for index in part], key) for part in parts)
+    groups = {}
+    for part in parts:
+        words, inside = _bin([trials[index] for index in part], key)
+        groups.setdefault(words, []).extend(inside)  # many trials of one value fill several bins
+    return groups
 
 
 def _bin(trials: list[Trial], key: str) -> tuple[str, list[Trial]]:
