@@ -44,6 +44,25 @@ def network(layers: int, width: int, value: float, **more: Any) -> Made:
     return Made(params, [value], metrics=metrics, **more)
 
 
+def keep_replication(folder: Path, seeds: int, pairs: Sequence[dict[str, Any]] = ()) -> None:
+    """Leave what a replication of trials 0 to 2 leaves; the first two seeds gave little."""
+    points = [
+        {
+            "trial": i,
+            "params": {"model.layers": i + 1},
+            "values": {str(seed): 0.3 if seed > 1 else 0.2 for seed in range(seeds)},
+            "mean": 0.3,
+            "interval": [0.2, 0.4],
+            "sweep_value": None if i else 0.25,
+        }
+        for i in range(3)
+    ]
+    told = [{**pair, "seeds": seeds} for pair in pairs]
+    content = {"metric": "reference/test_mae", "direction": "minimize", "points": points}
+    path = folder / "replication-model.layers.json"
+    path.write_text(json.dumps({**content, "pairs": told}))
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The report of a small sweep of the reference task, with pruned and failed trials."""
@@ -160,31 +179,48 @@ def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
         Made({"model.layers": n}, [0.1 * n], metrics={"reference/test_mae": 0.2 * n})
         for n in (1, 2, 3)
     ]
-    points = [
-        {
-            "trial": index, "params": {"model.layers": index + 1}, "values": {"5": 1.0, "6": 1.0},
-            "mean": 0.3, "interval": [0.2, 0.4], "sweep_value": None if index else 0.2,
-        }
-        for index in range(3)
-    ]  # fmt: skip
     pairs = [
         {"first": 0, "second": 1, "difference": -0.1, "interval": [-0.2, -0.05]},
         {"first": 0, "second": 2, "difference": 0.1, "interval": [-0.2, 0.3]},
         {"first": 1, "second": 2, "difference": 0.1, "interval": [0.05, 0.2]},
     ]
     told = [{**pair, "distinguishable": pair["first"] + pair["second"] != 2} for pair in pairs]
-    content = {
-        "metric": "reference/test_mae", "direction": "minimize", "points": points, "pairs": told
-    }  # fmt: skip
     folder = make_sweep(tmp_path / "deep", trials)
-    (folder / "replication-model.layers.json").write_text(json.dumps(content))
-    text = Page(build.write(build.read(folder))).texts["main"]
-    assert "under 2 fresh seeds, mean reference/test_mae" in text
+
+    def page(seeds: int) -> Page:
+        keep_replication(folder, seeds, told)
+        return Page(build.write(build.read(folder)))
+
+    text = page(10).texts["main"]
+    assert "under 10 fresh seeds, mean reference/test_mae" in text
     assert "model.layers=1 0.3 (0.2 .. 0.4, trial 0)" in text
     assert "model.layers=2 0.3 (0.2 .. 0.4, trial 1, which the sweep had pruned)" in text
     assert "layers=1 beats model.layers=2 beyond that noise (difference -0.2 .. -0.05)" in text
     assert "model.layers=1 and model.layers=3 cannot be told apart beyond that noise" in text
     assert "model.layers=3 beats model.layers=2 beyond that noise" in text
+    assert "too narrow" not in text
+    assert "beats" in page(3).texts["main"]
+    few = page(2).texts["main"]
+    assert "Intervals of fewer than 10 seeds are too narrow. No verdict is given by" in few
+    assert "beats" not in few
+
+
+def test_winner_under_fresh_seeds(tmp_path: Path) -> None:
+    """The winner's card tells what fresh seeds made of it, or that one seed alone was tried."""
+    folder = make_sweep(tmp_path / "deep", [network(n, 8, 0.1 * n) for n in (1, 2, 3)])
+
+    def card() -> str:
+        return Page(build.write(build.read(folder))).texts["winner"]
+
+    assert "It was trained with 1 seed" in card()
+    assert "sinesweep replicate deep" in card()
+    keep_replication(folder, 10)
+    told = "Over 10 fresh seeds its mean reference/test_mae is 0.3 (95% interval 0.2 .. 0.4)"
+    assert f"{told}; the 0.25 of the sweep's seed is better than 8 of 10." in card()
+    keep_replication(folder, 5)
+    assert "(95% interval 0.2 .. 0.4, too narrow for fewer than 10 seeds)" in card()
+    keep_replication(folder, 2)
+    assert "is 0.3: too few for a verdict; the 0.25" in card()
 
 
 def test_every_picture_has_words(page: Page) -> None:

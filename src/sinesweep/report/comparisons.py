@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sinesweep.report.evidence import median_interval, verdict
-from sinesweep.report.files import replication_file
 from sinesweep.report.given_up import only_completed
 from sinesweep.report.parameters import grouped
 from sinesweep.report.picture import (
@@ -25,6 +23,7 @@ from sinesweep.report.picture import (
     scatter,
     value_axis,
 )
+from sinesweep.report.replicas import middles, replicated_by
 from sinesweep.report.subject import (
     BASELINES,
     LAYERS,
@@ -131,72 +130,6 @@ def depth(subject: Subject) -> list[Picture]:
     return [Picture("depth", "Does depth pay?", " ".join(sentences), traces, layout)]
 
 
-def replicated_by(subject: Subject, key: str) -> Picture | None:
-    """Draw what the best point of each value of a key came to under fresh seeds, if that was tried.
-
-    ``sinesweep replicate SWEEP --each KEY`` leaves it in the sweep's folder.
-    """
-    path = subject.folder / replication_file(key)
-    if not path.exists():
-        return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    points = [point for point in content["points"] if point["interval"]]
-    points.sort(key=lambda point: point["params"][key])
-    words = {point["trial"]: f"{key}={point['params'][key]}" for point in points}
-    pairs = [
-        (words[point["trial"]], value) for point in points for value in point["values"].values()
-    ]
-    traces = [
-        scatter(
-            [name for name, _ in pairs],
-            [value for _, value in pairs],
-            mode="markers",
-            name="one seed",
-            marker={"color": COMPLETE, "size": 7, "opacity": 0.65},
-            hovertemplate="%{y:.4g}<extra></extra>",
-        ),
-        _middles(
-            list(words.values()),
-            [point["mean"] for point in points],
-            [point["interval"] for point in points],
-            "mean, 95% interval",
-        ),
-    ]
-    layout = {
-        "xaxis": {"type": "category"},
-        "yaxis": value_axis(content["metric"], [value for _, value in pairs]),
-    }
-    sentence = " ".join(_replicated(content, points, words))
-    return Picture("depth", "Does depth pay, beyond the noise of seeds?", sentence, traces, layout)
-
-
-def _replicated(
-    content: Mapping[str, Any], points: Sequence[Mapping[str, Any]], words: Mapping[int, str]
-) -> list[str]:
-    told = ", ".join(
-        f"{words[point['trial']]} {figure(point['mean'])} ({figure(point['interval'][0])} .. "
-        f"{figure(point['interval'][1])}, trial {point['trial']}"
-        f"{', which the sweep had pruned' if point['sweep_value'] is None else ''})"
-        for point in points
-    )
-    seeds = max(len(point["values"]) for point in points)
-    sentences = [
-        f"The best of each trained again under {seeds} fresh seeds, mean {content['metric']} and "
-        f"its 95% interval: {told}."
-    ]
-    for pair in content["pairs"]:
-        first, second = words[pair["first"]], words[pair["second"]]
-        low, high = pair["interval"]
-        if not pair["distinguishable"]:
-            said = f"{first} and {second} cannot be told apart"
-        elif (pair["difference"] < 0) == (content["direction"] == "minimize"):
-            said = f"{first} beats {second}"
-        else:
-            said = f"{second} beats {first}"
-        sentences.append(f"{said} beyond that noise (difference {low:+.2g} .. {high:+.2g}).")
-    return sentences
-
-
 def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
     pairs = [(words, trial) for words, trials in groups.items() for trial in trials]
     return scatter(
@@ -211,33 +144,9 @@ def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str
 
 
 def _medians(told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    middles = [float(np.median(values)) for values in told.values()]
+    medians = [float(np.median(values)) for values in told.values()]
     bounds = [median_interval(values) for values in told.values()]
-    return _middles(list(told), middles, bounds, "median, 95% interval")
-
-
-def _middles(
-    names: Sequence[str],
-    middles: Sequence[float],
-    bounds: Sequence[Sequence[float]],
-    words: str,
-) -> dict[str, Any]:
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": rounded([high - m for (_, high), m in zip(bounds, middles, strict=True)]),
-        "arrayminus": rounded([m - low for (low, _), m in zip(bounds, middles, strict=True)]),
-        "color": INK,
-    }
-    return scatter(
-        names,
-        middles,
-        mode="markers",
-        name=words,
-        marker={"color": INK, "symbol": "diamond", "size": 11},
-        error_y=error,
-        hovertemplate="%{y:.4g}<extra></extra>",
-    )
+    return middles(list(told), medians, bounds, "median, 95% interval")
 
 
 def _best_of_each(groups: Mapping[str, Sequence[Trial]], subject: Subject) -> str:

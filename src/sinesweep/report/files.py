@@ -16,6 +16,11 @@ def written(folder: Path) -> Iterator[Path]:
     yield from sorted((folder / PICTURES).glob("*.png"))
 
 
+def replication_files(folder: Path) -> list[Path]:
+    """Return what replications left in a sweep's folder."""
+    return sorted(folder.glob("replication*.json"))
+
+
 def replication_file(key: str | None) -> str:
     """Return the name of what a replication leaves: of the best points, or of each value's best."""
     return "replication.json" if key is None else f"replication-{key}.json"

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from sinesweep.report.replicas import of_trial
 from sinesweep.report.subject import BASELINES, REPORTED, SKILL, Subject, Trial, baseline_name
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, RUNNING
 from sinesweep.sweep.ranking import values_of
@@ -79,6 +80,7 @@ def _winner(subject: Subject, winner: Trial) -> str:
 <h3>The winner: trial {winner.number}</h3>
 {big}
 <p class="muted">{_text(chosen)}; {subject.points} points were tried.</p>
+<p>{_text(of_trial(subject, winner))}</p>
 {_params(winner.params)}
 </div>"""
 
