@@ -40,6 +40,7 @@ def network(layers: int, width: int, value: float, **more: Any) -> Made:
         "baseline/last_value/reference_test_mae": 0.8,
         "baseline/linear/val_mae": 0.04,
     }
+    metrics |= more.pop("metrics", {})
     params = {"model.layers": layers, "model.width": width, **more.pop("params", {})}
     return Made(params, [value], metrics=metrics, **more)
 
@@ -153,6 +154,32 @@ def test_one_value_completed(report: Report) -> None:
     assert text.count(f"{told} (2 pruned), model.layers=3 was tried in 1 trial (1 failed).") == 3
     assert "All completed trials have model.layers 2." in text
     assert re.search(r"(model.layers.2|2 layers) (had|has)", text) is None
+
+
+def test_other_noise(tmp_path: Path) -> None:
+    """The best of sweeps that differ in the noise alone stand in one picture of the baselines."""
+    own = {"test/mae": 0.02, "baseline/linear/test_mae": 0.0001}
+    make_sweep(tmp_path / "noisy", [network(2, 8, 0.5), network(1, 8, 0.2)], noise=0.05)
+    make_sweep(tmp_path / "same", [network(1, 8, 0.3)], noise=0.0)
+    two = Made({"x": 1}, [0.1, 0.1], metrics=network(1, 8, 0.1).metrics)
+    make_sweep(tmp_path / "other", [two], objectives=["a", "b"], noise=0.1)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sweep.yaml").write_text("study: 1")
+    folder = make_sweep(tmp_path / "clean", [network(1, 8, 0.1, metrics=own)], noise=0.0)
+    page = Page(build.write(build.read(folder)))
+    bars = {trace["name"]: trace for trace in page.figures["baselines"]["traces"]}
+    assert bars["best network"]["x"] == ["data.noise=0", "data.noise=0.05<br>(sweep noisy)"]
+    assert bars["best network"]["y"] == [0.2, 0.4]
+    text = page.texts["main"]
+    assert "on its own test set it has a test/mae of 0.02, 200 times the linear map's" in text
+    assert "With data.noise=0.05 (sweep noisy), trial 1 has a reference/test_mae of 0.4" in text
+
+
+def test_worse_than_the_last_value(report: Report) -> None:
+    """A network that is worse than repeating the last value has more error, not -25% less."""
+    assert (
+        "and 25% more than repeating the last value" in report([network(1, 8, 0.5)]).texts["main"]
+    )
 
 
 def test_pruned_curves(page: Page) -> None:

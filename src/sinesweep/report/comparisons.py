@@ -23,10 +23,12 @@ from sinesweep.report.picture import (
     scatter,
     value_axis,
 )
+from sinesweep.report.relatives import Relative
 from sinesweep.report.replicas import middles, replicated_by
 from sinesweep.report.subject import (
     BASELINES,
     LAYERS,
+    NOISE,
     REPORTED,
     Subject,
     Trial,
@@ -35,18 +37,25 @@ from sinesweep.report.subject import (
 from sinesweep.sweep.ranking import values_of
 from sinesweep.sweep.wording import brief, figure
 
-_NOISE = "data.noise"
+_OWN = "test/mae"  # on data like those that it was trained on
 _SEED = "seed"
 
 
-def baselines(subject: Subject) -> list[Picture]:
-    """Draw the best network's MAE on the reference test set beside those of the baselines."""
+def baselines(subject: Subject, beside: Sequence[Relative] = ()) -> list[Picture]:
+    """Draw the best network's MAE on the reference test set beside those of the baselines.
+
+    Args:
+        subject: the sweep.
+        beside: the same sweep of data with another noise.
+    """
+    own = _best_by_noise(subject)
+    others = {f"{NOISE}={brief(each.noise)} (sweep {each.name})": each.best for each in beside}
     best = {
         words: trial
-        for words, trial in _best_by_noise(subject).items()
+        for words, trial in {**own, **others}.items()
         if baseline_name("linear", REPORTED) in trial.metrics
     }
-    if not best:
+    if not own or not best:
         return []
     names = {"best network": REPORTED} | {
         words: baseline_name(name, REPORTED) for name, words in BASELINES.items()
@@ -56,7 +65,7 @@ def baselines(subject: Subject) -> list[Picture]:
         {
             "type": "bar",
             "name": words,
-            "x": [label(noise) for noise in best],
+            "x": [label(noise).replace(" (", "<br>(") for noise in best],
             "y": rounded([trial.metrics[name] for trial in best.values()]),
             "text": [figure(trial.metrics[name]) for trial in best.values()],
             "textposition": "outside",
@@ -81,12 +90,12 @@ def _best_by_noise(subject: Subject) -> dict[str, Trial]:
     """Return the best trial, by what trials are chosen by, for each noise of the data."""
     if not subject.best:
         return {}
-    if _NOISE not in subject.varied:
-        noise = subject.settings.get(_NOISE, "unknown")
+    if NOISE not in subject.varied:
+        noise = subject.settings.get(NOISE, "unknown")
         return {f"data.noise={brief(noise)}": subject.best[0]}
     return {
         words: min(trials, key=lambda trial: (subject.sign * trial.value, trial.number))
-        for words, trials in grouped(subject, _NOISE).items()
+        for words, trials in grouped(subject, NOISE).items()
     }
 
 
@@ -98,8 +107,19 @@ def _against(words: str, trial: Trial) -> str:
     )
     last = trial.metrics.get(baseline_name("last_value", REPORTED))
     if last:
-        sentence += f", and {1 - own / last:.0%} less than repeating the last value"
+        sentence += f", and {_beside(own, last)} than repeating the last value"
+    owned = trial.metrics.get(_OWN), trial.metrics.get(baseline_name("linear", _OWN))
+    if owned[0] is not None and owned[1]:
+        sentence += (
+            f"; on its own test set it has a {_OWN} of {figure(owned[0])}, "
+            f"{figure(owned[0] / owned[1])} times the linear map's {figure(owned[1])}"
+        )
     return f"{sentence}."
+
+
+def _beside(own: float, other: float) -> str:
+    """Return ``31% more`` or ``31% less``."""
+    return f"{abs(1 - own / other):.0%} {'more' if own > other else 'less'}"
 
 
 # depth
