@@ -366,9 +366,31 @@ def test_pauses_are_left_out(report: Report) -> None:
     """Time counts while the sweep runs, and what a worker waited shows."""
     begins = [0.0, 15.0, 100000.0]
     page = report([Made({"x": i}, [1.0 - i / 10], begin=b) for i, b in enumerate(begins)])
-    assert "1 worker was busy 85.7% of the 35.0 s" in page.texts["main"]
-    assert "without 1 pause of the whole sweep" in page.texts["main"]
+    told = (
+        "1 worker was busy 85.7% of the 35.0 s from the first trial's start to the last one's end"
+    )
+    assert f"{told}, 1 pause between commands left out" in page.texts["main"]
     assert "the longest wait between two trials was 5.00 s" in page.texts["main"]
     assert page.figures["best-time-0"]["traces"][0]["x"] == pytest.approx(
         [10 / 60, 25 / 60, 35 / 60]
     )
+
+
+def test_workers(tmp_path: Path) -> None:
+    """A trial is drawn on the worker that ran it; where nobody noted that, the page says so."""
+    trials = [Made({"x": i}, [1.0], begin=b) for i, b in enumerate((0.0, 10.0, 20.0))]
+    folder = make_sweep(tmp_path / "mine", trials)
+
+    def workers(*, is_packed: bool) -> list[str]:
+        page = Page(build.write(build.read(folder)))
+        assert ("was not noted" in page.texts["main"]) == is_packed
+        return page.figures["timeline"]["traces"][1]["y"]
+
+    path = folder / "workers.jsonl"
+    assert workers(is_packed=True) == ["worker 0"] * 3
+    notes = [{"trial": trial, "worker": worker} for trial, worker in ((0, 3), (1, 0), (2, 3))]
+    lines = [f"{json.dumps(note)}\n" for note in notes]
+    path.write_text("".join(lines) + lines[0][:9])
+    assert workers(is_packed=False) == ["worker 0", "worker 3", "worker 3"]
+    path.write_text(lines[0][:9] + "".join(lines))  # a full disk cut a note
+    assert workers(is_packed=True) == ["worker 0"] * 3

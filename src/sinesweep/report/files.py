@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPORT_FILE = "report.html"
+WORKERS_FILE = "workers.jsonl"  # which worker was given which trial
 PICTURES = "report"  # the folder of the PNGs, beside it
 
 
