@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from sinesweep.report import build
 from sinesweep.report.static import draw
+from sinesweep.sweep.entry import RUNNING
 
 Report = Callable[..., Page]
 
@@ -22,9 +23,9 @@ Report = Callable[..., Page]
 def report(tmp_path: Path) -> Report:
     """Report on a sweep of given trials."""
 
-    def make(trials: Sequence[Made], *, tracker: str | None = None, **more: Any) -> Page:
+    def make(trials: Sequence[Made], *, state: str | None = None, **more: Any) -> Page:
         folder = make_sweep(tmp_path / "mine", trials, **more)
-        return Page(build.write(build.read(folder, tracker=tracker)))
+        return Page(build.write(build.read(folder, state=state)))
 
     return make
 
@@ -295,7 +296,7 @@ def test_nothing_complete(report: Report) -> None:
     """A sweep without a completed trial has a page that says so, with the last error."""
     failed = Made({"x": 1}, state=TrialState.FAIL, attributes={"sinesweep.error": "it broke"})
     page = report([failed, Made({"x": 2}, state=TrialState.PRUNED, curve={0: 1.0, 1: 1.0})])
-    assert "No trial is complete yet" in page.texts["winner"]
+    assert "No trial was completed" in page.texts["winner"]
     assert "of trial 0: it broke" in page.texts["winner"]
     assert "best-trials-0" not in page.figures
     assert page.names("curves") == ["pruned"]
@@ -303,20 +304,24 @@ def test_nothing_complete(report: Report) -> None:
 
 def test_no_trial_at_all(report: Report) -> None:
     """A sweep that has just begun has a page."""
-    page = report([])
+    page = report([], state=RUNNING)
     assert "none began" in page.texts["top"]
+    assert "No trial is complete yet" in page.texts["winner"]
     assert page.figures == {}
 
 
 def test_several_objectives(report: Report) -> None:
     """Of several objectives the Pareto set is shown, each trial with its command."""
-    values = [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0), (3.0, 3.0)]
-    trials = [Made({"x": i}, value) for i, value in enumerate(values)]
+    values = [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0), (3.0, 3.0), (4.0, 4.0), (5.0, 5.0)]
+    trials = [Made({"x": i, "y": i % 2}, value) for i, value in enumerate(values)]
     page = report(trials, objectives=["error", "cost"])
-    assert "The Pareto set: 3 of 4 completed trials" in page.texts["winner"]
+    assert "The Pareto set: 3 of 6 completed trials" in page.texts["winner"]
+    text = page.texts["main"]
+    assert "quarter of 6 completed trials by how few dominate them in error and cost" in text
+    assert "This is of error alone, not of cost." in text
     dominated, best = page.figures["pareto"]["traces"]
     assert (best["x"], best["y"]) == ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0])
-    assert (dominated["x"], dominated["y"]) == ([3.0], [3.0])
+    assert dominated["x"] == dominated["y"] == [3.0, 4.0, 5.0]
     assert {"best-trials-0", "best-trials-1"} < set(page.figures)
     assert page.texts["commands"].count("by itself") == 3
 
@@ -394,3 +399,11 @@ def test_workers(tmp_path: Path) -> None:
     assert workers(is_packed=False) == ["worker 0", "worker 3", "worker 3"]
     path.write_text(lines[0][:9] + "".join(lines))  # a full disk cut a note
     assert workers(is_packed=True) == ["worker 0"] * 3
+
+
+def test_trials_since_the_best(report: Report) -> None:
+    """Only trials that have ended since count among those that brought no better one."""
+    trials = [Made({"x": 1}, [0.2]), Made({"x": 2}, [0.1])]
+    running = Made({"x": 3}, state=TrialState.RUNNING)
+    page = report([*trials, running], state=RUNNING)
+    assert "0.2 of 0); no later trial has ended." in page.texts["main"]

@@ -84,7 +84,7 @@ def heat_map(subject: Subject) -> list[Picture]:
         Picture(
             "heat-map",
             f"{name} by {short[pair[0]]} and {short[pair[1]]}",
-            verdict(told, subject.sign, name),
+            verdict(told, subject.sign, name) + subject.remark,
             [grid.trace(name)],
             layout,
             140 + 56 * len(grid.rows),

@@ -57,14 +57,20 @@ def importances(subject: Subject) -> list[Picture]:
     key, share = shares[-1]
     count = len(subject.completed)
     sentence = (
-        f"{key} has most to do with being among the best quarter of {count} completed trials: "
-        f"{share:.0%} of what the parameters explain (PED-ANOVA)."
+        f"{key} has most to do with being among the best quarter of {count} completed trials "
+        f"{_ranking_words(subject)}: {share:.0%} of what the parameters explain (PED-ANOVA)."
     )
     if count < _FEW:
         sentence += " So few trials give a hint at most."
     height = 110 + 30 * len(shares)
     title = "Which parameters matter"
     return [Picture("importances", title, sentence, [trace], layout, max(height, 240))]
+
+
+def _ranking_words(subject: Subject) -> str:
+    if subject.has_one_objective:
+        return f"by {subject.objectives[0]}"
+    return f"by how few dominate them in {' and '.join(subject.objectives)}"
 
 
 # all at once
@@ -154,17 +160,17 @@ def _round_ticks(low: float, high: float, is_log: bool) -> list[float]:
 
 
 def _parallel_sentence(subject: Subject, keys: Sequence[str]) -> str:
-    count = len(subject.completed)
+    count, name = len(subject.completed), subject.objectives[0]
     good = _best_share(subject)
     text = (
-        f"Each line is one of {count} completed trials, the blue ones are the best; drag along an "
-        "axis to select. "
+        f"Each line is one of {count} completed trials, the blue ones have the best {name}; "
+        "drag along an axis to select. "
     )
     alone = [key for key in keys if only_completed(subject, key)]
     shared = _spans(subject.completed, alone)
     spans = _spans(good, [key for key in keys if key not in alone])
     if spans:
-        text += f"The best {len(good)} have {spans}. "
+        text += f"The best {len(good)} by it have {spans}. "
     return text + (f"All completed trials have {shared}." if shared else "")
 
 
@@ -226,7 +232,7 @@ def _slice(subject: Subject, key: str, place: int) -> Picture | None:
     return Picture(
         f"slice-{place}",
         f"{name} by {key}",
-        only_completed(subject, key) or verdict(told, subject.sign, name),
+        (only_completed(subject, key) or verdict(told, subject.sign, name)) + subject.remark,
         [*_band(groups, key, is_numeric), points],
         layout,
     )

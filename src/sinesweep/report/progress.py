@@ -120,7 +120,10 @@ def _history(
 def _over_trials(subject: Subject, placed: Placed, index: int) -> str:
     better = improvements(subject, placed, index)
     best = better[-1][1]
-    after = sum(trial.number > best.number for trial in subject.trials)
+    after = sum(
+        trial.number > best.number and trial.entry.state != entries.RUNNING
+        for trial in subject.trials
+    )
     sentence = (
         f"Trial {best.number} has the best {subject.objectives[index]}, "
         f"{figure(values_of(best.entry)[index])}"
@@ -128,7 +131,9 @@ def _over_trials(subject: Subject, placed: Placed, index: int) -> str:
     if len(better) > 1:
         before = better[-2][1]
         sentence += f" (before it, {figure(values_of(before.entry)[index])} of {before.number})"
-    return f"{sentence}; {after} trial{'s' * (after != 1)} since brought no better one."
+    if not after:
+        return f"{sentence}; no later trial has ended."
+    return f"{sentence}; {counted(after, 'trial')} since brought no better one."
 
 
 def _over_time(subject: Subject, placed: Placed, index: int, clock: Clock) -> str:

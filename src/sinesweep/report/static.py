@@ -63,7 +63,8 @@ def _importances(subject: Subject, axes: Axes) -> None:
     axes.bar_label(bars, [f"{share:.0%}" for _, share in shares], padding=3)
     axes.margins(x=0.12)
     axes.set_xticks([])
-    axes.set(title=f"Which parameters matter ({len(subject.completed)} completed trials)")
+    names, count = _words(" and ".join(subject.objectives)), len(subject.completed)
+    axes.set(title=f"Which parameters matter for {names} ({count} completed trials)")
 
 
 def _heat_map(subject: Subject, axes: Axes) -> None:

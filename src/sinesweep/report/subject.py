@@ -155,6 +155,14 @@ class Subject:
         return len(self.directions) == 1
 
     @property
+    def remark(self) -> str:
+        """What a picture of the first objective alone says of that, beginning with a space."""
+        if self.has_one_objective:
+            return ""
+        others = " and ".join(self.objectives[1:])
+        return f" This is of {self.objectives[0]} alone, not of {others}."
+
+    @property
     def sign(self) -> int:
         """1 where the first objective is to be small, -1 where it is to be large."""
         return -1 if self.directions[0] == "maximize" else 1
