@@ -272,6 +272,16 @@ def test_static_pictures(tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
 
 
+def test_static_pictures_without_a_heat_map(tmp_path: Path) -> None:
+    """Slices and the best over time stand in where there are no two discrete parameters."""
+    folder = make_sweep(tmp_path / "mine", [Made({"lr": 0.1 + i}, [0.1 * i]) for i in range(9)])
+    (folder / "report").mkdir()
+    (folder / "report" / "heat_map.png").touch()
+    written = draw(build.read(folder))
+    assert [path.name for path in written] == ["best.png", "slice-0.png", "best_time.png"]
+    assert sorted((folder / "report").iterdir()) == sorted(written)
+
+
 def test_links_to_runs(tmp_path: Path) -> None:
     """A run is linked to its page, without credentials, or to its folder."""
     folder = make_sweep(tmp_path / "linked", [Made({"x": 1}, [0.1]), Made({"x": 2}, [0.2])])

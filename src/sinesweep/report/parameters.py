@@ -198,18 +198,20 @@ def _span(trials: Sequence[Trial], key: str) -> str:
 
 def slices(subject: Subject) -> list[Picture]:
     """Draw the value against each parameter, with medians and quartiles."""
+    return [_slice(subject, key, place) for place, key in enumerate(sliced_keys(subject))]
+
+
+def sliced_keys(subject: Subject) -> list[str]:
+    """Return the parameters that are shown one by one, those that matter most first."""
     if len(subject.completed) < 2:
         return []
-    order = [*subject.importances, *subject.varied]
-    keys = [key for key in dict.fromkeys(order) if key in subject.varied][:_MOST_SLICES]
-    found = [_slice(subject, key, place) for place, key in enumerate(keys)]
-    return [picture for picture in found if picture]
+    known = {key for trial in subject.completed for key in trial.params}
+    order = dict.fromkeys([*subject.importances, *subject.varied])
+    return [key for key in order if key in subject.varied and key in known][:_MOST_SLICES]
 
 
-def _slice(subject: Subject, key: str, place: int) -> Picture | None:
+def _slice(subject: Subject, key: str, place: int) -> Picture:
     groups = grouped(subject, key)
-    if not groups:
-        return None
     name = subject.objectives[0]
     is_numeric = all(is_number(value) for value in subject.values_of(key))
     trials = [trial for trial in subject.completed if key in trial.params]
