@@ -49,6 +49,7 @@ def make_sweep(
     objectives: Sequence[str] = ("val/mae",),
     arguments: Sequence[str] = ("app.py", "-m", "x=0,1"),
     question: str | None = None,
+    noise: float = 0.05,
 ) -> Path:
     """Write a finished sweep, as a command would have left it."""
     folder.mkdir(parents=True)
@@ -58,7 +59,7 @@ def make_sweep(
         "command": {"arguments": list(arguments), "directory": "/home/someone", "fixed": []},
         "values": list(objectives),
         "question": question,
-        "definition": {"objectives": directions, "space": {}, "config": {"data": {"noise": 0.05}}},
+        "definition": {"objectives": directions, "space": {}, "config": {"data": {"noise": noise}}},
     }
     (folder / DEFINITION_FILE).write_text(yaml.safe_dump(content))
     archive.save_state(folder, "COMPLETE", len(trials))

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from sinesweep.report import build
 from sinesweep.report.static import draw
+from sinesweep.sweep.entry import RUNNING
 
 Report = Callable[..., Page]
 
@@ -22,9 +23,9 @@ Report = Callable[..., Page]
 def report(tmp_path: Path) -> Report:
     """Report on a sweep of given trials."""
 
-    def make(trials: Sequence[Made], *, tracker: str | None = None, **more: Any) -> Page:
+    def make(trials: Sequence[Made], *, state: str | None = None, **more: Any) -> Page:
         folder = make_sweep(tmp_path / "mine", trials, **more)
-        return Page(build.write(build.read(folder, tracker=tracker)))
+        return Page(build.write(build.read(folder, state=state)))
 
     return make
 
@@ -40,8 +41,29 @@ def network(layers: int, width: int, value: float, **more: Any) -> Made:
         "baseline/last_value/reference_test_mae": 0.8,
         "baseline/linear/val_mae": 0.04,
     }
+    metrics |= more.pop("metrics", {})
     params = {"model.layers": layers, "model.width": width, **more.pop("params", {})}
     return Made(params, [value], metrics=metrics, **more)
+
+
+def keep_replication(folder: Path, seeds: int, pairs: Sequence[dict[str, Any]] = ()) -> None:
+    """Leave what a replication by depth leaves; the first two seeds gave little."""
+    points = [
+        {
+            "trial": None if i else 0,
+            "label": f"model.layers={i + 1}",
+            "params": {"model.layers": i + 1},
+            "values": {str(seed): 0.3 if seed > 1 else 0.2 for seed in range(seeds)},
+            "mean": 0.3,
+            "interval": [0.2, 0.4],
+            "sweep_value": None if i else 0.25,
+        }
+        for i in range(3)
+    ]
+    told = [{**pair, "seeds": seeds} for pair in pairs]
+    content = {"metric": "reference/test_mae", "direction": "minimize", "points": points}
+    path = folder / "replication-model.layers.json"
+    path.write_text(json.dumps({**content, "pairs": told}))
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +143,47 @@ def test_nothing_is_fetched(page: Page) -> None:
     assert len(page.texts["plotly"]) > 1e6
 
 
+def test_one_value_completed(report: Report) -> None:
+    """Where pruning left one value alone, nothing is called the best: the others' fate is told."""
+    ranges = [{"data.decay.low": low} for low in (0.01, 0.02)]
+    done = [network(2, 8 * (1 + i % 2), 0.1 + i / 100, params=ranges[i // 2]) for i in range(4)]
+    given_up = [
+        Made({"model.layers": n, "model.width": 8, "data.decay.low": 0.01}, state=state)
+        for n, state in ((1, TrialState.PRUNED), (1, TrialState.PRUNED), (3, TrialState.FAIL))
+    ]
+    text = report([*done, *given_up]).texts["main"]
+    told = "Only model.layers=2 was completed (4 trials); model.layers=1 was tried in 2 trials"
+    assert text.count(f"{told} (2 pruned), model.layers=3 was tried in 1 trial (1 failed).") == 3
+    assert "All completed trials have model.layers 2." in text
+    assert re.search(r"(model.layers.2|2 layers) (had|has)", text) is None
+
+
+def test_other_noise(tmp_path: Path) -> None:
+    """The best of sweeps that differ in the noise alone stand in one picture of the baselines."""
+    own = {"test/mae": 0.02, "baseline/linear/test_mae": 0.0001}
+    make_sweep(tmp_path / "noisy", [network(2, 8, 0.5), network(1, 8, 0.2)], noise=0.05)
+    make_sweep(tmp_path / "same", [network(1, 8, 0.3)], noise=0.0)
+    two = Made({"x": 1}, [0.1, 0.1], metrics=network(1, 8, 0.1).metrics)
+    make_sweep(tmp_path / "other", [two], objectives=["a", "b"], noise=0.1)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sweep.yaml").write_text("study: 1")
+    folder = make_sweep(tmp_path / "clean", [network(1, 8, 0.1, metrics=own)], noise=0.0)
+    page = Page(build.write(build.read(folder)))
+    bars = {trace["name"]: trace for trace in page.figures["baselines"]["traces"]}
+    assert bars["best network"]["x"] == ["data.noise=0", "data.noise=0.05<br>(sweep noisy)"]
+    assert bars["best network"]["y"] == [0.2, 0.4]
+    text = page.texts["main"]
+    assert "on its own test set it has a test/mae of 0.02, 200 times the linear map's" in text
+    assert "With data.noise=0.05 (sweep noisy), trial 1 has a reference/test_mae of 0.4" in text
+
+
+def test_worse_than_the_last_value(report: Report) -> None:
+    """A network that is worse than repeating the last value has more error, not -25% less."""
+    assert (
+        "and 25% more than repeating the last value" in report([network(1, 8, 0.5)]).texts["main"]
+    )
+
+
 def test_pruned_curves(page: Page) -> None:
     """What pruned trials reported is drawn beside that of completed ones."""
     assert page.names("curves") == ["complete", "pruned", "the best, 0"]
@@ -135,7 +198,7 @@ def test_answers(page: Page) -> None:
     assert "The difference is beyond chance" in text
     assert "With data.noise=0.05, trial 0 has a reference/test_mae of 0.216, 4.32 times" in text
     assert "decay low 0.01 had the lowest median reference/test_mae" in text
-    assert "model.layers 1 had the lowest median in 3 of 3 ranges, model.width 8 in 3." in text
+    assert "model.layers 1 had the lowest median in 3 of 3 ranges. model.width 8 had" in text
     assert "Series were forecast best of decay 0.01 after training on low 0.01" in text
 
 
@@ -145,13 +208,6 @@ def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
         Made({"model.layers": n}, [0.1 * n], metrics={"reference/test_mae": 0.2 * n})
         for n in (1, 2, 3)
     ]
-    points = [
-        {
-            "params": {"model.layers": index + 1}, "values": {"5": 1.0, "6": 1.0},
-            "mean": 0.3, "interval": [0.2, 0.4], "label": f"model.layers={index + 1}",
-        }
-        for index in range(3)
-    ]  # fmt: skip
     one, two, three = (f"model.layers={n}" for n in (1, 2, 3))
     pairs = [
         {"first": one, "second": two, "difference": -0.1, "interval": [-0.2, -0.05]},
@@ -159,17 +215,41 @@ def test_depth_beyond_the_noise_of_seeds(tmp_path: Path) -> None:
         {"first": two, "second": three, "difference": 0.1, "interval": [0.05, 0.2]},
     ]
     told = [{**pair, "distinguishable": pair is not pairs[1]} for pair in pairs]
-    content = {
-        "metric": "reference/test_mae", "direction": "minimize", "points": points, "pairs": told
-    }  # fmt: skip
     folder = make_sweep(tmp_path / "deep", trials)
-    (folder / "replication-model.layers.json").write_text(json.dumps(content))
-    text = Page(build.write(build.read(folder))).texts["main"]
-    assert "each under 2 fresh seeds, mean reference/test_mae" in text
+
+    def page(seeds: int) -> Page:
+        keep_replication(folder, seeds, told)
+        return Page(build.write(build.read(folder)))
+
+    text = page(10).texts["main"]
+    assert "under 10 fresh seeds, mean reference/test_mae" in text
     assert "model.layers=1 0.3 (0.2 .. 0.4), model.layers=2 0.3 (0.2 .. 0.4)" in text
     assert "layers=1 beats model.layers=2 beyond that noise (difference -0.2 .. -0.05)" in text
     assert "model.layers=1 and model.layers=3 cannot be told apart beyond that noise" in text
     assert "model.layers=3 beats model.layers=2 beyond that noise" in text
+    assert "too narrow" not in text
+    assert "beats" in page(3).texts["main"]
+    few = page(2).texts["main"]
+    assert "Intervals of fewer than 10 seeds are too narrow. No verdict is given by" in few
+    assert "beats" not in few
+
+
+def test_winner_under_fresh_seeds(tmp_path: Path) -> None:
+    """The winner's card tells what fresh seeds made of it, or that one seed alone was tried."""
+    folder = make_sweep(tmp_path / "deep", [network(n, 8, 0.1 * n) for n in (1, 2, 3)])
+
+    def card() -> str:
+        return Page(build.write(build.read(folder))).texts["winner"]
+
+    assert "It was trained with 1 seed" in card()
+    assert "sinesweep replicate deep" in card()
+    keep_replication(folder, 10)
+    told = "Over 10 fresh seeds its mean reference/test_mae is 0.3 (95% interval 0.2 .. 0.4)"
+    assert f"{told}; the 0.25 of the sweep's seed is better than 8 of 10." in card()
+    keep_replication(folder, 5)
+    assert "(95% interval 0.2 .. 0.4, too narrow for fewer than 10 seeds)" in card()
+    keep_replication(folder, 2)
+    assert "is 0.3: too few for a verdict; the 0.25" in card()
 
 
 def test_every_picture_has_words(page: Page) -> None:
@@ -191,6 +271,16 @@ def test_static_pictures(tmp_path: Path) -> None:
     written = draw(build.read(make_sweep(tmp_path / "mine", trials)))
     assert [path.name for path in written] == ["best.png", "importances.png", "heat_map.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_static_pictures_without_a_heat_map(tmp_path: Path) -> None:
+    """Slices and the best over time stand in where there are no two discrete parameters."""
+    folder = make_sweep(tmp_path / "mine", [Made({"lr": 0.1 + i}, [0.1 * i]) for i in range(9)])
+    (folder / "report").mkdir()
+    (folder / "report" / "heat_map.png").touch()
+    written = draw(build.read(folder))
+    assert [path.name for path in written] == ["best.png", "slice-0.png", "best_time.png"]
+    assert sorted((folder / "report").iterdir()) == sorted(written)
 
 
 def test_links_to_runs(tmp_path: Path) -> None:
@@ -217,7 +307,7 @@ def test_nothing_complete(report: Report) -> None:
     """A sweep without a completed trial has a page that says so, with the last error."""
     failed = Made({"x": 1}, state=TrialState.FAIL, attributes={"sinesweep.error": "it broke"})
     page = report([failed, Made({"x": 2}, state=TrialState.PRUNED, curve={0: 1.0, 1: 1.0})])
-    assert "No trial is complete yet" in page.texts["winner"]
+    assert "No trial was completed" in page.texts["winner"]
     assert "of trial 0: it broke" in page.texts["winner"]
     assert "best-trials-0" not in page.figures
     assert page.names("curves") == ["pruned"]
@@ -225,20 +315,24 @@ def test_nothing_complete(report: Report) -> None:
 
 def test_no_trial_at_all(report: Report) -> None:
     """A sweep that has just begun has a page."""
-    page = report([])
+    page = report([], state=RUNNING)
     assert "none began" in page.texts["top"]
+    assert "No trial is complete yet" in page.texts["winner"]
     assert page.figures == {}
 
 
 def test_several_objectives(report: Report) -> None:
     """Of several objectives the Pareto set is shown, each trial with its command."""
-    values = [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0), (3.0, 3.0)]
-    trials = [Made({"x": i}, value) for i, value in enumerate(values)]
+    values = [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0), (3.0, 3.0), (4.0, 4.0), (5.0, 5.0)]
+    trials = [Made({"x": i, "y": i % 2}, value) for i, value in enumerate(values)]
     page = report(trials, objectives=["error", "cost"])
-    assert "The Pareto set: 3 of 4 completed trials" in page.texts["winner"]
+    assert "The Pareto set: 3 of 6 completed trials" in page.texts["winner"]
+    text = page.texts["main"]
+    assert "quarter of 6 completed trials by how few dominate them in error and cost" in text
+    assert "This is of error alone, not of cost." in text
     dominated, best = page.figures["pareto"]["traces"]
     assert (best["x"], best["y"]) == ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0])
-    assert (dominated["x"], dominated["y"]) == ([3.0], [3.0])
+    assert dominated["x"] == dominated["y"] == [3.0, 4.0, 5.0]
     assert {"best-trials-0", "best-trials-1"} < set(page.figures)
     assert page.texts["commands"].count("by itself") == 3
 
@@ -288,9 +382,39 @@ def test_pauses_are_left_out(report: Report) -> None:
     """Time counts while the sweep runs, and what a worker waited shows."""
     begins = [0.0, 15.0, 100000.0]
     page = report([Made({"x": i}, [1.0 - i / 10], begin=b) for i, b in enumerate(begins)])
-    assert "1 worker was busy 85.7% of the 35.0 s" in page.texts["main"]
-    assert "without 1 pause of the whole sweep" in page.texts["main"]
+    told = (
+        "1 worker was busy 85.7% of the 35.0 s from the first trial's start to the last one's end"
+    )
+    assert f"{told}, 1 pause between commands left out" in page.texts["main"]
     assert "the longest wait between two trials was 5.00 s" in page.texts["main"]
     assert page.figures["best-time-0"]["traces"][0]["x"] == pytest.approx(
         [10 / 60, 25 / 60, 35 / 60]
     )
+
+
+def test_workers(tmp_path: Path) -> None:
+    """A trial is drawn on the worker that ran it; where nobody noted that, the page says so."""
+    trials = [Made({"x": i}, [1.0], begin=b) for i, b in enumerate((0.0, 10.0, 20.0))]
+    folder = make_sweep(tmp_path / "mine", trials)
+
+    def workers(*, is_packed: bool) -> list[str]:
+        page = Page(build.write(build.read(folder)))
+        assert ("was not noted" in page.texts["main"]) == is_packed
+        return page.figures["timeline"]["traces"][1]["y"]
+
+    path = folder / "workers.jsonl"
+    assert workers(is_packed=True) == ["worker 0"] * 3
+    notes = [{"trial": trial, "worker": worker} for trial, worker in ((0, 3), (1, 0), (2, 3))]
+    lines = [f"{json.dumps(note)}\n" for note in notes]
+    path.write_text("".join(lines) + lines[0][:9])
+    assert workers(is_packed=False) == ["worker 0", "worker 3", "worker 3"]
+    path.write_text(lines[0][:9] + "".join(lines))  # a full disk cut a note
+    assert workers(is_packed=True) == ["worker 0"] * 3
+
+
+def test_trials_since_the_best(report: Report) -> None:
+    """Only trials that have ended since count among those that brought no better one."""
+    trials = [Made({"x": 1}, [0.2]), Made({"x": 2}, [0.1])]
+    running = Made({"x": 3}, state=TrialState.RUNNING)
+    page = report([*trials, running], state=RUNNING)
+    assert "0.2 of 0); no later trial has ended." in page.texts["main"]

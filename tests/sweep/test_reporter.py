@@ -123,6 +123,7 @@ def test_beginning_and_end(tmp_path: Path, make_entry: MakeEntry) -> None:
     sweep.reporter.started(make_entry(0, state=RUNNING), 1)
     sweep.end(make_entry(0, 0.1))
     assert (sweep.tracker.begun, sweep.tracker.ended) == ([0], [0])
+    assert (tmp_path / "workers.jsonl").read_text() == '{"trial": 0, "worker": 1}\n'
 
 
 def test_progress(make_entry: MakeEntry) -> None:

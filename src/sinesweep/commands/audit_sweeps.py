@@ -8,7 +8,10 @@ from pathlib import Path
 from sinesweep import runs
 from sinesweep.commands.finding import Finding
 from sinesweep.commands.sending import send
+from sinesweep.errors import InputError
 from sinesweep.files import take_lock
+from sinesweep.report import process
+from sinesweep.report.files import REPORT_FILE
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING, Entry
 from sinesweep.sweep.plan import SWEEP_LOCK
 from sinesweep.tracking import record
@@ -61,13 +64,23 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001 # every storage raises its own driver's errors
         yield Finding(f"its study cannot be opened ({error})", remains=True)
         return
+    is_tracked = (folder / record.FILE_NAME).exists()
+    was_killed = bool(closed) or (is_tracked and record.last_end(folder) is None)
     if closed:
         _write_table(folder, entries)
     for number in closed:
         yield Finding(f"trial {number}: its process is gone: closed")
-    if not (folder / record.FILE_NAME).exists():
-        return  # it is not tracked
+    has_report = False
+    if entries and was_killed:
+        try:
+            has_report = _write_report(folder, location)
+        except (InputError, OSError) as error:
+            yield Finding(f"its report is not up to date ({error})", remains=True)
+    if not is_tracked:
+        return
     account = SweepRecord(folder)
+    if has_report:
+        account.log_artifact(folder / REPORT_FILE)
     for entry in entries:
         if entry.outcome not in _WITHOUT_END:
             account.trial_ended(entry)
@@ -93,3 +106,14 @@ def _write_table(folder: Path, entries: Sequence[Entry]) -> None:
 
     objectives = max((len(entry.values or ()) for entry in entries), default=1) or 1
     Results(folder, ["minimize"] * objectives).write_trials(entries, final=True)
+
+
+def _write_report(folder: Path, location: Location) -> bool:
+    """Let a report that was written while the sweep ran say how it ended, if there is one."""
+    if not (folder / REPORT_FILE).exists() or not process.is_possible():
+        return False
+    from sinesweep.report import build
+
+    # Its lock is held here, so that the folder itself would say that it runs.
+    build.write(build.read(folder, state=INTERRUPTED, tracker=location.uri))
+    return True

@@ -10,6 +10,7 @@ from sinesweep.files import write_atomically
 from sinesweep.report import comparisons, grids, page, parameters, progress
 from sinesweep.report import subject as subjects
 from sinesweep.report.files import REPORT_FILE
+from sinesweep.report.relatives import relatives
 from sinesweep.report.subject import Subject
 from sinesweep.sweep import archive
 from sinesweep.sweep.plan import DEFINITION_FILE
@@ -51,7 +52,13 @@ def write(subject: Subject) -> Path:
 def sections(subject: Subject) -> list[page.Section]:
     """Return the pictures that there is something to show in, under their headings."""
     return [
-        ("What it answers", [*comparisons.baselines(subject), *comparisons.depth(subject)]),
+        (
+            "What it answers",
+            [
+                *comparisons.baselines(subject, relatives(subject)),
+                *comparisons.depth(subject),
+            ],
+        ),
         ("What accuracy costs", comparisons.pareto(subject)),
         ("Decay ranges", grids.decay_ranges(subject)),
         ("How it got there", progress.best_so_far(subject)),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import time
 
+from sinesweep.report.files import WORKERS_FILE
 from sinesweep.report.subject import Subject, Trial
 from sinesweep.sweep.entry import RUNNING
 
@@ -18,11 +21,13 @@ class Clock:
 
     Attributes:
         sessions: (begin, end) of each stretch without a pause, in seconds since the epoch.
-        lanes: the trials that one worker after the other may have run: the fewest that fit.
+        lanes: each worker's trials, in their order, by its number.
+        is_packed: whether nobody noted who ran what, and the lanes are the fewest that fit.
     """
 
     sessions: Sequence[tuple[float, float]]
-    lanes: Sequence[Sequence[Trial]]
+    lanes: Mapping[int, Sequence[Trial]]
+    is_packed: bool
 
     def seconds(self, moment: float) -> float:
         """Return how long the sweep had run at a moment."""
@@ -38,7 +43,13 @@ def clock_of(subject: Subject) -> Clock:
     """Return the clock of a sweep; one of no length where no trial has a time."""
     timed = [t for t in subject.trials if t.entry.start is not None and _has_end(subject, t)]
     timed.sort(key=begin_of)
-    return Clock(_sessions(timed), _lanes(timed))
+    workers = _workers(subject.folder / WORKERS_FILE)
+    if any(trial.number not in workers for trial in timed):
+        return Clock(_sessions(timed), dict(enumerate(_packed(timed))), is_packed=True)
+    lanes: dict[int, list[Trial]] = {worker: [] for worker in sorted(set(workers.values()))}
+    for trial in timed:
+        lanes[workers[trial.number]].append(trial)
+    return Clock(_sessions(timed), {w: lane for w, lane in lanes.items() if lane}, is_packed=False)
 
 
 def begin_of(trial: Trial) -> float:
@@ -70,7 +81,23 @@ def _sessions(timed: Sequence[Trial]) -> list[tuple[float, float]]:
     return found
 
 
-def _lanes(timed: Sequence[Trial]) -> list[list[Trial]]:
+def _workers(path: Path) -> dict[int, int]:
+    """Return who was given each trial, as the sweep's control loop noted."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    notes = [note for line in lines if (note := _note(line))]
+    return {note["trial"]: note["worker"] for note in notes}
+
+
+def _note(line: str) -> dict[str, int] | None:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:  # it is being written, or a full disk cut it
+        return None
+
+
+def _packed(timed: Sequence[Trial]) -> list[list[Trial]]:
     """Give each trial to the worker that became free last before it began."""
     lanes: list[list[Trial]] = []
     for trial in timed:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sinesweep.report.evidence import median_interval, verdict
-from sinesweep.report.files import replication_file
+from sinesweep.report.given_up import only_completed
 from sinesweep.report.parameters import grouped
 from sinesweep.report.picture import (
     COMPLETE,
@@ -24,9 +23,12 @@ from sinesweep.report.picture import (
     scatter,
     value_axis,
 )
+from sinesweep.report.relatives import Relative
+from sinesweep.report.replicas import middles, replicated_by
 from sinesweep.report.subject import (
     BASELINES,
     LAYERS,
+    NOISE,
     REPORTED,
     Subject,
     Trial,
@@ -35,18 +37,25 @@ from sinesweep.report.subject import (
 from sinesweep.sweep.ranking import values_of
 from sinesweep.sweep.wording import brief, figure
 
-_NOISE = "data.noise"
+_OWN = "test/mae"  # on data like those that it was trained on
 _SEED = "seed"
 
 
-def baselines(subject: Subject) -> list[Picture]:
-    """Draw the best network's MAE on the reference test set beside those of the baselines."""
+def baselines(subject: Subject, beside: Sequence[Relative] = ()) -> list[Picture]:
+    """Draw the best network's MAE on the reference test set beside those of the baselines.
+
+    Args:
+        subject: the sweep.
+        beside: the same sweep of data with another noise.
+    """
+    own = _best_by_noise(subject)
+    others = {f"{NOISE}={brief(each.noise)} (sweep {each.name})": each.best for each in beside}
     best = {
         words: trial
-        for words, trial in _best_by_noise(subject).items()
+        for words, trial in {**own, **others}.items()
         if baseline_name("linear", REPORTED) in trial.metrics
     }
-    if not best:
+    if not own or not best:
         return []
     names = {"best network": REPORTED} | {
         words: baseline_name(name, REPORTED) for name, words in BASELINES.items()
@@ -56,7 +65,7 @@ def baselines(subject: Subject) -> list[Picture]:
         {
             "type": "bar",
             "name": words,
-            "x": [label(noise) for noise in best],
+            "x": [label(noise).replace(" (", "<br>(") for noise in best],
             "y": rounded([trial.metrics[name] for trial in best.values()]),
             "text": [figure(trial.metrics[name]) for trial in best.values()],
             "textposition": "outside",
@@ -81,12 +90,12 @@ def _best_by_noise(subject: Subject) -> dict[str, Trial]:
     """Return the best trial, by what trials are chosen by, for each noise of the data."""
     if not subject.best:
         return {}
-    if _NOISE not in subject.varied:
-        noise = subject.settings.get(_NOISE, "unknown")
+    if NOISE not in subject.varied:
+        noise = subject.settings.get(NOISE, "unknown")
         return {f"data.noise={brief(noise)}": subject.best[0]}
     return {
         words: min(trials, key=lambda trial: (subject.sign * trial.value, trial.number))
-        for words, trials in grouped(subject, _NOISE).items()
+        for words, trials in grouped(subject, NOISE).items()
     }
 
 
@@ -98,8 +107,19 @@ def _against(words: str, trial: Trial) -> str:
     )
     last = trial.metrics.get(baseline_name("last_value", REPORTED))
     if last:
-        sentence += f", and {1 - own / last:.0%} less than repeating the last value"
+        sentence += f", and {_beside(own, last)} than repeating the last value"
+    owned = trial.metrics.get(_OWN), trial.metrics.get(baseline_name("linear", _OWN))
+    if owned[0] is not None and owned[1]:
+        sentence += (
+            f"; on its own test set it has a {_OWN} of {figure(owned[0])}, "
+            f"{figure(owned[0] / owned[1])} times the linear map's {figure(owned[1])}"
+        )
     return f"{sentence}."
+
+
+def _beside(own: float, other: float) -> str:
+    """Return ``31% more`` or ``31% less``."""
+    return f"{abs(1 - own / other):.0%} {'more' if own > other else 'less'}"
 
 
 # depth
@@ -119,73 +139,15 @@ def depth(subject: Subject) -> list[Picture]:
         count = trial.params[LAYERS]
         groups.setdefault(f"{count} layer{'s' * (count != 1)}", []).append(trial)
     told = {words: [trial.metrics[REPORTED] for trial in t] for words, t in groups.items()}
-    if len(told) < 2:
+    if not told or LAYERS not in subject.varied:
         return []
-    sentences = [verdict(told, 1, REPORTED), _best_of_each(groups, subject), _seed_noise(subject)]
+    alone = only_completed(subject, LAYERS)
+    first = alone or verdict(told, 1, REPORTED)
+    sentences = [first, _best_of_each(groups, subject), _seed_noise(subject)]
     values = [value for group in told.values() for value in group]
     layout = {"xaxis": {"type": "category"}, "yaxis": value_axis(REPORTED, values)}
     traces = [_points(subject, groups), _medians(told)]
     return [Picture("depth", "Does depth pay?", " ".join(sentences), traces, layout)]
-
-
-def replicated_by(subject: Subject, key: str) -> Picture | None:
-    """Draw what the best point with each value of a key came to under fresh seeds, if it was tried.
-
-    ``sinesweep replicate SWEEP --each KEY`` leaves it in the sweep's folder.
-    """
-    path = subject.folder / replication_file(key)
-    if not path.exists():
-        return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    points = [point for point in content["points"] if point["interval"]]
-    points.sort(key=lambda point: point["params"][key])
-    pairs = [(p["label"], value) for p in points for value in p["values"].values()]
-    traces = [
-        scatter(
-            [name for name, _ in pairs],
-            [value for _, value in pairs],
-            mode="markers",
-            name="one seed",
-            marker={"color": COMPLETE, "size": 7, "opacity": 0.65},
-            hovertemplate="%{y:.4g}<extra></extra>",
-        ),
-        _middles(
-            [point["label"] for point in points],
-            [point["mean"] for point in points],
-            [point["interval"] for point in points],
-            "mean, 95% interval",
-        ),
-    ]
-    layout = {
-        "xaxis": {"type": "category"},
-        "yaxis": value_axis(content["metric"], [value for _, value in pairs]),
-    }
-    sentence = " ".join(_replicated(content, points))
-    return Picture("depth", "Does depth pay, beyond the noise of seeds?", sentence, traces, layout)
-
-
-def _replicated(content: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = ", ".join(
-        f"{point['label']} {figure(point['mean'])} ({figure(point['interval'][0])} .. "
-        f"{figure(point['interval'][1])})"
-        for point in points
-    )
-    seeds = max(len(point["values"]) for point in points)
-    sentences = [
-        f"The best point with nothing else changed, each under {seeds} fresh seeds, mean "
-        f"{content['metric']} and its 95% interval: {told}."
-    ]
-    for pair in content["pairs"]:
-        first, second = pair["first"], pair["second"]
-        low, high = pair["interval"]
-        if not pair["distinguishable"]:
-            said = f"{first} and {second} cannot be told apart"
-        elif (pair["difference"] < 0) == (content["direction"] == "minimize"):
-            said = f"{first} beats {second}"
-        else:
-            said = f"{second} beats {first}"
-        sentences.append(f"{said} beyond that noise (difference {low:+.2g} .. {high:+.2g}).")
-    return sentences
 
 
 def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
@@ -202,33 +164,9 @@ def _points(subject: Subject, groups: Mapping[str, Sequence[Trial]]) -> dict[str
 
 
 def _medians(told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    middles = [float(np.median(values)) for values in told.values()]
+    medians = [float(np.median(values)) for values in told.values()]
     bounds = [median_interval(values) for values in told.values()]
-    return _middles(list(told), middles, bounds, "median, 95% interval")
-
-
-def _middles(
-    names: Sequence[str],
-    middles: Sequence[float],
-    bounds: Sequence[Sequence[float]],
-    words: str,
-) -> dict[str, Any]:
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": rounded([high - m for (_, high), m in zip(bounds, middles, strict=True)]),
-        "arrayminus": rounded([m - low for (low, _), m in zip(bounds, middles, strict=True)]),
-        "color": INK,
-    }
-    return scatter(
-        names,
-        middles,
-        mode="markers",
-        name=words,
-        marker={"color": INK, "symbol": "diamond", "size": 11},
-        error_y=error,
-        hovertemplate="%{y:.4g}<extra></extra>",
-    )
+    return middles(list(told), medians, bounds, "median, 95% interval")
 
 
 def _best_of_each(groups: Mapping[str, Sequence[Trial]], subject: Subject) -> str:

@@ -74,9 +74,9 @@ def verdict(groups: Mapping[str, Sequence[float]], sign: int, metric: str) -> st
     found = compare(groups, sign)
     which = "lowest" if sign > 0 else "highest"
     first = groups[found.first]
-    text = f"{found.first} had the {which} median {metric}, {_described(first)}"
     if found.second is None:
-        return f"{text}."
+        return f"Only {found.first} was completed: its median {metric} is {_described(first)}."
+    text = f"{found.first} had the {which} median {metric}, {_described(first)}"
     text += f"; next was {found.second}, {_described(groups[found.second])}"
     if found.interval is None:
         return f"{text}: too few trials to tell them apart."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPORT_FILE = "report.html"
+WORKERS_FILE = "workers.jsonl"  # which worker was given which trial
 PICTURES = "report"  # the folder of the PNGs, beside it
 
 
@@ -14,6 +15,11 @@ def written(folder: Path) -> Iterator[Path]:
     if (folder / REPORT_FILE).exists():
         yield folder / REPORT_FILE
     yield from sorted((folder / PICTURES).glob("*.png"))
+
+
+def replication_files(folder: Path) -> list[Path]:
+    """Return what replications left in a sweep's folder."""
+    return sorted(folder.glob("replication*.json"))
 
 
 def replication_file(key: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sinesweep.report.evidence import verdict
+from sinesweep.report.given_up import only_completed
 from sinesweep.report.picture import SCALE, Picture, axis, label, scatter, value_axis
 from sinesweep.report.subject import DECAY, LAYERS, REPORTED, WIDTH, Subject, Trial, is_number
 from sinesweep.sweep.wording import brief, figure, short_names
@@ -83,7 +84,7 @@ def heat_map(subject: Subject) -> list[Picture]:
         Picture(
             "heat-map",
             f"{name} by {short[pair[0]]} and {short[pair[1]]}",
-            verdict(told, subject.sign, name),
+            verdict(told, subject.sign, name) + subject.remark,
             [grid.trace(name)],
             layout,
             140 + 56 * len(grid.rows),
@@ -211,7 +212,8 @@ def _maps(subject: Subject, ranges: Mapping[str, Sequence[Trial]]) -> list[Pictu
         for words, trials in ranges.items()
     }
     traces, layout = _side_by_side(subject, grids)
-    sentence += f" {_best_sides(grids)}"
+    sides = [_best_side_of(subject, grids, key, side) for side, key in enumerate((LAYERS, WIDTH))]
+    sentence = " ".join([sentence, *sides])
     title = "Reference MAE by decay range, depth and width"
     height = 178 + 56 * max(len(grid.rows) for grid in grids.values())
     return [Picture("decay", title, sentence, traces, layout, height, is_wide=True)]
@@ -251,15 +253,22 @@ def _side_by_side(
     return traces, layout
 
 
-def _best_sides(grids: Mapping[str, Grid]) -> str:
-    """Say which depth and which width had the lowest median in the most ranges."""
-    depths = Counter(grid.rows[_best_side(grid, 0)] for grid in grids.values())
-    widths = Counter(grid.columns[_best_side(grid, 1)] for grid in grids.values())
-    (depth, most_depth), (width, most_width) = depths.most_common(1)[0], widths.most_common(1)[0]
-    return (
-        f"{LAYERS} {depth} had the lowest median in {most_depth} of {len(grids)} ranges, "
-        f"{WIDTH} {width} in {most_width}."
-    )
+def _best_side_of(subject: Subject, grids: Mapping[str, Grid], key: str, side: int) -> str:
+    """Say which depth, or which width, had the lowest median in the most ranges."""
+    if alone := only_completed(subject, key):
+        return alone
+    compared = [grid for grid in grids.values() if len({place[side] for place in grid.cells}) > 1]
+    if not compared:
+        return f"In no range was more than one {key} completed."
+    found = Counter((g.rows, g.columns)[side][_best_side(g, side)] for g in compared)
+    most = max(found.values())
+    first = [words for words, count in found.items() if count == most]
+    of = f"{len(compared)} range{'s' * (len(compared) != 1)}"
+    if len(compared) < len(grids):
+        of += " in which more than one was completed"
+    if len(first) > 1:
+        return f"No {key} had the lowest median in more than {most} of {of}."
+    return f"{key} {first[0]} had the lowest median in {most} of {of}."
 
 
 def _best_side(grid: Grid, side: int) -> int:
@@ -319,6 +328,10 @@ def _medians_by_decay(trials: Sequence[Trial]) -> dict[float, float]:
 def _by_decay_sentence(lines: Mapping[str, Mapping[float, float]]) -> str:
     decays = list(next(iter(lines.values())))
     parts = []
+    if len(lines) == 1:
+        ((words, line),) = lines.items()
+        told = " and ".join(f"{figure(line[d])} at decay {d:g}" for d in (decays[0], decays[-1]))
+        return f"After training on {words}, the only range completed, the median was {told}."
     for decay in (decays[0], decays[-1]):
         best = min(lines, key=lambda words: lines[words].get(decay, np.inf))
         parts.append(f"of decay {decay:g} after training on {best} ({figure(lines[best][decay])})")

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from sinesweep.report.replicas import of_trial
 from sinesweep.report.subject import BASELINES, REPORTED, SKILL, Subject, Trial, baseline_name
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, RUNNING
 from sinesweep.sweep.ranking import values_of
@@ -62,7 +63,8 @@ def _found(subject: Subject) -> str:
 def _nothing(subject: Subject) -> str:
     errors = [trial.entry for trial in subject.trials if trial.entry.error]
     last = f" The last error, of trial {errors[-1].number}: {errors[-1].error}" if errors else ""
-    return f"<h3>No trial is complete yet</h3><p>{_text(one_line(last))}</p>"
+    words = "is complete yet" if subject.state == RUNNING else "was completed"
+    return f"<h3>No trial {words}</h3><p>{_text(one_line(last))}</p>"
 
 
 def _winner(subject: Subject, winner: Trial) -> str:
@@ -79,6 +81,7 @@ def _winner(subject: Subject, winner: Trial) -> str:
 <h3>The winner: trial {winner.number}</h3>
 {big}
 <p class="muted">{_text(chosen)}; {subject.points} points were tried.</p>
+<p>{_text(of_trial(subject, winner))}</p>
 {_params(winner.params)}
 </div>"""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sinesweep.report.evidence import verdict
+from sinesweep.report.given_up import only_completed
 from sinesweep.report.picture import (
     BAND,
     COMPLETE,
@@ -56,14 +57,20 @@ def importances(subject: Subject) -> list[Picture]:
     key, share = shares[-1]
     count = len(subject.completed)
     sentence = (
-        f"{key} has most to do with being among the best quarter of {count} completed trials: "
-        f"{share:.0%} of what the parameters explain (PED-ANOVA)."
+        f"{key} has most to do with being among the best quarter of {count} completed trials "
+        f"{_ranking_words(subject)}: {share:.0%} of what the parameters explain (PED-ANOVA)."
     )
     if count < _FEW:
         sentence += " So few trials give a hint at most."
     height = 110 + 30 * len(shares)
     title = "Which parameters matter"
     return [Picture("importances", title, sentence, [trace], layout, max(height, 240))]
+
+
+def _ranking_words(subject: Subject) -> str:
+    if subject.has_one_objective:
+        return f"by {subject.objectives[0]}"
+    return f"by how few dominate them in {' and '.join(subject.objectives)}"
 
 
 # all at once
@@ -153,14 +160,22 @@ def _round_ticks(low: float, high: float, is_log: bool) -> list[float]:
 
 
 def _parallel_sentence(subject: Subject, keys: Sequence[str]) -> str:
-    count = len(subject.completed)
+    count, name = len(subject.completed), subject.objectives[0]
     good = _best_share(subject)
     text = (
-        f"Each line is one of {count} completed trials, the blue ones are the best; drag along an "
-        "axis to select. "
+        f"Each line is one of {count} completed trials, the blue ones have the best {name}; "
+        "drag along an axis to select. "
     )
-    spans = [_span(good, key) for key in keys]
-    return text + f"The best {len(good)} have " + ", ".join(span for span in spans if span) + "."
+    alone = [key for key in keys if only_completed(subject, key)]
+    shared = _spans(subject.completed, alone)
+    spans = _spans(good, [key for key in keys if key not in alone])
+    if spans:
+        text += f"The best {len(good)} by it have {spans}. "
+    return text + (f"All completed trials have {shared}." if shared else "")
+
+
+def _spans(trials: Sequence[Trial], keys: Sequence[str]) -> str:
+    return ", ".join(span for span in (_span(trials, key) for key in keys) if span)
 
 
 def _best_share(subject: Subject) -> list[Trial]:
@@ -183,18 +198,20 @@ def _span(trials: Sequence[Trial], key: str) -> str:
 
 def slices(subject: Subject) -> list[Picture]:
     """Draw the value against each parameter, with medians and quartiles."""
+    return [_slice(subject, key, place) for place, key in enumerate(sliced_keys(subject))]
+
+
+def sliced_keys(subject: Subject) -> list[str]:
+    """Return the parameters that are shown one by one, those that matter most first."""
     if len(subject.completed) < 2:
         return []
-    order = [*subject.importances, *subject.varied]
-    keys = [key for key in dict.fromkeys(order) if key in subject.varied][:_MOST_SLICES]
-    found = [_slice(subject, key, place) for place, key in enumerate(keys)]
-    return [picture for picture in found if picture]
+    known = {key for trial in subject.completed for key in trial.params}
+    order = dict.fromkeys([*subject.importances, *subject.varied])
+    return [key for key in order if key in subject.varied and key in known][:_MOST_SLICES]
 
 
-def _slice(subject: Subject, key: str, place: int) -> Picture | None:
+def _slice(subject: Subject, key: str, place: int) -> Picture:
     groups = grouped(subject, key)
-    if not groups:
-        return None
     name = subject.objectives[0]
     is_numeric = all(is_number(value) for value in subject.values_of(key))
     trials = [trial for trial in subject.completed if key in trial.params]
@@ -217,7 +234,7 @@ def _slice(subject: Subject, key: str, place: int) -> Picture | None:
     return Picture(
         f"slice-{place}",
         f"{name} by {key}",
-        verdict(told, subject.sign, name),
+        (only_completed(subject, key) or verdict(told, subject.sign, name)) + subject.remark,
         [*_band(groups, key, is_numeric), points],
         layout,
     )
@@ -236,7 +253,11 @@ def grouped(subject: Subject, key: str) -> dict[str, list[Trial]]:
         return {words: group for words, group in groups.items() if group}
     trials.sort(key=lambda trial: trial.params[key])
     parts = np.array_split(np.arange(len(trials)), min(_BINS, len(trials)))
-    return dict(_bin([trials[index] for index in part], key) for part in parts)
+    groups = {}
+    for part in parts:
+        words, inside = _bin([trials[index] for index in part], key)
+        groups.setdefault(words, []).extend(inside)  # many trials of one value fill several bins
+    return groups
 
 
 def _bin(trials: list[Trial], key: str) -> tuple[str, list[Trial]]:

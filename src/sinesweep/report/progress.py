@@ -25,7 +25,7 @@ from sinesweep.report.picture import (
 from sinesweep.report.subject import BASELINES, Subject, Trial, baseline_name
 from sinesweep.sweep import entry as entries
 from sinesweep.sweep.ranking import values_of
-from sinesweep.sweep.wording import figure, seconds_text
+from sinesweep.sweep.wording import counted, figure, seconds_text
 
 _KINDS = {
     entries.COMPLETE: ("complete", COMPLETE),
@@ -120,7 +120,10 @@ def _history(
 def _over_trials(subject: Subject, placed: Placed, index: int) -> str:
     better = improvements(subject, placed, index)
     best = better[-1][1]
-    after = sum(trial.number > best.number for trial in subject.trials)
+    after = sum(
+        trial.number > best.number and trial.entry.state != entries.RUNNING
+        for trial in subject.trials
+    )
     sentence = (
         f"Trial {best.number} has the best {subject.objectives[index]}, "
         f"{figure(values_of(best.entry)[index])}"
@@ -128,7 +131,9 @@ def _over_trials(subject: Subject, placed: Placed, index: int) -> str:
     if len(better) > 1:
         before = better[-2][1]
         sentence += f" (before it, {figure(values_of(before.entry)[index])} of {before.number})"
-    return f"{sentence}; {after} trial{'s' * (after != 1)} since brought no better one."
+    if not after:
+        return f"{sentence}; no later trial has ended."
+    return f"{sentence}; {counted(after, 'trial')} since brought no better one."
 
 
 def _over_time(subject: Subject, placed: Placed, index: int, clock: Clock) -> str:
@@ -215,12 +220,12 @@ def timeline(subject: Subject) -> list[Picture]:
     clock = clock_of(subject)
     if not clock.length:
         return []
-    lanes = [f"worker {number}" for number in range(len(clock.lanes))]
-    rows = {t.number: lanes[i] for i, lane in enumerate(clock.lanes) for t in lane}
+    lanes = [f"worker {number}" for number in clock.lanes]
+    rows = {t.number: f"worker {number}" for number, lane in clock.lanes.items() for t in lane}
     idle = _bars(lanes, [0.0] * len(lanes), [clock.length / 60] * len(lanes), "idle", FAINT)
     traces = [{**idle, "hoverinfo": "skip"}]
     for state, (words, colour) in _KINDS.items():
-        trials = [t for lane in clock.lanes for t in lane if t.entry.state == state]
+        trials = [t for lane in clock.lanes.values() for t in lane if t.entry.state == state]
         if trials:
             begin = [clock.seconds(begin_of(trial)) / 60 for trial in trials]
             lasted = [(end_of(trial) - begin_of(trial)) / 60 for trial in trials]
@@ -257,22 +262,26 @@ def _bars(
 
 
 def _timeline_sentence(clock: Clock) -> str:
-    busy = sum(end_of(trial) - begin_of(trial) for lane in clock.lanes for trial in lane)
+    busy = sum(end_of(trial) - begin_of(trial) for lane in clock.lanes.values() for trial in lane)
     count = len(clock.lanes)
     sentence = (
         f"{count} worker{'s were' if count != 1 else ' was'} busy "
-        f"{busy / (count * clock.length):.1%} of the {seconds_text(clock.length)} that the sweep "
-        "ran"
+        f"{busy / (count * clock.length):.1%} of the {seconds_text(clock.length)} from the first "
+        "trial's start to the last one's end"
     )
-    longest = max(_idle(clock), default=0.0)
-    sentence += f"; the longest wait between two trials was {seconds_text(longest, 2)}"
-    if len(clock.sessions) > 1:
-        pauses = len(clock.sessions) - 1
-        sentence += f" (without {pauses} pause{'s' * (pauses != 1)} of the whole sweep)"
-    return f"{sentence}."
+    pauses = len(clock.sessions) - 1
+    if pauses:
+        sentence += f", {counted(pauses, 'pause')} between commands left out"
+    longest = max([0.0, *_idle(clock)])
+    sentence += f"; the longest wait between two trials was {seconds_text(longest, 2)}."
+    if clock.is_packed:
+        sentence += (
+            " Which worker ran which trial was not noted: the trials are drawn on as few as fit."
+        )
+    return sentence
 
 
 def _idle(clock: Clock) -> Iterator[float]:
-    for lane in clock.lanes:
+    for lane in clock.lanes.values():
         for before, after in itertools.pairwise(lane):
             yield clock.seconds(begin_of(after)) - clock.seconds(end_of(before))

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from optuna.trial import FrozenTrial
-
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.runs import run_id
 from sinesweep.sweep.archive import Archive
@@ -29,6 +27,7 @@ from sinesweep.tracking import record
 REPORTED = "reference/test_mae"
 SKILL = "reference/skill"
 BASELINES = {"linear": "linear map", "constant": "constant", "last_value": "last value"}
+NOISE = "data.noise"
 LAYERS, WIDTH = "model.layers", "model.width"
 DECAY = ("data.decay.low", "data.decay.high")
 
@@ -85,6 +84,7 @@ class Subject:
         objectives: what each value is called.
         trials: by number; those that never began are left out.
         logarithmic: the keys that were sampled on a logarithmic scale.
+        definition: what makes it the same sweep, as its folder has it.
         settings: dotted key to value of what every trial had in common.
         importances: each parameter's share, the largest first; empty where too little is known.
         arguments: the command that began the sweep.
@@ -101,6 +101,7 @@ class Subject:
     objectives: Sequence[str]
     trials: Sequence[Trial]
     logarithmic: frozenset[str]
+    definition: Mapping[str, Any]
     settings: Mapping[str, Any]
     importances: Mapping[str, float]
     arguments: Sequence[str]
@@ -154,6 +155,14 @@ class Subject:
         return len(self.directions) == 1
 
     @property
+    def remark(self) -> str:
+        """What a picture of the first objective alone says of that, beginning with a space."""
+        if self.has_one_objective:
+            return ""
+        others = " and ".join(self.objectives[1:])
+        return f" This is of {self.objectives[0]} alone, not of {others}."
+
+    @property
     def sign(self) -> int:
         """1 where the first objective is to be small, -1 where it is to be large."""
         return -1 if self.directions[0] == "maximize" else 1
@@ -194,7 +203,9 @@ def read(archive: Archive, *, state: str, tracker: str | None) -> Subject:
     from sinesweep.report.importance import importances
 
     frozen = {trial.number: trial for trial in archive.study.get_trials(deepcopy=False)}
-    trials = [_trial(entry, frozen[entry.number]) for entry in archive.entries]
+    trials = [
+        trial_of(entry, frozen[entry.number].intermediate_values) for entry in archive.entries
+    ]
     return Subject(
         name=archive.name,
         folder=archive.folder,
@@ -205,6 +216,7 @@ def read(archive: Archive, *, state: str, tracker: str | None) -> Subject:
         objectives=archive.objectives,
         trials=trials,
         logarithmic=frozenset(_logarithmic(frozen.values())),
+        definition=archive.definition,
         settings=dict(_flat(archive.definition["config"])),
         importances=importances(archive.study),
         arguments=archive.arguments,
@@ -223,14 +235,20 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _trial(entry: Entry, frozen: FrozenTrial) -> Trial:
+def trial_of(entry: Entry, curve: Mapping[int, float]) -> Trial:
+    """Return a trial with what it logged.
+
+    Args:
+        entry: as the study has it.
+        curve: step to what it reported.
+    """
     folder = entry.directory
     return Trial(
         entry=entry,
         params=redact_tree(entry.params),
         metrics=_last_values(folder) if folder else {},
         repeats=[_last_values(each) for each in sorted(folder.glob("repeat-*"))] if folder else [],
-        curve=sorted(frozen.intermediate_values.items()),
+        curve=sorted(curve.items()),
     )
 
 

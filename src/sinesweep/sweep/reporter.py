@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -71,6 +72,7 @@ class Reporter:
     def started(self, entry: Entry, worker: int) -> None:
         """A worker has been given a trial."""
         self._tracker.trial_started(entry)
+        self._note_worker(entry, worker)
         self._view.started(entry, worker)
         if self._logs:
             self._logs.started(entry)
@@ -149,6 +151,14 @@ class Reporter:
     def _tell_tracker(self, entry: Entry) -> None:
         if entry.outcome not in _WITHOUT_RUN:
             self._tracker.trial_ended(entry)
+
+    def _note_worker(self, entry: Entry, worker: int) -> None:
+        note = json.dumps({"trial": entry.number, "worker": worker})
+        try:
+            with (self._plan.folder / files.WORKERS_FILE).open("a", encoding="utf-8") as file:
+                file.write(f"{note}\n")
+        except OSError as error:
+            self._say_fault(str(error))
 
     def _show(self, lines: Iterable[str]) -> None:
         if text := "\n".join(lines):
