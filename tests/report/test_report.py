@@ -418,3 +418,18 @@ def test_trials_since_the_best(report: Report) -> None:
     running = Made({"x": 3}, state=TrialState.RUNNING)
     page = report([*trials, running], state=RUNNING)
     assert "0.2 of 0); no later trial has ended." in page.texts["main"]
+
+
+def test_maps_scroll_on_small_screens(tmp_path: Path) -> None:
+    """The more decay ranges stand side by side, the wider the picture, whatever the screen."""
+    trials = [
+        network(1 + i % 2, 8, 0.1, params={"data.decay.low": low})
+        for low in (0.01, 0.02, 0.03)
+        for i in range(2)
+    ]
+    path = build.write(build.read(make_sweep(tmp_path / "mine", trials)))
+    found = re.search(
+        r'<div class="scroll"><div [^>]*id="decay"[^>]*min-width:(\d+)px', path.read_text()
+    )
+    assert found
+    assert int(found[1]) > 3 * 200

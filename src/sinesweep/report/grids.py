@@ -20,6 +20,7 @@ _MOST_SIDE = 8  # values, or bands of them, on a side of the heat map
 _MOST_BANDS = 4  # of widths, where there is a map for each decay range
 _MOST_RANGES = 9
 _FEW_RANGES = 3  # values of an end of the range that are told apart; more are halved
+_CELL, _TITLE, _SIDE = 50, 210, 130  # pixels: a cell's words, a map's title, all beside the maps
 _BY_DECAY = f"{REPORTED}_by_decay/"
 # Distinct for the colour-blind, and on light and dark pages.
 _LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
@@ -88,6 +89,7 @@ def heat_map(subject: Subject) -> list[Picture]:
             [grid.trace(name)],
             layout,
             140 + 56 * len(grid.rows),
+            least_width=_SIDE + _CELL * len(grid.columns),
         )
     ]
 
@@ -216,7 +218,8 @@ def _maps(subject: Subject, ranges: Mapping[str, Sequence[Trial]]) -> list[Pictu
     sentence = " ".join([sentence, *sides])
     title = "Reference MAE by decay range, depth and width"
     height = 178 + 56 * max(len(grid.rows) for grid in grids.values())
-    return [Picture("decay", title, sentence, traces, layout, height, is_wide=True)]
+    least = _SIDE + sum(max(_TITLE, _CELL * len(grid.columns)) for grid in grids.values())
+    return [Picture("decay", title, sentence, traces, layout, height, True, least)]
 
 
 def _reported(trials: Sequence[Trial]) -> list[float]:

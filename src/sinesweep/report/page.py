@@ -68,10 +68,12 @@ def _section(title: str, pictures: Sequence[Picture]) -> str:
 
 def _figure(picture: Picture) -> str:
     title, sentence = html.escape(picture.title), html.escape(picture.sentence)
+    size = f"height:{picture.height}px;min-width:{picture.least_width}px"
     return f"""<figure class="card picture{" wide" if picture.is_wide else ""}">
 <h3>{title}</h3>
-<div class="plot" id="{picture.name}" role="img" aria-label="{title}: {sentence}"
-style="height:{picture.height}px"><noscript>The figure needs JavaScript.</noscript></div>
+<div class="scroll"><div class="plot" id="{picture.name}" role="img"
+aria-label="{title}: {sentence}" style="{size}">
+<noscript>The figure needs JavaScript.</noscript></div></div>
 <figcaption>{sentence}</figcaption>
 </figure>"""
 

@@ -111,6 +111,7 @@ def parallel(subject: Subject) -> list[Picture]:
             layout,
             380,
             is_wide=True,
+            least_width=100 + 100 * len(axes),
         )
     ]
 

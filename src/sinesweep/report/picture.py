@@ -38,6 +38,7 @@ class Picture:
         layout: plotly.js's, without colours and fonts.
         height: pixels.
         is_wide: whether it takes the width of the page rather than half of it.
+        least_width: pixels below which its words overlap: on a smaller screen it scrolls.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Picture:
     layout: Mapping[str, Any]
     height: int = 320
     is_wide: bool = False
+    least_width: int = 0
 
 
 def label(value: Any) -> str:
