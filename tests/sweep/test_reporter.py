@@ -12,8 +12,8 @@ from sinesweep.report import process
 from sinesweep.sweep import reporter as module
 from sinesweep.sweep.entry import DROPPED, FAIL, PRUNED, RETRIED, REUSED, RUNNING, Entry
 from sinesweep.sweep.log_stream import LOG_FILE
-from sinesweep.sweep.plan import objective_names
 from sinesweep.sweep.occupancy import Occupancy
+from sinesweep.sweep.plan import objective_names
 from sinesweep.sweep.reporter import Reporter, progress
 
 MakeEntry = Callable[..., Entry]
