@@ -44,6 +44,11 @@ class Engine(Protocol):
         """Return a copy of a member's weights, as its network names them."""
         ...
 
+    @property
+    def description(self) -> str:
+        """What is trained how, in a few words."""
+        ...
+
 
 class OneByOne:
     """Trains one member with PyTorch's own LSTM and optimizer."""
@@ -86,6 +91,12 @@ class OneByOne:
     def state(self, member: Member) -> dict[str, torch.Tensor]:
         """Copy the weights; see :class:`Engine`."""
         return {name: value.clone() for name, value in member.module.network.state_dict().items()}
+
+    @property
+    def description(self) -> str:
+        """Say what is trained; see :class:`Engine`."""
+        (member,) = self.members
+        return f"1 of {member.layers} x {member.width} alone"
 
 
 class Batched:
@@ -170,6 +181,12 @@ class Batched:
     def state(self, member: Member) -> dict[str, torch.Tensor]:
         """Copy the weights; see :class:`Engine`."""
         return weights.unpack(member.blocks, member.width)
+
+    @property
+    def description(self) -> str:
+        """Say what is trained; see :class:`Engine`."""
+        megabytes = memory(self._shape, self.members[0].batch_size) / 2**20
+        return f"{len(self.members)} up to {self._shape.width} wide together ({megabytes:.0f} MB)"
 
     def _train_batch(
         self, inputs: torch.Tensor, targets: torch.Tensor, optimizer: adam.Adam, masks: _Masks
@@ -275,14 +292,6 @@ def _enter(member: Member) -> None:
 
 def _in_order(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return values.gather(1, rows.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
-
-
-def groups(members: Sequence[Member]) -> Iterator[list[Member]]:
-    """Yield the members that can be computed together, and those that must be alone."""
-    by_kind: dict[tuple[object, ...], list[Member]] = {}
-    for member in members:
-        by_kind.setdefault(member.kind, []).append(member)
-    yield from by_kind.values()
 
 
 def memory(shape: Shape, batch: int) -> int:

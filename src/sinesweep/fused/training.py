@@ -138,6 +138,8 @@ class FusedTraining:
     def _grouped(self) -> Iterator[tuple[Engine, list[Run]]]:
         if not self._engines:
             self._engines = [*_engines([run.member for run in self._runs.values()])]
+            told = ", ".join(engine.description for engine in self._engines)
+            print(f"{len(self._runs)} trials: {told}", flush=True)  # noqa: T201 # the worker's log
         by_member = {run.member: run for run in self._runs.values()}
         for engine in list(self._engines):
             yield engine, [by_member[member] for member in engine.members]
