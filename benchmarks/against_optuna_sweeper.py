@@ -21,8 +21,9 @@ from typing import Any
 
 import yaml
 from measuring import print_header, print_ratio
-from processes import ROOT, make_environment, seconds_of
+from processes import make_environment, seconds_of
 
+ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
 SEED = 0
 WORKERS = 2
@@ -52,8 +53,10 @@ ASHA = (
 
 def rival_environment(folder: Path) -> Path:
     """Return the interpreter of the other sweeper's environment."""
-    # Another Hydra needs others of these.
-    return make_environment(folder, [*RIVAL, *TASK], without=("hydra-core", "omegaconf", "antlr4"))
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    others = ("hydra-core", "omegaconf", "antlr4")  # another Hydra needs others of these
+    constraints = "\n".join(line for line in lines if not line.startswith(others))
+    return make_environment(folder, [*RIVAL, *TASK], constraints)
 
 
 def make_rival(folder: Path) -> None:

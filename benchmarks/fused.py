@@ -76,7 +76,6 @@ class Task:
         folder: where runs have theirs.
         data: the file of the series, for those who do not make them.
         series: how many are trained on.
-        pythons: the interpreter of a contender that has an environment of its own.
     """
 
     name: str
@@ -84,7 +83,6 @@ class Task:
     folder: Path
     data: Path
     series: int
-    pythons: Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -140,32 +138,35 @@ def matrix_rate(size: int = 1024, seconds: float = 2.0) -> float:
     return 2 * size**3 / min(taken)
 
 
-def run(contender: str, task: Task, places: range, folder: Path) -> tuple[float, float]:
+def run(
+    contender: str, python: Path, task: Task, places: range, folder: Path
+) -> tuple[float, float]:
     """Run a contender on trials of the list; return seconds and the best reference MAE.
 
     Raises:
         ProgramError: it failed, or one of its trials did.
     """
     if contender in LOOPS:
-        return _looped(contender, task, places, folder)
+        return _looped(contender, python, task, places, folder)
     swept = [
         *listed.overrides(task.name), f"seed=range(0,{task.count},{places.step})",
         f"trainer.max_epochs={EPOCHS}", f"objective={METRIC}", "artifacts.figures=false",
         "artifacts.model=false",
     ]  # fmt: skip
     if contender == "rival":
-        program = [task.pythons[contender], HERE / "rival.py", task.folder / "conf"]
+        program = [python, HERE / "rival.py", task.folder / "conf"]
         apart = {"PYTHONPATH": str(task.folder / "source"), "PYTHONWARNINGS": "ignore"}
         return timed(program, swept, folder, **apart)
     own = [f"hydra.sweeper.workers={CORES}", *OURS[contender]]
-    found = timed([sys.executable, HERE / "listed.py"], [*swept, *own], folder)
+    found = timed([python, HERE / "listed.py"], [*swept, *own], folder)
     _refuse_failures(folder / "sweep" / "trials.csv", len(places))
     return found
 
 
-def _looped(contender: str, task: Task, places: range, folder: Path) -> tuple[float, float]:
+def _looped(
+    contender: str, python: Path, task: Task, places: range, folder: Path
+) -> tuple[float, float]:
     shares, commands = [], []
-    python = task.pythons.get(contender, Path(sys.executable))
     for index, core in enumerate(sorted(os.sched_getaffinity(0))):
         trials = [{"seed": n, **listed.trial(task.name, n)} for n in places[index::CORES]]
         work = {"data": str(task.data), "epochs": EPOCHS, "core": core, "trials": trials}
@@ -187,11 +188,16 @@ def _refuse_failures(table: Path, expected: int) -> None:
 
 
 def measure(contender: str, every: int, task: Task, folder: Path) -> Outcome:
-    """Run a contender, print what it came to, and remove its folder."""
+    """Run a contender, print what it came to, and remove its folder.
+
+    Raises:
+        ProgramError: it failed.
+    """
     places = range(0, task.count, every)
+    python = interpreter(contender, task.folder)
     rate = matrix_rate()
     try:
-        seconds, best = run(contender, task, places, folder)
+        seconds, best = run(contender, python, task, places, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     mine, everything = (
@@ -238,25 +244,30 @@ def summarize(task: Task, found: Mapping[str, Sequence[Outcome]]) -> None:
     sys.stdout.flush()
 
 
-def prepare(name: str, count: int, chosen: Mapping[str, int], folder: Path) -> Task:
-    """Make the series and the environments, which is not measured."""
+def prepare(name: str, count: int, folder: Path) -> Task:
+    """Make the series, which is not measured."""
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
         data: DampedSinesDataModule = instantiate(compose("train").data)
     sets = {"train": data.splits.train, "val": data.splits.val, "reference": data.reference.val}
     arrays = {f"{key}_inputs": windows.inputs for key, windows in sets.items()}
     arrays |= {f"{key}_targets": windows.targets for key, windows in sets.items()}
     np.savez(folder / "data.npz", allow_pickle=False, **arrays)
-    pythons: dict[str, Path] = {}
-    if "rival" in chosen:
-        _say("the environment of hydra-optuna-sweeper (kept if VENV is set)")
-        pythons["rival"] = rival_environment(Path(os.environ.get("VENV", folder / "venv")))
-        make_rival(folder)
-    for contender in chosen:
-        if contender.startswith("keras"):
-            _say(f"the environment of {contender} (kept if KERAS_VENV is set)")
-            place = Path(os.environ.get("KERAS_VENV", folder / "keras_venv"))
-            pythons[contender] = make_environment(place, KERAS)
-    return Task(name, count, folder, folder / "data.npz", len(data.splits.train.inputs), pythons)
+    return Task(name, count, folder, folder / "data.npz", len(data.splits.train.inputs))
+
+
+def interpreter(contender: str, folder: Path) -> Path:
+    """Return a contender's interpreter; its environment is made the first time, unmeasured.
+
+    Raises:
+        ProgramError: it could not be made.
+    """
+    if contender.startswith("keras"):
+        return make_environment(Path(os.environ.get("KERAS_VENV", folder / "keras_venv")), KERAS)
+    if contender == "rival":
+        if not (folder / "conf").exists():
+            make_rival(folder)
+        return rival_environment(Path(os.environ.get("VENV", folder / "venv")))
+    return Path(sys.executable)
 
 
 def read(words: Sequence[str]) -> tuple[str, int, int, dict[str, int]]:
@@ -291,7 +302,7 @@ def main() -> None:
     found: dict[str, list[Outcome]] = {contender: [] for contender in chosen}
     failed: set[str] = set()
     with tempfile.TemporaryDirectory() as temporary:
-        task = prepare(name, count, chosen, Path(temporary))
+        task = prepare(name, count, Path(temporary))
         try:
             for repeat in range(1, repeats + 1):
                 for contender in [c for c in chosen if c not in failed]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
 _SHOWN = 3_000  # characters of what a program that failed has said
 
 
@@ -26,14 +25,15 @@ def seconds_of(commands: Sequence[Sequence[object]], folder: Path, **variables: 
     Args:
         commands: what to run.
         folder: made; each program writes what it says to a log there.
-        variables: their environment besides PATH and HOME, which is the folder.
+        variables: their environment besides PATH and HOME, which is the folder's own, so that
+            caches last from one run to the next.
 
     Raises:
         ProgramError: one of them failed.
     """
     folder.mkdir(parents=True)
     logs = [folder / f"{index}.log" for index in range(len(commands))]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **variables}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), **variables}
     running: list[subprocess.Popen[bytes]] = []
     start = time.perf_counter()
     try:
@@ -57,13 +57,13 @@ def seconds_of(commands: Sequence[Sequence[object]], folder: Path, **variables: 
     return seconds
 
 
-def make_environment(folder: Path, packages: Sequence[str], without: Sequence[str] = ()) -> Path:
+def make_environment(folder: Path, packages: Sequence[str], constraints: str = "") -> Path:
     """Return the interpreter of an environment, which is made where it is not there yet.
 
     Args:
         folder: where it is.
-        packages: what it holds, in the versions of ``constraints.txt`` unless they say another.
-        without: beginnings of names that ``constraints.txt`` shall not decide.
+        packages: what it holds.
+        constraints: versions of what they need, as in ``constraints.txt``.
 
     Raises:
         ProgramError: a package could not be installed.
@@ -71,11 +71,10 @@ def make_environment(folder: Path, packages: Sequence[str], without: Sequence[st
     python = folder / "bin" / "python"
     if not (folder / "made").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        lines = (ROOT / "constraints.txt").read_text().splitlines()
-        constraints = folder / "constraints.txt"
-        constraints.write_text("\n".join(x for x in lines if not x.startswith(tuple(without))))
-        pip = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints]
-        done = subprocess.run([*pip, *packages], capture_output=True, text=True)
+        file = folder / "constraints.txt"
+        file.write_text(constraints)
+        pip = [python, "-m", "pip", "install", "--quiet", "--constraint", file, *packages]
+        done = subprocess.run(pip, capture_output=True, text=True)
         if done.returncode:
             raise ProgramError(done.stderr[-_SHOWN:])
         (folder / "made").touch()
