@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from sinesweep.sweep.messages import Question, Report, Stop, Verdict
+from sinesweep.sweep.messages import Answer, IsAmongBest, MayBePruned, Report, Stop
 
 
 class Controller:
     """The other end of a trial's connection.
 
     Args:
-        answers: to the trial's questions, in their order; after them it may always go on.
+        answers: to the trial's questions of pruning, in their order, a Stop before the answer no;
+            after them it may always go on.
+        best: the answer to whether it is among the best.
     """
 
-    def __init__(self, *answers: Verdict | Stop) -> None:
+    def __init__(self, *answers: bool | Stop, best: bool = True) -> None:
         self._answers = list(answers)
+        self._best = best
+        self._sent: list[Answer | Stop] = []
         self.reports: list[tuple[int, float]] = []
 
-    def send(self, message: Report | Question) -> None:
-        """Take a message of the trial."""
-        if isinstance(message, Report):
-            self.reports.append((message.step, message.value))
+    def send(self, message: object) -> None:
+        """Take a message of the trial, and answer it."""
+        match message:
+            case Report(_, value, step):
+                self.reports.append((step, value))
+            case IsAmongBest(trial):
+                self._sent.append(Answer(trial, self._best))
+            case MayBePruned(trial):
+                answer = self._answers.pop(0) if self._answers else False
+                if isinstance(answer, Stop):
+                    self._sent.append(answer)
+                self._sent.append(Answer(trial, answer is True))
+            case _:
+                raise TypeError(message)
 
     def poll(self) -> bool:
-        """Nothing is sent that was not asked for."""
-        return False
+        """Whether there is an answer that was not heard yet."""
+        return bool(self._sent)
 
-    def recv(self) -> Verdict | Stop:
-        """Answer."""
-        return self._answers.pop(0) if self._answers else Verdict(prune=False)
+    def recv(self) -> Answer | Stop:
+        """Say the next one."""
+        return self._sent.pop(0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from runner import BARE
 
 from sinesweep import config as schema
 from sinesweep.fused.training import FusedTraining
+from sinesweep.sweep.channel import Channel
 from sinesweep.sweep.trial import ManagedTrial, set_current
 from sinesweep.training.result import returned
 from sinesweep.training.serial import train
@@ -72,7 +73,8 @@ class Trials:
         for number, overrides in enumerate(trials):
             controller = controllers.get(f"t{number}", Controller())
             trial = self._trial(number, kind, controller)
-            training.admit(self._configuration(overrides), trial)
+            assert trial.directory is not None
+            training.admit(self._configuration(overrides), trial, trial.directory)
         ended: dict[int, Any] = {}
         while len(ended) < len(trials):
             ended |= training.advance()
@@ -85,7 +87,7 @@ class Trials:
         directory = self.folder / kind / str(number)
         directory.mkdir(parents=True)
         tags = {"sinesweep.trial": number}
-        return ManagedTrial(number, (), directory, tags, cast("Any", controller), lambda *_: None)
+        return ManagedTrial(number, (), directory, tags, Channel(controller), lambda *_: None)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 from played import Controller
 
 from sinesweep.errors import Interrupted
-from sinesweep.sweep.messages import Stop, Verdict
+from sinesweep.sweep.messages import Stop
 from sinesweep.sweep.trial import TrialPruned
 from sinesweep.tracking import record
 from sinesweep.training.checkpoint import load, load_module
@@ -93,7 +93,7 @@ def test_a_trial_that_diverges_changes_not_one_bit_of_its_neighbours(
 def test_a_pruned_trial_leaves_and_keeps_its_checkpoint(make_trials: MakeTrials) -> None:
     """The others go on as if nothing had been."""
     trials = make_trials(*SMALL, "trainer.max_epochs=4", "model.width=8")
-    controller = Controller(Verdict(prune=False), Verdict(prune=True))
+    controller = Controller(False, True)
     ended = trials.together(("seed=0",), ("seed=1",), t1=controller)
     assert isinstance(ended[1], TrialPruned)
     assert [step for step, _ in controller.reports] == [0, 1]

@@ -12,6 +12,7 @@ from sinesweep.report import process
 from sinesweep.sweep import reporter as module
 from sinesweep.sweep.entry import DROPPED, FAIL, PRUNED, RETRIED, REUSED, RUNNING, Entry
 from sinesweep.sweep.log_stream import LOG_FILE
+from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.plan import objective_names
 from sinesweep.sweep.reporter import Reporter, progress
 
@@ -54,9 +55,11 @@ class Sweep:
         self.entries = {entry.number: entry for entry in entries}
         self.tracker = Tracker()
         self.plan = make_plan(folder, **settings)
-        self.reporter = Reporter(
-            self.plan, cast("Any", SimpleNamespace(entries=self.entries)), cast("Any", self.tracker)
+        self.occupancy = Occupancy(4)
+        study, tracker = (
+            cast("Any", each) for each in (SimpleNamespace(entries=self.entries), self.tracker)
         )
+        self.reporter = Reporter(self.plan, study, tracker, self.occupancy)
 
     def end(self, entry: Entry) -> None:
         """Have the study told of a trial's end, and then the reporter."""
@@ -69,7 +72,9 @@ class Sweep:
             return list(csv.DictReader(file))
 
 
-def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: Any) -> Any:
+def make_plan(
+    folder: Path, base: Mapping[str, Any] | None = None, slots: int = 1, **settings: Any
+) -> Any:
     given = {
         "objectives": ("minimize",),
         "stream": False,
@@ -84,6 +89,7 @@ def make_plan(folder: Path, base: Mapping[str, Any] | None = None, **settings: A
         name="quick",
         folder=folder,
         total=4,
+        slots=slots,
         repeats=None,
         base=OmegaConf.create(dict(base or {})),
         config=OmegaConf.create({"hydra": {"runtime": {"choices": {}}}}),

@@ -11,7 +11,8 @@ import pytest
 
 import sinesweep
 from sinesweep.errors import Interrupted
-from sinesweep.sweep.messages import Question, Report, Stop, Verdict
+from sinesweep.sweep.channel import Channel
+from sinesweep.sweep.messages import Answer, IsAmongBest, MayBePruned, Report, Stop
 from sinesweep.sweep.trial import ManagedTrial, current_trial, set_current
 
 
@@ -32,7 +33,8 @@ def noted() -> list[tuple[float, int]]:
 def trial(
     ends: tuple[Connection, Connection], noted: list[tuple[float, int]], tmp_path: Path
 ) -> ManagedTrial:
-    return ManagedTrial(3, ("a=1",), tmp_path, {}, ends[0], lambda *report: noted.append(report))
+    channel = Channel(ends[0])
+    return ManagedTrial(3, ("a=1",), tmp_path, {}, channel, lambda *report: noted.append(report))
 
 
 @pytest.fixture
@@ -45,6 +47,7 @@ def test_detached_handle() -> None:
     detached = sinesweep.current_trial()
     detached.report(math.nan, step=-1)
     assert detached.should_prune() is False
+    assert detached.is_among_best(math.inf, count=1) is True
     assert detached.is_managed is False
     assert (detached.number, detached.directory, detached.overrides) == (None, None, ())
 
@@ -62,7 +65,7 @@ def test_report(
 ) -> None:
     """A report reaches the controller, and whoever notes it beside."""
     trial.report(1, step=2)
-    assert controller.recv() == Report(1.0, 2)
+    assert controller.recv() == Report(3, 1.0, 2)
     assert noted == [(1.0, 2)]
 
 
@@ -96,13 +99,21 @@ def test_verdict(trial: ManagedTrial, controller: Connection, verdict: bool) -> 
 
     def answer() -> None:
         questions.append(controller.recv())
-        controller.send(Verdict(verdict))
+        controller.send(Answer(3, verdict))
 
     thread = threading.Thread(target=answer)
     thread.start()
     assert trial.should_prune() is verdict
     thread.join()
-    assert questions == [Question()]
+    assert questions == [MayBePruned(3)]
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_being_among_the_best(trial: ManagedTrial, controller: Connection, verdict: bool) -> None:
+    """The controller, which knows all the others, says whether a value is among the best."""
+    controller.send(Answer(3, verdict))
+    assert trial.is_among_best(0.5, count=2) is verdict
+    assert controller.recv() == IsAmongBest(3, 0.5, 2)
 
 
 def test_stop_at_a_report(trial: ManagedTrial, controller: Connection) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 import torch
@@ -15,7 +14,8 @@ from runner import BARE, SMALL
 
 from sinesweep import config as schema
 from sinesweep.errors import Interrupted
-from sinesweep.sweep.messages import Stop, Verdict
+from sinesweep.sweep.channel import Channel
+from sinesweep.sweep.messages import Stop
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.tracking import record
 from sinesweep.training.result import Result
@@ -39,8 +39,7 @@ def run_trial(
 ) -> Result | None:
     """Train trial 12 of a sweep."""
     tags = {"sinesweep.trial": 12}
-    connection = cast("Any", controller)
-    set_current(ManagedTrial(12, (), directory, tags, connection, lambda *_: None))
+    set_current(ManagedTrial(12, (), directory, tags, Channel(controller), lambda *_: None))
     root = f"tracking.root={directory}/mlruns"
     return train(schema.parse(compose(*SMALL, *BARE, root, *overrides)), directory, "its overrides")
 
@@ -64,7 +63,7 @@ def test_each_epoch_is_reported_with_its_own_value(
 
 def test_a_trial_that_is_given_up_keeps_its_metrics(tmp_path: Path, compose: Compose) -> None:
     """Its training stops after that epoch, untested, and how it ended the sweep will say."""
-    controller = Controller(Verdict(prune=False), Verdict(prune=True))
+    controller = Controller(False, True)
     with pytest.raises(TrialPruned, match="pruned after epoch 1"):
         run_trial(controller, compose, tmp_path)
 

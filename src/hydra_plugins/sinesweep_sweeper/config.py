@@ -44,6 +44,9 @@ class SinesweepConf:
     # on what
     workers: int | None = None  # processes; null: n_jobs, or else one for each core
     n_jobs: int | None = None
+    slots: int = 1  # trials that each worker trains together
+    fused: str | None = None  # the module that can: see sinesweep.sweep.together
+    unfused: str = "serial"  # a trial that has no fused form is run alone, or: refuse
 
     # what when a trial fails
     on_failure: str = "continue"  # or abort

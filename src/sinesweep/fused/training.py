@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,7 +79,6 @@ class Run:
     @property
     def number(self) -> int:
         """The trial's."""
-        assert self.trial.number is not None
         return self.trial.number
 
 
@@ -89,12 +89,13 @@ class FusedTraining:
         self._runs: dict[int, Run] = {}
         self._engines: list[Engine] = []
 
-    def admit(self, config: DictConfig, trial: ManagedTrial) -> None:
+    def admit(self, config: DictConfig, trial: ManagedTrial, directory: Path) -> None:
         """Take a trial in; it takes part from the next round on.
 
         Args:
             config: the trial's, composed.
-            trial: its handle, with a folder.
+            trial: its handle.
+            directory: for its files.
 
         Raises:
             InputError: the configuration is wrong.
@@ -106,7 +107,7 @@ class FusedTraining:
         if reason is not None:
             raise ValueError(reason)
         torch.set_num_threads(checked.settings.threads)
-        run = _prepare(checked, trial)
+        run = _prepare(checked, trial, directory)
         device = name_of(run.member.like.device)
         open_run(checked, run_name(run.number), run.tracker, run.data, run.module, device)
         self._runs[run.number] = run
@@ -142,8 +143,7 @@ class FusedTraining:
             yield engine, [by_member[member] for member in engine.members]
 
 
-def _prepare(config: Config, trial: ManagedTrial) -> Run:
-    assert trial.directory is not None
+def _prepare(config: Config, trial: ManagedTrial, directory: Path) -> Run:
     data = _data(json.dumps(config.values["data"], sort_keys=True), config)
     module = build_module(config)
     assert isinstance(module, Forecaster)
@@ -154,11 +154,10 @@ def _prepare(config: Config, trial: ManagedTrial) -> Run:
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ValueError("a schedule that follows a metric has no fused form")
     optimizer.step()  # without gradients: a schedule wants to see one before its own
-    assert trial.number is not None
     return Run(
         config=config,
         trial=trial,
-        tracker=Tracker(trial.directory, None, Membership(run_name(trial.number), trial.tags)),
+        tracker=Tracker(directory, None, Membership(run_name(trial.number), trial.tags)),
         data=data,
         module=module,
         member=Member(

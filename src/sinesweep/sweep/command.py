@@ -54,8 +54,9 @@ def run(
         checked = settings.parse(keys)
         plan = plans.make(checked, arguments, config, context)
         preflight.check(plan)
-        if unused := preflight.unused_sampler(plan):
-            _say(f"sinesweep: {unused}")
+        for notice in (preflight.unused_sampler(plan), preflight.trained_alone(plan)):
+            if notice:
+                _say(f"sinesweep: {notice}")
         return _run(plan, function)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _say(f"sinesweep: {refusal.message(error)}")

@@ -21,6 +21,7 @@ from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, RUNNING
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.nursery import Nursery
+from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.plan import SWEEP_LOCK, Plan
 from sinesweep.sweep.reporter import Reporter
 from sinesweep.sweep.sampling import Place
@@ -56,9 +57,10 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
         study = SweepStudy(plan, storage, sampler, pruner, place)
         with _tracked(plan) as tracker:
             interrupts.leave_if_any()
-            reporter = Reporter(plan, study, tracker)
+            occupancy = Occupancy(plan.places)
+            reporter = Reporter(plan, study, tracker, occupancy)
             controller = Controller(
-                plan.settings, plan.total, study, nursery, terminator, reporter, interrupts
+                plan, study, nursery, terminator, reporter, interrupts, occupancy
             )
             state = FAIL
             try:
@@ -155,4 +157,5 @@ def _params(plan: Plan) -> Mapping[str, Any]:
         "n_trials": plan.total,
         "repeats": settings.repeats,
         "workers": settings.processes,
+        "slots": plan.slots,
     }

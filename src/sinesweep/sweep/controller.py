@@ -10,17 +10,27 @@ from __future__ import annotations
 import selectors
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
-from sinesweep.sweep.entry import FAIL, RUNNING, WAITING, Entry
+from sinesweep.sweep.entry import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
-from sinesweep.sweep.messages import Assignment, Ended, Question, Report, Stop, Verdict
+from sinesweep.sweep.messages import (
+    Answer,
+    Assignment,
+    Ended,
+    IsAmongBest,
+    MayBePruned,
+    Report,
+    Served,
+    Stop,
+)
 from sinesweep.sweep.nursery import Nursery
+from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome, read_outcome
-from sinesweep.sweep.settings import Settings
+from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.wording import counted
 
@@ -50,58 +60,75 @@ class Observer(Protocol):
 
 
 @dataclass
+class Running:
+    """A trial that a worker has.
+
+    Attributes:
+        entry: the trial.
+        started: when it was assigned, by the monotonic clock.
+        told: when it was told to stop because it took too long, if it was.
+        doomed: what it has come to, decided before it said so itself.
+    """
+
+    entry: Entry
+    started: float
+    told: float | None = None
+    doomed: Outcome | None = None
+
+
+@dataclass
 class Seat:
     """A worker as the controller sees it.
 
     Attributes:
         number: the worker's.
         connection: to it.
-        entry: the trial that it runs.
-        started: when that began, by the monotonic clock.
-        doomed: what its trial has come to, decided before the worker was killed.
+        running: its trials by their numbers.
+        is_lost: whether it is known to be gone, or to be about to go.
     """
 
     number: int
     connection: Connection
-    entry: Entry | None = None
-    started: float = 0.0
-    doomed: Outcome | None = None
+    running: dict[int, Running] = field(default_factory=dict)
+    is_lost: bool = False
 
 
 class Controller:
     """Runs a sweep.
 
     Args:
-        settings: budgets and the failure policy.
-        total: the trials of the sweep in all, or None.
+        plan: the sweep.
         study: asked for trials, told of their ends.
         nursery: starts workers.
         terminator: Optuna's, asked after each trial, or None.
         observer: told what happens.
         interrupts: Ctrl-C and SIGTERM.
+        occupancy: told how many trials run.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        total: int | None,
+        plan: Plan,
         study: SweepStudy,
         nursery: Nursery,
         terminator: BaseTerminator | None,
         observer: Observer,
         interrupts: Interrupts,
+        occupancy: Occupancy,
     ) -> None:
-        self._settings = settings
-        self._total = total
+        self._plan = plan
+        self._settings = plan.settings
         self._study = study
         self._nursery = nursery
         self._terminator = terminator
         self._observer = observer
         self._interrupts = interrupts
+        self._occupancy = occupancy
         self._seats: dict[int, Seat] = {}
         self._selector = selectors.DefaultSelector()
         self._begun = time.monotonic()
         self._failures = sum(e.outcome == FAIL for e in study.entries.values())
+        self._suspects: set[int] = set()  # one of them may have killed the worker that they shared
         self._closing: str | None = None  # why no more trials begin
         self._fault: str | None = None  # why the sweep has failed
 
@@ -153,7 +180,7 @@ class Controller:
                     self._listen(seat)
 
     def _fill(self) -> bool:
-        """Give every free worker a trial; start workers as long as there are trials for them.
+        """Give every free place a trial; start workers as long as there are trials for them.
 
         Returns:
             Whether it stopped at a trial that needed no worker, to look at everything else before
@@ -168,34 +195,46 @@ class Controller:
                 self._assign(seat, entry)
                 continue
             if entry.outcome != WAITING:
+                self._suspects.discard(-1 if entry.origin is None else entry.origin)
                 self._observer.ended(entry)
             return True
         return False
 
     def _free_seat(self) -> Seat | None:
-        for seat in self._seats.values():
-            if seat.entry is None and seat.doomed is None:
-                return seat
+        """Return the worker with the fewest trials, if it may have another; start it if need be."""
+        places = 1 if self._suspects else self._plan.slots
+        free = [s for s in self._seats.values() if not s.is_lost and len(s.running) < places]
+        seat = min(free, key=lambda each: len(each.running), default=None)
+        if seat is not None and not seat.running:
+            return seat
         for number in range(self._settings.processes):
             if number not in self._seats:
                 seat = Seat(number, self._nursery.start(number))
                 self._seats[number] = seat
                 self._selector.register(seat.connection, selectors.EVENT_READ)
                 return seat
-        return None
+        return seat
 
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
         self._observer.started(entry, seat.number)
-        seat.entry, seat.started = entry, time.monotonic()
+        seat.running[entry.number] = running = Running(entry, time.monotonic())
+        self._count()
         try:
             seat.connection.send(Assignment(entry.number, entry.overrides, entry.directory))
         except (BrokenPipeError, ConnectionResetError):  # it has died; its Exit follows
-            seat.doomed = Outcome.interrupted("its worker had died before it began")
+            seat.is_lost = True
+            running.doomed = Outcome.interrupted("its worker had died before it began")
 
-    def _send(self, seat: Seat, message: Stop | Verdict) -> None:
+    def _send(self, seat: Seat, message: Answer | Served | Stop) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died; its Exit follows
             seat.connection.send(message)
+
+    def _count(self) -> None:
+        self._occupancy.change(
+            sum(len(seat.running) for seat in self._seats.values()),
+            queued=self._closing is None and self._study.has_more,
+        )
 
     def _listen(self, seat: Seat) -> None:
         """Hear what a worker has said so far."""
@@ -208,20 +247,29 @@ class Controller:
                 self._selector.unregister(seat.connection)
 
     def _hear(self, seat: Seat, message: object) -> None:
-        entry = seat.entry
-        assert entry is not None, "a free worker has nothing to say"
-        if isinstance(message, Report):
-            self._study.report(entry.number, message.value, message.step)
-            self._observer.reported(entry, message.value, message.step)
-        elif isinstance(message, Question):
-            self._send(seat, Verdict(self._study.should_prune(entry.number)))
-        elif isinstance(message, Ended):
-            seat.entry = None
-            self._end(entry, message.outcome)
-            self._fill()
+        match message:
+            case Report(number, value, step):
+                self._study.report(number, value, step)
+                self._observer.reported(seat.running[number].entry, value, step)
+            case MayBePruned(number):
+                self._send(seat, Answer(number, self._study.should_prune(number)))
+            case IsAmongBest(number, value, count):
+                self._send(seat, Answer(number, self._study.is_among_best(value, count)))
+            case Ended(number, outcome):
+                self._end(seat.running.pop(number), outcome)
+                self._fill()
+                self._send(seat, Served(number))
+            case _:
+                raise TypeError(f"a worker does not say {message!r}")
 
-    def _end(self, entry: Entry, outcome: Outcome) -> None:
+    def _end(self, running: Running, outcome: Outcome) -> None:
+        entry = running.entry
+        if running.doomed and outcome.kind not in (COMPLETE, PRUNED):
+            outcome = running.doomed
         ended = self._study.end(entry.number, outcome)
+        if entry.origin is not None:
+            self._suspects.discard(entry.origin)
+        self._count()
         self._observer.ended(ended)
         if ended.outcome == FAIL:
             self._apply_failure_policy(ended)
@@ -230,7 +278,7 @@ class Controller:
 
     def _apply_failure_policy(self, entry: Entry) -> None:
         self._failures += 1
-        limit = self._settings.max_failure_rate * (self._total or self._study.counted)
+        limit = self._settings.max_failure_rate * (self._plan.total or self._study.counted)
         if self._settings.on_failure == "abort":
             self._abort(f"trial {entry.number} failed, and on_failure is abort: {entry.error}")
         elif self._failures > limit:
@@ -247,19 +295,36 @@ class Controller:
             self._selector.unregister(self._nursery)
             self._abort("the process that starts workers has died")
             for seat in list(self._seats.values()):
-                self._lose(seat, Outcome.interrupted("its worker died with the sweep's"))
+                self._lose(seat, "its worker died with the sweep's")
             return
         seat = self._seats[exit_.worker]
         self._listen(seat)  # its last words
-        self._lose(seat, seat.doomed or Outcome.failed(exit_.cause))
+        self._lose(seat, exit_.cause, alone=Outcome.failed(exit_.cause))
 
-    def _lose(self, seat: Seat, outcome: Outcome) -> None:
+    def _lose(self, seat: Seat, cause: str, alone: Outcome | None = None) -> None:
+        """End the trials of a worker that is gone.
+
+        What they had come to and said, or left in their folders, holds.
+
+        Args:
+            seat: the worker's.
+            cause: how it ended.
+            alone: what that means for a trial that had it for itself. One of several is
+                interrupted: they are run again one at a time, so that whichever did it fails, and
+                the others do not.
+        """
         del self._seats[seat.number]
         with suppress(KeyError):
             self._selector.unregister(seat.connection)
         seat.connection.close()
-        if seat.entry is not None:
-            self._end(seat.entry, outcome)
+        shared = len(seat.running) > 1
+        for number, running in seat.running.items():
+            assert running.entry.directory is not None
+            outcome = running.doomed or read_outcome(running.entry.directory)
+            if outcome is None and shared and alone:
+                self._suspects.add(number)
+            unknown = Outcome.interrupted(cause) if shared or alone is None else alone
+            self._end(running, outcome or unknown)
 
     def _interrupted(self) -> None:
         self._interrupts.drain()
@@ -272,8 +337,7 @@ class Controller:
             self._stop_trials(f"interrupted by {self._interrupts.cause}")
         else:
             for seat in self._busy():
-                cause = f"interrupted by {self._interrupts.cause}"
-                self._kill(seat, Outcome.interrupted(cause))
+                self._kill(seat, Outcome.interrupted(f"interrupted by {self._interrupts.cause}"))
 
     def _look_at_clocks(self) -> None:
         now = time.monotonic()
@@ -281,9 +345,25 @@ class Controller:
         if limit and now - self._begun > limit:
             self._close(f"timeout = {limit:g} s is over")
         longest = self._settings.trial_timeout
+        if longest is None:
+            return
         for seat in self._busy():
-            if longest and not seat.doomed and now - seat.started > longest:
-                self._kill(seat, Outcome.failed(f"took longer than trial_timeout = {longest:g} s"))
+            for running in seat.running.values():
+                if now - (running.told or running.started) > longest and not seat.is_lost:
+                    self._end_overdue(seat, running, longest)
+
+    def _end_overdue(self, seat: Seat, running: Running, longest: float) -> None:
+        """Kill the worker of a trial that takes too long, unless others are with it.
+
+        Then it is told to stop, and only a worker that does not come to tell it is killed.
+        """
+        outcome = Outcome.failed(f"took longer than trial_timeout = {longest:g} s")
+        if len(seat.running) > 1 and running.told is None:
+            running.doomed, running.told = outcome, time.monotonic()
+            self._send(seat, Stop(outcome.error or "", running.entry.number))
+        else:
+            running.doomed = outcome
+            self._kill(seat, Outcome.interrupted("its worker was killed, for another trial"))
 
     def _close(self, cause: str) -> None:
         """Begin no more trials."""
@@ -301,19 +381,20 @@ class Controller:
             self._send(seat, Stop(cause))
 
     def _kill(self, seat: Seat, outcome: Outcome) -> None:
-        seat.doomed = outcome
+        seat.is_lost = True
+        for running in seat.running.values():
+            running.doomed = running.doomed or outcome
         self._nursery.kill(seat.number)
 
     def _give_up(self) -> None:
         """Close what runs, where the loop itself has failed: a sampler can, or a full disk."""
         self._nursery.close()
-        for seat in self._busy():
-            assert seat.entry is not None
-            assert seat.entry.directory is not None
-            left = read_outcome(seat.entry.directory)
+        for entry in [running.entry for seat in self._busy() for running in seat.running.values()]:
+            assert entry.directory is not None
+            left = read_outcome(entry.directory)
             cause = "the sweep had failed before the trial ended"
             outcome = left or Outcome.interrupted(cause)
-            self._observer.ended(self._study.end(seat.entry.number, outcome))
+            self._observer.ended(self._study.end(entry.number, outcome))
 
     def _busy(self) -> list[Seat]:
-        return [seat for seat in self._seats.values() if seat.entry is not None]
+        return [seat for seat in self._seats.values() if seat.running]

@@ -1,4 +1,7 @@
-"""What a controller and a worker say to each other, as pickled values over a socket."""
+"""What a controller and a worker say to each other, as pickled values over a socket.
+
+A worker may have several trials at once, so each message names the one that it is about.
+"""
 
 from __future__ import annotations
 
@@ -19,34 +22,59 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Stop:
-    """To a worker: leave the trial at its next report."""
+class Served:
+    """To a worker: a trial's end was heard, and whatever is to follow it has been assigned."""
 
-    cause: str
+    trial: int
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """To a worker: whether the trial it asked about is to be pruned."""
+class Stop:
+    """To a worker: leave a trial at its next report, or every trial."""
 
-    prune: bool
+    cause: str
+    trial: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To a worker: yes or no to a trial's question."""
+
+    trial: int
+    yes: bool
 
 
 @dataclass(frozen=True)
 class Report:
     """From a worker: an intermediate value."""
 
+    trial: int
     value: float
     step: int
 
 
 @dataclass(frozen=True)
-class Question:
-    """From a worker: is this trial to be pruned? It waits for the Verdict."""
+class MayBePruned:
+    """From a worker: is this trial to be pruned? It waits for the Answer."""
+
+    trial: int
+
+
+@dataclass(frozen=True)
+class IsAmongBest:
+    """From a worker: is this value among the best so many? It waits for the Answer."""
+
+    trial: int
+    value: float
+    count: int
 
 
 @dataclass(frozen=True)
 class Ended:
-    """From a worker: the trial is over, and the worker is free."""
+    """From a worker: a trial is over, and its place is free."""
 
+    trial: int
     outcome: Outcome
+
+
+Question = MayBePruned | IsAmongBest

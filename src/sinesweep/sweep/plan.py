@@ -26,6 +26,7 @@ from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
+from sinesweep.sweep.together import find_form
 
 DEFINITION_FILE = "sweep.yaml"
 SWEEP_LOCK = "sweep.lock"
@@ -85,6 +86,31 @@ class Plan:
     def sampler(self) -> Target:
         """The sampler that proposes: every combination, in order, where nothing else is said."""
         return Target(_target_=GRID) if self.is_enumeration else self.settings.sampler
+
+    @cached_property
+    def unfused(self) -> Sequence[str | None]:
+        """Why samples of the search space cannot be trained together with others; None: they can.
+
+        Raises:
+            InputError: nothing that could train them together was named, or it is none.
+        """
+        form = find_form(self.settings.fused) if self.settings.fused else None
+        if form is None:
+            return ["hydra.sweeper.fused names nothing that could"]
+        points = self.space.corners()
+        composed = [self.compose(self.space.overrides(point)) for point in points]
+        return [form.refusal(self.job(each, 0, self.directory(0))) for each in composed]
+
+    @cached_property
+    def slots(self) -> int:
+        """How many trials a worker has at once: one, where none can be trained together."""
+        slots = self.settings.slots
+        return slots if slots == 1 or None in self.unfused else 1
+
+    @property
+    def places(self) -> int:
+        """How many trials run at once."""
+        return self.settings.processes * self.slots
 
     def directory(self, number: int) -> Path:
         """Return the folder of a trial."""

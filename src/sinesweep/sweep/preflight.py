@@ -62,6 +62,7 @@ def check(plan: Plan) -> None:
     if plan.settings.custom_search_space:
         _named(plan.settings.custom_search_space, "custom_search_space")
     _check_points(plan, list(plan.space.corners()))
+    _check_slots(plan)
     check_folder(plan.folder, "hydra.sweeper.root")
     if plan.settings.is_tracked:
         assert plan.settings.tracking is not None
@@ -71,6 +72,17 @@ def check(plan: Plan) -> None:
         from sinesweep.sweep.custom_space import samples  # imports Optuna, as the function does
 
         _check_points(plan, list(samples(plan)))
+
+
+def trained_alone(plan: Plan) -> str | None:
+    """Return what to say where slots are asked for and not all trials can share them."""
+    if plan.settings.slots == 1:
+        return None
+    reason = next((reason for reason in plan.unfused if reason), None)
+    if reason is None:
+        return None
+    which = "trials" if plan.slots == 1 else "some trials"
+    return f"{which} are trained one by one, not {plan.settings.slots} together: {reason}"
 
 
 def unused_sampler(plan: Plan) -> str | None:
@@ -228,6 +240,16 @@ def _check_points(plan: Plan, points: Sequence[Mapping[str, Any]]) -> None:
     if plan.settings.check:
         swept = [key.lstrip(_WITHOUT_PLUS) for key in all_keys(points)]
         _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
+
+
+def _check_slots(plan: Plan) -> None:
+    reason = trained_alone(plan)
+    if reason and plan.settings.unfused == "refuse":
+        raise InputError(
+            "hydra.sweeper.slots: must be 1 for trials that cannot be trained together, but is "
+            f"{plan.settings.slots}, and {reason}: leave slots out, or have such trials trained "
+            "alone with hydra.sweeper.unfused=serial"
+        )
 
 
 def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:

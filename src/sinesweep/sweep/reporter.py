@@ -16,6 +16,7 @@ from sinesweep.report.process import ReportProcess
 from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.log_stream import LogStream
+from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.page import make_page
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.ranking import best_values
@@ -24,6 +25,7 @@ from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, R
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.summary import show_summary
 from sinesweep.sweep.view import Subject, make_view
+from sinesweep.sweep.wording import counted
 from sinesweep.tracking.location import locate
 from sinesweep.tracking.sweep_record import SweepTracker
 
@@ -40,12 +42,16 @@ class Reporter:
         plan: the sweep.
         study: every trial so far.
         tracker: takes the parent run and the trials' ends.
+        occupancy: of the workers' slots.
     """
 
-    def __init__(self, plan: Plan, study: SweepStudy, tracker: SweepTracker) -> None:
+    def __init__(
+        self, plan: Plan, study: SweepStudy, tracker: SweepTracker, occupancy: Occupancy
+    ) -> None:
         self._plan = plan
         self._study = study
         self._tracker = tracker
+        self._occupancy = occupancy
         self._begun = time.monotonic()
         self._next_refresh = 0.0
         self._is_stale = True
@@ -65,6 +71,7 @@ class Reporter:
                 directions=plan.settings.objectives,
                 n_trials=plan.total,
                 workers=plan.settings.processes,
+                slots=plan.slots,
                 finished=finished,
             )
         )
@@ -141,6 +148,7 @@ class Reporter:
             directions,
             seconds=time.monotonic() - self._begun,
             folder=self._plan.folder,
+            slots=self._slots(),
             ui=self._ui(),
             command=self._command,
         )
@@ -168,7 +176,11 @@ class Reporter:
         """Bring tables and tracker up to date; return whether the tables could be written."""
         entries = self._entries()
         ended = sum(entry.state != RUNNING for entry in entries)
-        self._tracker.log(progress(entries, self._plan.settings.objectives), step=ended)
+        told = progress(entries, self._plan.settings.objectives)
+        share = self._occupancy.share
+        if share is not None and self._plan.slots > 1:
+            told["slots/occupancy"] = share
+        self._tracker.log(told, step=ended)
         if self._page:
             self._page.refresh(entries)
         return self._write_tables(final=final)
@@ -204,6 +216,13 @@ class Reporter:
 
     def _command(self, entry: Entry) -> str:
         return rerun_command(entry, sys.argv)
+
+    def _slots(self) -> str | None:
+        share, slots = self._occupancy.share, self._plan.slots
+        if share is None or slots == 1:
+            return None
+        workers = counted(self._plan.settings.processes, "worker")
+        return f"{slots} in each of {workers}, {share:.0%} taken until the last trial began"
 
     def _ui(self) -> str | None:
         tracking = self._plan.settings.tracking

@@ -28,8 +28,9 @@ class Subject:
         objectives: what each value is called.
         directions: ``minimize`` or ``maximize`` for each objective.
         n_trials: how many trials it has in all, or None.
-        workers: how many trials are run at once.
+        workers: how many processes run trials.
         finished: what had ended before.
+        slots: how many trials each of the workers runs at once.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Subject:
     n_trials: int | None
     workers: int
     finished: Sequence[Entry] = ()
+    slots: int = 1
 
 
 class View(ABC):
@@ -57,6 +59,8 @@ class View(ABC):
         total = subject.n_trials
         trials = "trials without a set number" if total is None else counted(total, "trial")
         workers = counted(subject.workers, "worker")
+        if subject.slots > 1:
+            workers += f" with {subject.slots} slots"
         self.message(f"sweep {subject.name}: {trials}, {workers}, {short_path(subject.folder)}")
         if tally.done:
             of = "" if subject.n_trials is None else f"{tally.done} of "

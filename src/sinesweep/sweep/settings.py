@@ -78,6 +78,9 @@ class Settings(_Closed):
     timeout: Seconds | None
     terminator: Target | None
     workers: Count | None
+    slots: Count
+    fused: Name | None
+    unfused: Literal["serial", "refuse"]
     n_jobs: Annotated[int, Field(ge=-1)] | None
     on_failure: Literal["continue", "abort"]
     retries: Annotated[int, Field(ge=0)]

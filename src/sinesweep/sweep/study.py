@@ -114,7 +114,7 @@ class SweepStudy:
         """Whether another trial may begin."""
         if self._again or self._settled is not None:
             return True
-        if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.settings.processes:
+        if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.places:
             return False
         total = self._plan.total
         return total is None or self._counted + len(self._running) < total
@@ -152,6 +152,12 @@ class SweepStudy:
     def should_prune(self, number: int) -> bool:
         """Ask the pruner."""
         return len(self._plan.settings.objectives) == 1 and self._running[number].should_prune()
+
+    def is_among_best(self, value: float, count: int) -> bool:
+        """Whether fewer than so many trials have completed with a better first value."""
+        sign = -1 if self._plan.settings.objectives[0] == "maximize" else 1
+        completed = [e.values for e in self.entries.values() if e.outcome == COMPLETE and e.values]
+        return sum(sign * values[0] < sign * value for values in completed) < count
 
     def end(self, number: int, outcome: Outcome) -> Entry:
         """Tell the study what became of a trial.

@@ -23,6 +23,7 @@ def show_summary(
     *,
     seconds: float,
     folder: Path,
+    slots: str | None = None,
     ui: str | None,
     command: Callable[[Entry], str],
     console: Console | None = None,
@@ -34,12 +35,16 @@ def show_summary(
         directions: ``minimize`` or ``maximize`` for each objective.
         seconds: the wall time of this command.
         folder: the sweep's.
+        slots: how full they were, or None where there was one for each worker.
         ui: the command that shows it in the tracker, or None where it is not tracked.
         command: the command line that runs a trial again, quoted for a shell.
         console: where to; stdout where it is left out.
     """
     found = chosen(entries, directions)
-    rows = {"trials": _counts(entries), "time": seconds_text(seconds), "folder": short_path(folder)}
+    rows = {"trials": _counts(entries), "time": seconds_text(seconds)}
+    if slots:
+        rows["slots"] = slots
+    rows["folder"] = short_path(folder)
     if (folder / REPORT_FILE).exists():
         rows["report"] = short_path(folder / REPORT_FILE)
     if ui:

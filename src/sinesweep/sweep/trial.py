@@ -12,15 +12,13 @@ Outside of a sweep the handle reports to nobody, so the same function runs eithe
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sinesweep.errors import Interrupted
-from sinesweep.sweep.messages import Question, Report, Stop, Verdict
+from sinesweep.sweep.channel import Channel
+from sinesweep.sweep.messages import IsAmongBest, MayBePruned, Report
 
 
 class TrialPruned(Exception):  # noqa: N818 # Optuna's name for it
@@ -72,6 +70,18 @@ class Trial:
         """
         return False
 
+    def is_among_best(self, value: float, count: int) -> bool:  # noqa: ARG002 # alone, it is
+        """Whether a value would be among the best that the sweep's trials have come to so far.
+
+        What takes longer to make than it is worth for most trials, such as figures, can be made
+        for those alone. The best in the end were among the best when they ended.
+
+        Args:
+            value: what the trial comes to; of several objectives, the first.
+            count: how many are the best.
+        """
+        return True
+
 
 class ManagedTrial(Trial):
     """A trial of a sweep, which talks to the sweep's controller.
@@ -81,7 +91,7 @@ class ManagedTrial(Trial):
         overrides: what makes its configuration.
         directory: its folder.
         tags: by which the tracker finds its run.
-        connection: to the controller.
+        channel: to the controller.
         on_report: told each reported value with its step.
 
     Attributes:
@@ -95,12 +105,13 @@ class ManagedTrial(Trial):
         overrides: Sequence[str],
         directory: Path,
         tags: Mapping[str, Any],
-        connection: Connection,
+        channel: Channel,
         on_report: Callable[[float, int], None],
     ) -> None:
         super().__init__(number, overrides, directory)
         self.tags = tags
-        self._connection = connection
+        self.number: int = number
+        self._channel = channel
         self._on_report = on_report
         self.stopped: str | None = None
         self.listens = True
@@ -113,42 +124,25 @@ class ManagedTrial(Trial):
         self._leave_if_stopped()
         if math.isfinite(number) and self.listens:
             self._on_report(number, int(step))
-            with _ending_with_the_sweep():
-                self._connection.send(Report(number, int(step)))
+            self._channel.send(Report(self.number, number, int(step)))
 
     def should_prune(self) -> bool:
         """Whether the sweep's pruner has given the trial up; see :meth:`Trial.should_prune`."""
         self._leave_if_stopped()
         if not self.listens:
             return False
-        with _ending_with_the_sweep():
-            self._connection.send(Question())
-            answer = self._connection.recv()
-        if isinstance(answer, Verdict):
-            return answer.prune
-        return self._stop(answer)
+        given_up = self._channel.ask(MayBePruned(self.number))
+        self._leave_if_stopped()
+        return given_up
+
+    def is_among_best(self, value: float, count: int) -> bool:
+        """Ask the sweep; see :meth:`Trial.is_among_best`."""
+        return self._channel.ask(IsAmongBest(self.number, float(value), count))
 
     def _leave_if_stopped(self) -> None:
+        self.stopped = self.stopped or self._channel.stopped(self.number)
         if self.stopped is not None:
             raise Interrupted(self.stopped)
-        with _ending_with_the_sweep():
-            message = self._connection.recv() if self._connection.poll() else None
-        if message is not None:
-            self._stop(message)
-
-    def _stop(self, message: object) -> NoReturn:
-        assert isinstance(message, Stop), "nothing else is sent to a worker that runs a trial"
-        self.stopped = message.cause
-        raise Interrupted(message.cause)
-
-
-@contextmanager
-def _ending_with_the_sweep() -> Iterator[None]:
-    """End the process at once where the sweep's has died: that is no failure of the trial."""
-    try:
-        yield
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)
 
 
 _DETACHED = Trial()

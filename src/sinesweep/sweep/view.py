@@ -58,7 +58,8 @@ class PlainView(View):
 def make_view(subject: Subject, console: Console | None = None) -> View:
     """Return a live view where the output is a terminal that can show one, or plain lines."""
     console = console or plain_console()
-    tally = Tally(subject.directions, subject.n_trials, subject.workers, subject.finished)
+    places = subject.workers * subject.slots
+    tally = Tally(subject.directions, subject.n_trials, places, subject.finished)
     # Not rich's own judgement: variables can force its colours, not cursor movements, on a log.
     if console.file.isatty() and not console.is_dumb_terminal:
         return LiveView(subject, console, tally)

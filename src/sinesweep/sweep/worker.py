@@ -7,8 +7,10 @@ import math
 import os
 import sys
 import traceback
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,22 +18,67 @@ from typing import Any
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
 from hydra.types import TaskFunction
+from omegaconf import DictConfig
 
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.redaction import redact
 from sinesweep.sweep import repeats
+from sinesweep.sweep.channel import Channel
 from sinesweep.sweep.composing import Composer
 from sinesweep.sweep.log_stream import LOG_FILE
-from sinesweep.sweep.messages import Assignment, Ended, Stop
+from sinesweep.sweep.messages import Assignment, Ended
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.together import FusedForm, FusedTraining, find_form
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.sweep.trial_record import TrialRecord
 from sinesweep.sweep.wording import error_text
 
+_TOGETHER_LOG = "together.log"  # what is printed while trials are trained together
+
+# What a call returns where the trial is trained together with others from then on.
+_ADMITTED = object()
+
+
+@dataclass
+class Evaluation:
+    """A trial that was begun.
+
+    Attributes:
+        trial: its handle.
+        record: for the tracker.
+        left: what it is still to be evaluated as: overrides with a folder, one for each seed.
+        found: the values of the seeds before.
+    """
+
+    trial: ManagedTrial
+    record: TrialRecord
+    left: deque[tuple[Sequence[str], Path]]
+    found: list[tuple[float, ...]] = field(default_factory=list)
+
+    @property
+    def directory(self) -> Path:
+        """The trial's folder."""
+        assert self.trial.directory is not None
+        return self.trial.directory
+
+    def take(self, value: Any, count: int) -> None:
+        """Take what the function returned, which must be so many numbers."""
+        if self.trial.stopped is not None:
+            raise Interrupted(self.trial.stopped)  # whoever swallowed it
+        self.found.append(_checked(value, count))
+        # Pruned by its first seed: what others report would be compared with that.
+        self.trial.listens = False
+
+    def outcome(self) -> Outcome:
+        """Return the mean over the seeds."""
+        columns = zip(*self.found, strict=True)
+        values = tuple(sum(column) / len(self.found) for column in columns)
+        return Outcome.complete(values, _path(self.trial.checkpoint))
+
 
 class Worker:
-    """Runs trials of a sweep in this process.
+    """Runs trials of a sweep in this process: one after another, or some of them together.
 
     Args:
         plan: the sweep.
@@ -42,77 +89,104 @@ class Worker:
         self._plan = plan
         self._function = function
         self._composer = Composer(plan)
+        self._form: FusedForm | None = None
+        self._training: FusedTraining | None = None
+        self._together: dict[int, Evaluation] = {}  # by the trial's number
 
     def serve(self, connection: Connection) -> None:
         """Run what the controller assigns until it closes the connection."""
         _limit_threads()
+        channel = Channel(connection)
+        if self._plan.slots > 1:
+            assert self._plan.settings.fused is not None
+            self._form = find_form(self._plan.settings.fused)
+            self._training = self._form.make()
         while True:
-            message = connection.recv()
-            if isinstance(message, Stop):
-                continue  # it crossed the end of the last trial
-            assert isinstance(message, Assignment)
-            connection.send(Ended(self._run(message, connection)))
+            for assignment in channel.assignments(wait=not self._together):
+                self._go_on(self._begin(assignment, channel), channel)
+            for evaluation, returned in self._advance():
+                self._go_on(evaluation, channel, returned)
 
-    def _run(self, assignment: Assignment, connection: Connection) -> Outcome:
-        directory = assignment.directory
+    def _begin(self, assignment: Assignment, channel: Channel) -> Evaluation:
+        number, overrides, directory = assignment.number, assignment.overrides, assignment.directory
         directory.mkdir(parents=True)
         record = TrialRecord(self._plan, assignment)
-        trial = ManagedTrial(
-            assignment.number,
-            assignment.overrides,
-            directory,
-            record.tags,
-            connection,
-            record.report,
-        )
-        with _output_to(directory / LOG_FILE):
-            set_current(trial)
+        trial = ManagedTrial(number, overrides, directory, record.tags, channel, record.report)
+        further = self._plan.repeats.further(overrides) if self._plan.repeats else ()
+        folders = [repeats.folder(directory, index) for index in range(1, len(further) + 1)]
+        left = [(overrides, directory), *zip(further, folders, strict=True)]
+        return Evaluation(trial, record, deque(left))
+
+    def _go_on(self, evaluation: Evaluation, channel: Channel, *returned: Any) -> None:
+        """Evaluate a trial until it is trained together with others, or to its end.
+
+        Args:
+            evaluation: the trial.
+            channel: is told of the end.
+            returned: what has come of the seed that was trained together, if one was.
+        """
+        count = len(self._plan.settings.objectives)
+        try:
+            for value in returned:
+                if isinstance(value, BaseException):
+                    raise value
+                evaluation.take(value, count)
+            while evaluation.left:
+                value = self._call(evaluation)
+                if value is _ADMITTED:
+                    self._together[evaluation.trial.number] = evaluation
+                    return
+                evaluation.take(value, count)
+            outcome = evaluation.outcome()
+        except BaseException as error:  # noqa: BLE001 # whatever it was, it costs this trial only
+            with _output_to(evaluation.directory / LOG_FILE):
+                outcome = _judge(error, evaluation.trial)
+        evaluation.record.values(outcome)
+        outcome.write(evaluation.directory)
+        channel.end(Ended(evaluation.trial.number, outcome))
+
+    def _call(self, evaluation: Evaluation) -> Any:
+        """Evaluate a trial's next seed, or have it trained together with others."""
+        overrides, directory = evaluation.left.popleft()
+        called = _Called(lambda config: self._evaluate(config, evaluation.trial, directory))
+        with _output_to(evaluation.directory / LOG_FILE):
+            set_current(evaluation.trial)
             try:
-                outcome = self._evaluate(trial)
+                config = self._composer.compose(overrides)
+                run_job(
+                    task_function=called,
+                    config=self._plan.job(config, evaluation.trial.number, directory),
+                    job_dir_key="hydra.sweep.dir",
+                    job_subdir_key="hydra.sweep.subdir",
+                    hydra_context=self._plan.context,
+                )
             finally:
                 set_current(None)
-        record.values(outcome)
-        outcome.write(directory)
-        return outcome
-
-    def _evaluate(self, trial: ManagedTrial) -> Outcome:
-        try:
-            values = self._mean_of_repeats(trial)
-        except TrialPruned:
-            return Outcome.pruned(_path(trial.checkpoint))
-        except BaseException as error:  # noqa: BLE001 # whatever it was, it costs this trial only
-            return _judge(error, trial)
-        return Outcome.complete(values, _path(trial.checkpoint))
-
-    def _mean_of_repeats(self, trial: ManagedTrial) -> tuple[float, ...]:
-        found = [self._values(trial, trial.overrides, trial.directory)]
-        # Pruned by its first seed: what others report would be compared with that.
-        trial.listens = False
-        further = self._plan.repeats.further(trial.overrides) if self._plan.repeats else ()
-        for index, overrides in enumerate(further, 1):
-            assert trial.directory is not None
-            found.append(self._values(trial, overrides, repeats.folder(trial.directory, index)))
-        return tuple(sum(column) / len(found) for column in zip(*found, strict=True))
-
-    def _values(
-        self, trial: ManagedTrial, overrides: Sequence[str], directory: Path | None
-    ) -> tuple[float, ...]:
-        assert trial.number is not None
-        assert directory is not None
-        config = self._plan.job(self._composer.compose(overrides), trial.number, directory)
-        called = _Called(self._function)
-        run_job(
-            task_function=called,
-            config=config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            hydra_context=self._plan.context,
-        )
         if called.error is not None:
             raise called.error
-        if trial.stopped is not None:
-            raise Interrupted(trial.stopped)  # whoever swallowed it
-        return _checked(called.value, len(self._plan.settings.objectives))
+        return called.value
+
+    def _evaluate(self, config: DictConfig, trial: ManagedTrial, directory: Path) -> Any:
+        if self._form is None or self._training is None:
+            return self._function(config)
+        reason = self._form.refusal(config)
+        if reason is not None:
+            print(f"trained alone: {reason}")  # noqa: T201 # its log
+            return self._function(config)
+        self._training.admit(config, trial, directory)
+        return _ADMITTED
+
+    def _advance(self) -> list[tuple[Evaluation, Any]]:
+        """Train a round of what is trained together; return those that have ended with it."""
+        if self._form is None or self._training is None or not self._together:
+            return []
+        with _output_to(self._plan.folder / _TOGETHER_LOG):
+            try:
+                ended = self._training.advance()
+            except Exception as error:  # noqa: BLE001 # the form's own: it costs those it had
+                ended = dict.fromkeys(self._together, error)
+                self._training = self._form.make()
+        return [(self._together.pop(number), value) for number, value in ended.items()]
 
 
 class _Called:
@@ -150,7 +224,7 @@ def _checked(value: Any, count: int) -> tuple[float, ...]:
 def _judge(error: BaseException, trial: ManagedTrial) -> Outcome:
     if trial.stopped is not None:
         return Outcome.interrupted(trial.stopped)
-    if _is_optunas_pruned(error):
+    if isinstance(error, TrialPruned) or _is_optunas_pruned(error):
         return Outcome.pruned(_path(trial.checkpoint))
     if isinstance(error, Interrupted):  # the trial was told by a signal, and not by the sweep
         return Outcome.failed(f"stopped by {error}, which was sent to its worker alone")

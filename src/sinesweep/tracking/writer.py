@@ -45,6 +45,7 @@ _LONGEST_POLL = 10.0  # seconds: what a sweep has done is seen so late at most
 _START_POLL = 0.02  # while the run waits for its id
 _LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
 _PATIENCE = 15.0  # seconds of trying after the run has ended
+_FLUSH_PATIENCE = 5.0  # seconds of trying while the run waits for it
 _PATIENCE_WITH_ANOTHER = 60.0  # seconds: a killed sweep's writer may have much to send
 
 
@@ -80,6 +81,7 @@ def main() -> int:
 def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: bool) -> int:
     pause = _POLL
     gone_since: float | None = None
+    asked: float | None = None  # since when the run waits for its record to be sent
     while True:
         heard = None
         if gone_since is not None:
@@ -88,6 +90,8 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
             gone_since = time.monotonic()
             if not of_a_sweep:  # how a sweep's trials ended its study will say
                 close_if_open(directory, "the process died")
+        elif heard == FLUSH:
+            asked = time.monotonic()
         late = gone_since is not None and time.monotonic() - gone_since > _PATIENCE
         busy = time.process_time()
         try:
@@ -96,12 +100,15 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
             print(redact(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
             if late:
                 return NOT_DELIVERED
-            if heard == FLUSH:
+            if asked is not None and time.monotonic() - asked > _FLUSH_PATIENCE:
                 _say(sent=False)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+                asked = None
+            # A database that others hold, too, is locked for a moment.
+            pause = min(2 * pause, _LONGEST_PAUSE) if asked is None else _POLL
             continue
-        if heard == FLUSH:
+        if asked is not None:
             _say(sent=not delivery.skipped)
+            asked = None
         pause = min(max(_POLL, (time.process_time() - busy) / _SHARE), _LONGEST_POLL)
         # The end alone would not do: it may be an earlier one, of a run that is being continued.
         if gone_since is not None:

@@ -1,0 +1,111 @@
+"""A worker's end of its connection to the controller, which its trials share."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from sinesweep.sweep.messages import Answer, Assignment, Ended, Question, Report, Served, Stop
+
+
+class Line(Protocol):
+    """What a channel needs of a connection."""
+
+    def send(self, message: object, /) -> None:
+        """Send a message."""
+
+    def recv(self) -> object:
+        """Wait for a message."""
+
+    def poll(self) -> bool:
+        """Whether a message has come."""
+        ...
+
+
+class Channel:
+    """Sends what trials say and keeps what comes until somebody asks for it.
+
+    Where the sweep's process has died, this one ends at once: that is no failure of a trial.
+
+    Args:
+        connection: to the controller.
+    """
+
+    def __init__(self, connection: Line) -> None:
+        self._connection = connection
+        self._assignments: deque[Assignment] = deque()
+        self._answers: dict[int, bool] = {}
+        self._stopped: dict[int | None, str] = {}
+        self._unserved: set[int] = set()
+
+    def send(self, message: Report) -> None:
+        """Send what needs no answer."""
+        with _ending_with_the_sweep():
+            self._connection.send(message)
+
+    def ask(self, question: Question) -> bool:
+        """Send a question and wait for its answer."""
+        with _ending_with_the_sweep():
+            self._connection.send(question)
+        while question.trial not in self._answers:
+            self._receive()
+        return self._answers.pop(question.trial)
+
+    def stopped(self, trial: int) -> str | None:
+        """Return why the controller has stopped a trial, or None, without waiting."""
+        self._receive_all()
+        return self._stopped.get(trial) or self._stopped.get(None)
+
+    def end(self, ended: Ended) -> None:
+        """Send a trial's end."""
+        with _ending_with_the_sweep():
+            self._connection.send(ended)
+        self._stopped.pop(ended.trial, None)
+        self._unserved.add(ended.trial)
+
+    def assignments(self, *, wait: bool) -> Iterator[Assignment]:
+        """Yield the trials to be begun.
+
+        Before that, each trial that has ended is waited for to be served, so that its place is
+        taken again before the others go on.
+
+        Args:
+            wait: until there is one.
+        """
+        while self._unserved or (wait and not self._assignments):
+            self._receive()
+        self._receive_all()
+        while self._assignments:
+            yield self._assignments.popleft()
+            self._receive_all()
+
+    def _receive_all(self) -> None:
+        with _ending_with_the_sweep():
+            while self._connection.poll():
+                self._receive()
+
+    def _receive(self) -> None:
+        with _ending_with_the_sweep():
+            message = self._connection.recv()
+        match message:
+            case Assignment():
+                self._assignments.append(message)
+            case Answer():
+                self._answers[message.trial] = message.yes
+            case Served():
+                self._unserved.discard(message.trial)
+            case Stop():
+                self._stopped[message.trial] = message.cause
+            case _:
+                raise TypeError(f"a controller does not say {message!r}")
+
+
+@contextmanager
+def _ending_with_the_sweep() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)
