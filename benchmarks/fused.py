@@ -236,12 +236,25 @@ def summarize(task: Task, found: Mapping[str, Sequence[Outcome]]) -> None:
                 f"{name} reaches {reached / 1e9:.2f} GFLOP/s, {reached / rate:.3f} of torch.mm's "
                 f"{rate / 1e9:.1f} on {CORES} cores"
             )
-    # The other sweeper trains with serial's code: what is best for that is best for it.
-    honest = [o.best for name in ("serial", "rival") for o in found.get(name, ())]
-    for outcome in found.get("fused-asha", ()) if honest else ():
-        verdict = "counts" if outcome.best <= min(honest) else "does NOT count"
-        print(f"fused-asha {verdict}: best {outcome.best:.6f} against {min(honest):.6f}")
+    _judge_best(task, found)
     sys.stdout.flush()
+
+
+def _judge_best(task: Task, found: Mapping[str, Sequence[Outcome]]) -> None:
+    """Say whether the ratios of a sweep that prunes count: its best trial must be as good."""
+    # The other sweeper trains with serial's code: what is best for that is best for it.
+    whole = [
+        outcome.best
+        for name in ("serial", "rival")
+        for outcome in found.get(name, ())
+        if outcome.trained == task.count
+    ]
+    for outcome in found.get("fused-asha", ()):
+        if not whole:
+            print("whether fused-asha counts shows beside the whole list: add serial or rival:1")
+            break
+        verdict = "counts" if outcome.best <= min(whole) else "does NOT count"
+        print(f"fused-asha {verdict}: best {outcome.best:.6f} against {min(whole):.6f}")
 
 
 def prepare(name: str, count: int, folder: Path) -> Task:
@@ -301,6 +314,7 @@ def main() -> None:
         print(f"in an environment of their own: {' '.join(KERAS)}")
     found: dict[str, list[Outcome]] = {contender: [] for contender in chosen}
     failed: set[str] = set()
+    interrupted = False
     with tempfile.TemporaryDirectory() as temporary:
         task = prepare(name, count, Path(temporary))
         try:
@@ -314,8 +328,11 @@ def main() -> None:
                         _say(f"{contender} is left out from here on: {error}")
                         failed.add(contender)
         except KeyboardInterrupt:
-            _say("interrupted")
+            interrupted = True
         summarize(task, found)
+    if interrupted:
+        _say("interrupted")
+        sys.exit(130)
     if failed:
         sys.exit(f"failed: {', '.join(sorted(failed))}")
 
