@@ -286,17 +286,24 @@ def interpreter(contender: str, folder: Path) -> Path:
 def read(words: Sequence[str]) -> tuple[str, int, int, dict[str, int]]:
     """Return list, repeats, trials, and how many trials of the list are for one of a contender."""
     given = [*words, *("narrow", "3", "256")[len(words) :]]
-    name, repeats, count = given[0], int(given[1]), int(given[2])
+    name = given[0]
     if name not in listed.WIDTHS:
         sys.exit(f"the list must be one of {', '.join(listed.WIDTHS)}, but is {name}")
+    if not (given[1].isdecimal() and given[2].isdecimal()):
+        sys.exit(f"repeats and trials must be whole numbers, but are {given[1]} and {given[2]}")
+    repeats, count = int(given[1]), int(given[2])
     chosen: dict[str, int] = {}
     for word in given[3:] or CONTENDERS:
         contender, _, every = word.partition(":")
         if contender not in CONTENDERS:
             sys.exit(f"a contender must be one of {', '.join(CONTENDERS)}, but is {contender}")
-        chosen[contender] = int(every or EVERY.get(contender, 1))
-        if count <= chosen[contender]:
-            sys.exit(f"{contender} must have {CORES} trials, but has 1: use {contender}:1")
+        step = every or str(EVERY.get(contender, 1))
+        if not step.isdecimal() or not 0 < int(step) < count:
+            sys.exit(
+                f"{contender} must have every n-th trial, with n from 1 to {count - 1} so that it "
+                f"has {CORES} at least, but n is {step}: type {contender}:1"
+            )
+        chosen[contender] = int(step)
     return name, repeats, count, chosen
 
 

@@ -64,7 +64,7 @@ def train(trial: Mapping[str, float], data: Arrays, epochs: int) -> float:
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=judge)],
         verbose="0",
     )
-    return min(values)
+    return min((value for value in values if value == value), default=float("inf"))  # without nan
 
 
 def pair(data: Arrays, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
