@@ -297,7 +297,7 @@ def read(words: Sequence[str]) -> tuple[str, int, int, dict[str, int]]:
         contender, _, every = word.partition(":")
         if contender not in CONTENDERS:
             sys.exit(f"a contender must be one of {', '.join(CONTENDERS)}, but is {contender}")
-        step = every or str(EVERY.get(contender, 1))
+        step = every or str(min(EVERY.get(contender, 1), max(1, count // CORES)))
         if not step.isdecimal() or not 0 < int(step) < count:
             sys.exit(
                 f"{contender} must have every n-th trial, with n from 1 to {count - 1} so that it "
