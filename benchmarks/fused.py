@@ -5,8 +5,9 @@ python benchmarks/fused.py [narrow|wide] [repeats] [trials] [contenders...]
 Whole processes on two cores, in turn. The list (``listed.py``) has 256 trials of 20 epochs on the
 default data, with 1 to 3 layers, 8 to 24 units (narrow) or 8 to 64 (wide), and a learning rate and
 a seed each. A contender is one of :data:`CONTENDERS`, all by default; ``NAME:EVERY`` gives it every
-EVERY-th trial only, and its seconds are scaled to the list's length. Keras, which compiles each
-new model anew (also part of the scaled time), and hydra-optuna-sweeper are scaled by default.
+EVERY-th trial only, beginning where these are most like the list, and its seconds are scaled to the
+list's length. So it is by default with Keras, which compiles each new model anew (that is part of
+what is scaled), and hydra-optuna-sweeper (whose start is scaled, too: some seconds).
 
 The sweeps track to MLflow on SQLite in a new folder; figures and models are off. The others track
 nothing. VENV and KERAS_VENV are folders that keep the environments of hydra-optuna-sweeper and of
@@ -126,6 +127,20 @@ def list_operations(name: str, places: Sequence[int], series: int) -> float:
     return float(one) * series * EPOCHS
 
 
+def part(task: Task, every: int) -> range:
+    """Return the places of every n-th trial: of those parts the one that is most like the list.
+
+    Like it in operations for a trial, so that scaling to the list's length is fair.
+    """
+    mean = list_operations(task.name, range(task.count), task.series) / task.count
+
+    def off(places: range) -> float:
+        return abs(list_operations(task.name, places, task.series) / len(places) / mean - 1)
+
+    parts = [range(first, task.count, every) for first in range(every)]
+    return min((p for p in parts if len(p) >= CORES), key=off)
+
+
 def matrix_rate(size: int = 1024, seconds: float = 2.0) -> float:
     """Return the operations a second of ``torch.mm`` in float32 on all cores, at its fastest."""
     torch.set_num_threads(CORES)
@@ -149,7 +164,7 @@ def run(
     if contender in LOOPS:
         return _looped(contender, python, task, places, folder)
     swept = [
-        *listed.overrides(task.name), f"seed=range(0,{task.count},{places.step})",
+        *listed.overrides(task.name), f"seed=range({places.start},{places.stop},{places.step})",
         f"trainer.max_epochs={EPOCHS}", f"objective={METRIC}", "artifacts.figures=false",
         "artifacts.model=false",
     ]  # fmt: skip
@@ -193,7 +208,7 @@ def measure(contender: str, every: int, task: Task, folder: Path) -> Outcome:
     Raises:
         ProgramError: it failed.
     """
-    places = range(0, task.count, every)
+    places = part(task, every)
     python = interpreter(contender, task.folder)
     rate = matrix_rate()
     try:
