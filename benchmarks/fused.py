@@ -268,7 +268,8 @@ def _judge_best(task: Task, found: Mapping[str, Sequence[Outcome]]) -> None:
         if not whole:
             print("whether fused-asha counts shows beside the whole list: add serial or rival:1")
             break
-        verdict = "counts" if outcome.best <= min(whole) else "does NOT count"
+        # As printed: training together rounds otherwise than training alone.
+        verdict = "counts" if round(outcome.best - min(whole), 6) <= 0 else "does NOT count"
         print(f"fused-asha {verdict}: best {outcome.best:.6f} against {min(whole):.6f}")
 
 
