@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from measuring import print_header, print_ratio
+from processes import make_environment, seconds_of
 
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
@@ -52,19 +51,12 @@ ASHA = (
 )  # fmt: skip
 
 
-def make_environment(folder: Path) -> Path:
+def rival_environment(folder: Path) -> Path:
     """Return the interpreter of the other sweeper's environment."""
-    python = folder / "bin" / "python"
-    if not (folder / "made").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        lines = (ROOT / "constraints.txt").read_text().splitlines()
-        others = ("hydra-core", "omegaconf", "antlr4")  # another Hydra needs others of these
-        constraints = folder / "constraints.txt"
-        constraints.write_text("\n".join(line for line in lines if not line.startswith(others)))
-        pip = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints]
-        subprocess.run([*pip, *RIVAL, *TASK], check=True, stderr=subprocess.DEVNULL)
-        (folder / "made").touch()
-    return python
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    others = ("hydra-core", "omegaconf", "antlr4")  # another Hydra needs others of these
+    constraints = "\n".join(line for line in lines if not line.startswith(others))
+    return make_environment(folder, [*RIVAL, *TASK], constraints)
 
 
 def make_rival(folder: Path) -> None:
@@ -91,21 +83,13 @@ def make_rival(folder: Path) -> None:
 def timed(
     program: Sequence[object], overrides: Sequence[str], folder: Path, **variables: str
 ) -> tuple[float, float]:
-    """Run a sweep in a new folder; return seconds and the best value."""
-    folder.mkdir(parents=True)
-    points = [f"{key}={values}" for key, values in POINTS.items()]
-    words = [*program, "-m", *overrides, *points, *FIXED, f"hydra.sweep.dir={folder / 'sweep'}"]
-    start = time.perf_counter()
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), **variables},
-        capture_output=True,
-        text=True,
-    )
-    seconds = time.perf_counter() - start
-    if done.returncode:
-        sys.exit(done.stderr)
+    """Run a sweep in a new folder; return seconds and the best value.
+
+    Raises:
+        ProgramError: it ended with another code than 0.
+    """
+    command = [*program, "-m", *overrides, f"hydra.sweep.dir={folder / 'sweep'}"]
+    seconds = seconds_of([command], folder, **variables)
     best = yaml.safe_load((folder / "sweep" / "optimization_results.yaml").read_text())
     return seconds, float(best["best_value"])
 
@@ -113,11 +97,12 @@ def timed(
 def main() -> None:
     """Print two ratios."""
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    more = [f"tracking={sys.argv[2] if len(sys.argv) > 2 else 'mlflow'}", *sys.argv[3:]]
-    print_header(f"{TRIALS} trials, {WORKERS} workers, {' '.join(more)}", repeats, SEED)
+    typed = [f"tracking={sys.argv[2] if len(sys.argv) > 2 else 'mlflow'}", *sys.argv[3:]]
+    print_header(f"{TRIALS} trials, {WORKERS} workers, {' '.join(typed)}", repeats, SEED)
+    more = [*typed, *(f"{key}={values}" for key, values in POINTS.items()), *FIXED]
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        python = make_environment(Path(os.environ.get("VENV", work / "environment")))
+        python = rival_environment(Path(os.environ.get("VENV", work / "environment")))
         make_rival(work)
         ours = [sys.executable, ROOT / "src" / "train.py"]
         workers = [*more, f"hydra.sweeper.workers={WORKERS}"]

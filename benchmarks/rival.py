@@ -1,4 +1,4 @@
-"""The reference task under hydra-optuna-sweeper, for against_optuna_sweeper.py.
+"""The reference task under hydra-optuna-sweeper, for against_optuna_sweeper.py and fused.py.
 
 python benchmarks/rival.py CONFIG_DIRECTORY overrides...
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 
 import hydra
-
-from sinesweep.cli import _run as train
+from listed import run
 
 if __name__ == "__main__":
-    hydra.main(config_path=sys.argv.pop(1), config_name="train")(train)()
+    hydra.main(config_path=sys.argv.pop(1), config_name="train")(run)()
