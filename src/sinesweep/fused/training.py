@@ -42,7 +42,7 @@ from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
 from sinesweep.training.result import returned, show
 
-# On a CPU PyTorch's own LSTM is as fast from this many units on; see benchmarks/fused.py.
+# On a CPU PyTorch's own LSTM is as fast from this many units on; see benchmarks/kernel.py.
 WIDEST_ON_A_CPU = 32
 _DATA_KEPT = 64  # sets of series in memory, some hundred kB each
 _DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
