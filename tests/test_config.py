@@ -78,6 +78,22 @@ def test_key_like_no_other(compose: Compose, key: str) -> None:
         ("model.width=null", "model.width: must be a valid integer, but is None"),
         ("seed=true", "seed: must be a valid integer, but is True"),
         ("artifacts.figures=1", "artifacts.figures: must be a valid boolean, but is 1"),
+        (
+            "artifacts.trials=best",
+            "artifacts.trials: must be 'all' or 'none' or be a valid integer, but is 'best'",
+        ),
+        (
+            "artifacts.trials=true",
+            "artifacts.trials: must be 'all' or 'none' or be a valid integer, but is True",
+        ),
+        (
+            "artifacts.trials=2.5",
+            "artifacts.trials: must be 'all' or 'none' or be a valid integer, but is 2.5",
+        ),
+        (
+            "artifacts.trials=null",
+            "artifacts.trials: must be 'all' or 'none' or be a valid integer, but is None",
+        ),
         ("resume=1234", "resume: must be a valid string, but is 1234"),
         (
             "trainer.devices=x",
@@ -113,6 +129,14 @@ def test_wrong_type(compose: Compose, override: str, message: str) -> None:
         ("data.num_series=0", "data.num_series: must be greater than or equal to 1, but is 0"),
         ("seed=-1", "seed: must be greater than or equal to 0, but is -1"),
         ("seed=4294967296", "seed: must be less than 4294967296, but is 4294967296"),
+        (
+            "artifacts.trials=0",
+            "artifacts.trials: must be 'all' or 'none' or be greater than or equal to 1, but is 0",
+        ),
+        (
+            "artifacts.trials=-2",
+            "artifacts.trials: must be 'all' or 'none' or be greater than or equal to 1, but is -2",
+        ),
         (
             "trainer.max_epochs=0",
             "trainer.max_epochs: must be greater than or equal to 1, but is 0",

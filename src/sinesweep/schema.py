@@ -222,10 +222,11 @@ class Tracking(_Closed):
 
 
 class Artifacts(_Closed):
-    """What is made once training has ended."""
+    """What is made once training has ended, and for which of a sweep's trials."""
 
     figures: bool
     model: bool
+    trials: Literal["all", "none"] | Count
 
 
 class Settings(_Closed):

@@ -109,6 +109,19 @@ def test_a_stopped_trial_leaves(make_trials: MakeTrials) -> None:
     assert isinstance(ended[1], float)
 
 
+def test_figures_for_those_among_the_best(make_trials: MakeTrials) -> None:
+    """Each trial asks for itself; one that is told no has its checkpoint all the same."""
+    asked = ("artifacts.figures=true", "artifacts.model=true", "artifacts.trials=3")
+    trials = make_trials(*SMALL, *asked, "trainer.max_epochs=1", "model.width=8")
+    trials.together(("seed=0",), ("seed=1",), t1=Controller(best=False))
+    worthy, other = (trials.folder / "fused" / str(number) for number in range(2))
+    assert len(list((worthy / "figures").iterdir())) == 3
+    assert not (other / "figures").exists()
+    assert load_module(other / "checkpoints" / "best.ckpt") is not None
+    kinds = [[event["kind"] for event, _ in record.read(folder)] for folder in (worthy, other)]
+    assert ["model" in kind for kind in kinds] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("override", "reason"),
     [

@@ -28,6 +28,7 @@ SWEEP = (
     "hydra.sweeper.workers=2",
     "hydra.sweeper.report=false",
 )
+FIGURES = {"forecasts.png", "error_map.png", "learning_curves.png"}
 ENDLESS = ("trainer.max_epochs=100000",)  # the test ends it
 
 pytestmark = pytest.mark.slow
@@ -131,6 +132,42 @@ def test_a_pruned_trial_keeps_its_metrics(runner: Runner) -> None:
     assert record.ERROR_TAG not in pruned.data.tags
     assert parent.data.metrics["trials/pruned"] == 1
     assert states_of(sweep_folder(runner.folder / "mlruns" / "sweeps")) == ["COMPLETE", "PRUNED"]
+
+
+def test_figures_and_model_for_the_best_alone(runner: Runner) -> None:
+    """The other trial keeps its checkpoint, says why, and gets them when they are asked for."""
+    done = runner.train(
+        "-m", "optimizer.lr=0.01,1e-12", *SMALL, "artifacts.trials=1", "hydra.sweeper.workers=1",
+        "hydra.sweeper.study_name=picky", "hydra.sweeper.report=false",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+
+    _, nested = runs_of(runner.folder)
+    best, other = nested["trial-00000"], nested["trial-00001"]
+    assert artifacts(runner.folder, best) == {"metrics.csv", "best.ckpt", *FIGURES}
+    assert artifacts(runner.folder, other) == {"metrics.csv", "best.ckpt"}
+    assert "sinesweep.artifacts" not in best.data.tags
+    assert other.data.tags["sinesweep.artifacts"] == "not among the best 1"
+    assert [bool(run.outputs and run.outputs.model_outputs) for run in (best, other)] == [
+        True,
+        False,
+    ]
+
+    for command in (("promote", "--run", "picky/1"), ("rerun", "picky", "1")):
+        done = runner.sinesweep(*command)
+        assert done.code == 0, done.err
+    again = runner.run_folder()
+    assert {path.name for path in (again / "figures").iterdir()} == FIGURES
+
+
+def artifacts(folder: Path, run: Run) -> set[str]:
+    """Return the names of a trial's files in the tracker, but for its configuration's."""
+    client = client_of(folder)
+    listed = [
+        client.list_artifacts(run.info.run_id, path) for path in (None, "figures", "checkpoints")
+    ]
+    names = {Path(item.path).name for items in listed for item in items if not item.is_dir}
+    return names - {"config.yaml"}
 
 
 def test_an_interrupted_sweep_is_closed(runner: Runner, training: subprocess.Popen[str]) -> None:

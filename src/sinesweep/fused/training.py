@@ -261,6 +261,7 @@ def _conclude(run: Run, values: Mapping[str, float]) -> Any:
             run.tracker,
             Trained(run.module, run.data, run.best_epoch),
             metrics,
+            trial=run.trial,
             epochs=run.member.epoch,
             start=run.started,
         )

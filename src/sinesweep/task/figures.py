@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -19,6 +20,7 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 
 # Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#7F7F7F", "#D55E00"
+_DPI = 110
 _OUT = 1000.0  # columns or rows: where a side of the frame goes that lies beyond the grid
 _BASELINE_STYLES = {"constant": ":", "last_value": "--", "linear": "-."}
 
@@ -38,7 +40,7 @@ def draw_forecasts(
     chosen = {"easiest": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     read = windows.inputs.shape[1]
     ahead = np.arange(read, read + windows.targets.shape[1])
-    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    figure = Figure(figsize=(11, 5.6), dpi=_DPI, layout="constrained")
     whole, near = figure.subplots(2, 3, height_ratios=(3, 2))
     for column, (label, n) in enumerate(chosen.items()):
         pattern = windows.patterns
@@ -55,7 +57,7 @@ def draw_forecasts(
     whole[0].legend(fontsize=8, loc="lower right")
     whole[0].set_ylabel("value")
     near[0].set_ylabel("value")
-    figure.savefig(path, dpi=110)
+    _save(figure, path)
 
 
 def draw_error_map(
@@ -82,7 +84,7 @@ def draw_error_map(
             for d in decays
         ]
     )
-    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    figure = Figure(figsize=(7.5, 5), dpi=_DPI, layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(cells, origin="lower", cmap="viridis", aspect="auto", norm=LogNorm())
     axis.set_xticks(range(len(periods)), [f"{p:g}" for p in periods])
@@ -97,7 +99,7 @@ def draw_error_map(
     frame = _frame(axis, periods, decays, training_range)
     figure.legend(handles=[frame], fontsize=8, loc="outside lower center", frameon=False)
     figure.colorbar(image, label="MAE")
-    figure.savefig(path, dpi=110)
+    _save(figure, path)
 
 
 def draw_learning_curves(
@@ -111,7 +113,7 @@ def draw_learning_curves(
         baselines: baseline name to its MAE on the reference validation set.
         best_epoch: the epoch whose weights were kept.
     """
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    figure = Figure(figsize=(8, 4.6), dpi=_DPI, layout="constrained")
     axis = figure.subplots()
     colours = {"train/mae": GREY, "val/mae": BLUE, "reference/val_mae": RED}
     for name, points in curves.items():
@@ -132,7 +134,12 @@ def draw_learning_curves(
     axis.set_ylabel("MAE")
     axis.grid(alpha=0.3, which="both", lw=0.5)
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.savefig(path, dpi=110)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # savefig would go through everything once more, for layouts that depend on the file's format.
+    FigureCanvasAgg(figure).print_png(path)
 
 
 def _frame(

@@ -108,6 +108,10 @@ class Tracker:
         relative = str(path.relative_to(self.directory))
         self.record.append("artifact", path=relative, folder=folder)
 
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Tell tags of a run that is open."""
+        self.record.append("tags", tags=dict(tags))
+
     def log_model(
         self,
         checkpoint: Path,

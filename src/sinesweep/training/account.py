@@ -12,13 +12,14 @@ import pytorch_lightning as pl
 
 from sinesweep import runs
 from sinesweep.config import Config
+from sinesweep.sweep.trial import ManagedTrial, Trial
 from sinesweep.task.datamodule import SeriesDataModule
 from sinesweep.tracking import provenance, record
 from sinesweep.tracking.tracker import Dataset, Tracker
 from sinesweep.training import outputs
 from sinesweep.training.evaluation import final_figures
 from sinesweep.training.objective import missing
-from sinesweep.training.result import Result
+from sinesweep.training.result import Result, values_told
 
 
 def open_run(
@@ -97,6 +98,7 @@ def conclude(
     trained: outputs.Trained,
     metrics: Mapping[str, float],
     *,
+    trial: Trial,
     epochs: int,
     start: float,
 ) -> Result:
@@ -107,11 +109,12 @@ def conclude(
         tracker: of the run's folder.
         trained: module (with the weights of its best epoch), data, best epoch.
         metrics: what was told last of each.
+        trial: the handle of the run, in a sweep or outside of one.
         epochs: how many it was trained for.
         start: when that began, by the monotonic clock.
 
     Raises:
-        InputError: the objective is not among the metrics.
+        InputError: the objective, or what a sweep is told instead, is not among the metrics.
         ArithmeticError: it is not finite.
     """
     if isinstance(trained.data, SeriesDataModule):
@@ -120,7 +123,15 @@ def conclude(
     history = record.metric_history(tracker.directory)
     told = {**metrics, **_at_best_epoch(history, trained.best_epoch)}
     objective = _objective(config, told)
-    outputs.write(trained, history, config.artifacts, tracker)
+    parameters = trainable_parameters(trained.module)
+    outputs.write(history, tracker)
+    artifacts = config.artifacts
+    if isinstance(trained.data, SeriesDataModule) and (artifacts.figures or artifacts.model):
+        against = _reason_against(config, trial, told, parameters)
+        if against is None:
+            outputs.add_figures_and_model(trained, trained.data, history, artifacts, tracker)
+        else:
+            tracker.log_tags({"sinesweep.artifacts": against})
     tracker.end(record.FINISHED, {"sinesweep.state": record.COMPLETE})
     return Result(
         objective=objective,
@@ -129,9 +140,24 @@ def conclude(
         seconds=time.monotonic() - start,
         run_id=tracker.run_id,
         directory=tracker.directory,
-        parameters=trainable_parameters(trained.module),
+        parameters=parameters,
         tracked=tracker.close(),
     )
+
+
+def _reason_against(
+    config: Config, trial: Trial, metrics: Mapping[str, float], parameters: int
+) -> str | None:
+    """Return why a run gets neither figures nor a model, or None where it gets them."""
+    wanted = config.artifacts.trials
+    if not trial.is_managed:
+        return None
+    if isinstance(trial, ManagedTrial) and not trial.listens:
+        return "a further seed of its trial"
+    if isinstance(wanted, str):
+        return "artifacts.trials=none" if wanted == "none" else None
+    value, *_ = values_told(config, metrics, parameters)
+    return None if trial.is_among_best(value, wanted) else f"not among the best {wanted}"
 
 
 def _at_best_epoch(

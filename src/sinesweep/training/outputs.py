@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -51,29 +52,45 @@ class Trained:
 History = Mapping[str, Sequence[tuple[int, float]]]
 
 
-def write(trained: Trained, history: History, artifacts: Artifacts, tracker: Tracker) -> None:
-    """Write what was asked for to the run's folder and have it sent to the tracker.
+def write(history: History, tracker: Tracker) -> None:
+    """Write what every run leaves: its metrics as CSV, and the best checkpoint to the tracker.
 
-    Figures and model are of the task's data: other data has neither.
+    Args:
+        history: each metric's (step, value) pairs.
+        tracker: of the run's folder.
+    """
+    tracker.log_artifact(_write_metrics(tracker.directory / "metrics.csv", history))
+    best = _best_checkpoint(tracker)
+    if best.exists():
+        tracker.log_artifact(best, runs.CHECKPOINTS)
+
+
+def add_figures_and_model(
+    trained: Trained,
+    data: SeriesDataModule,
+    history: History,
+    artifacts: Artifacts,
+    tracker: Tracker,
+) -> None:
+    """Add what was asked for of that which can cost as much as the training.
 
     Args:
         trained: the run.
+        data: what it was trained on; other data than the task's has neither figures nor a model.
         history: each metric's (step, value) pairs.
         artifacts: what was asked for.
         tracker: of the run's folder.
     """
-    directory = tracker.directory
-    tracker.log_artifact(_write_metrics(directory / "metrics.csv", history))
-    best = directory / runs.CHECKPOINTS / BEST
-    if best.exists():
-        tracker.log_artifact(best, runs.CHECKPOINTS)
-    if not isinstance(trained.data, SeriesDataModule):
-        return
     if artifacts.figures:
-        for path in _draw(directory / "figures", trained, trained.data, history):
+        for path in _draw(tracker.directory / "figures", trained, data, history):
             tracker.log_artifact(path, "figures")
+    best = _best_checkpoint(tracker)
     if artifacts.model and best.exists():
-        log_model(best, trained.module, trained.data, tracker)
+        log_model(best, trained.module, data, tracker)
+
+
+def _best_checkpoint(tracker: Tracker) -> Path:
+    return tracker.directory / runs.CHECKPOINTS / BEST
 
 
 def _write_metrics(path: Path, history: History) -> Path:
@@ -123,6 +140,7 @@ def log_model(
     )
 
 
+@cache  # the files of an installed package take a millisecond to find
 def _public_version(package: str) -> str:
     return metadata.version(package).partition("+")[0]
 

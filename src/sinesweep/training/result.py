@@ -53,15 +53,29 @@ def returned(config: Config, result: Result) -> float | tuple[float, ...]:
     Raises:
         InputError: it is not among what the run logs.
     """
-    known = {**result.metrics, PARAMETERS: float(result.parameters)}
+    values = values_told(config, result.metrics, result.parameters)
+    return tuple(values) if len(values) > 1 else values[0]
+
+
+def values_told(config: Config, metrics: Mapping[str, float], parameters: int) -> list[float]:
+    """Return what a run tells a sweep, always as a list.
+
+    Args:
+        config: the checked configuration.
+        metrics: what the run told of each, as in :class:`Result`.
+        parameters: trainable ones.
+
+    Raises:
+        InputError: it is not among what the run logs.
+    """
+    known = {**metrics, PARAMETERS: float(parameters)}
     missing = [name for name in config.settings.returned if name not in known]
     if missing:
         raise InputError(
             f"returns: must be metrics that the run logs, but {missing[0]!r} is none of "
             f"{', '.join(sorted(known))}"
         )
-    values = [known[name] for name in config.settings.returned]
-    return tuple(values) if len(values) > 1 else values[0]
+    return [known[name] for name in config.settings.returned]
 
 
 def show(result: Result, objective: str, ui: str | None) -> None:

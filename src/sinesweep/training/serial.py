@@ -235,6 +235,7 @@ def _finish(config: Config, tracker: Tracker, parts: Parts, start: float) -> Res
         tracker,
         Trained(parts.module, parts.data, best_epoch),
         {name: float(value) for name, value in trainer.callback_metrics.items()},
+        trial=current_trial(),
         epochs=trainer.current_epoch,
         start=start,
     )
