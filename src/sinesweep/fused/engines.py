@@ -298,10 +298,10 @@ def memory(shape: Shape, batch: int) -> int:
     """Return the bytes that training with these shapes holds for its passes.
 
     Each step of time keeps, for each model and layer, what the layer reads (I + 1 + H), four
-    gates, the squashed g, the cell and its tanh (H each), for each row of the batch.
+    gates, the cell and its tanh (H each), for each row of the batch.
     """
     numbers = sum(
-        k * batch * (shape.steps + 1) * (shape.rows(layer) + (GATES + 3) * shape.width)
+        k * batch * (shape.steps + 1) * (shape.rows(layer) + (GATES + 2) * shape.width)
         for layer, k in enumerate(shape.models)
     )
     return numbers * torch.empty((), dtype=shape.dtype).element_size()

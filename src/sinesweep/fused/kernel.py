@@ -74,7 +74,7 @@ class _Layer:
         self.read = torch.zeros(kept + 1, k, shape.rows(layer), batch, **options)
         self.read[:, :, below] = 1.0
         self.gates = list(torch.empty(kept, k, GATES * h, batch, **options))
-        self.squashed = list(torch.empty(kept, k, h, batch, **options))  # tanh of g
+        self.squashed = torch.empty(k, h, batch, **options)  # tanh of g, of one step
         self.cells = list(torch.zeros(kept + 1, k, h, batch, **options))  # doubled
         self.shown = list(torch.empty(kept, k, h, batch, **options))  # tanh of the cell
         self.reads = list(self.read)
@@ -157,7 +157,7 @@ class Forward:
                 else:
                     torch.mul(source, masks[index - 1][step], out=layer.inputs[now])
             torch.bmm(weights[index], layer.reads[now], out=layer.gates[now]).sigmoid_()
-            squashed = torch.add(minus_one, layer.g[now], alpha=2, out=layer.squashed[now])
+            squashed = torch.add(minus_one, layer.g[now], alpha=2, out=layer.squashed)
             cell = torch.mul(layer.f[now], layer.cells[now], out=layer.cells[now + 1])
             cell.addcmul_(layer.i[now], squashed, value=2)
             shown = torch.sigmoid(cell, out=layer.shown[now])
@@ -247,6 +247,7 @@ class _BackwardLayer:
         self.d_input = self.d_read[:, :below]
         self.d_cell = torch.empty(k, h, batch, **options)
         self._work = torch.empty(k, h, batch, **options)
+        self._minus_one = torch.tensor(-1.0, **options)
 
     def start(self, d_states: torch.Tensor, above: int) -> None:
         """Begin behind the last step, where only models without a layer above have a gradient."""
@@ -269,7 +270,9 @@ class _BackwardLayer:
         torch.mul(d_output, kept.o[step], out=work)
         torch.ops.aten.tanh_backward.grad_input(work, shown, grad_input=work)
         d_cell.add_(work)
-        torch.mul(d_cell, kept.squashed[step], out=self._d_i)
+        # Again, since reading it from memory would take longer.
+        torch.add(self._minus_one, kept.g[step], alpha=2, out=work)
+        torch.mul(d_cell, work, out=self._d_i)
         torch.mul(d_cell, kept.cells[step], out=self._d_f)
         torch.mul(d_cell, kept.i[step], out=self._d_g)
         d_cell.mul_(kept.f[step])
