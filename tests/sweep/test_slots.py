@@ -14,9 +14,9 @@ from runner import Runner
 from watching import (
     calls_of,
     finish,
+    folder_of,
     is_alive,
     kill,
-    only_sweep,
     processes_in,
     rounds_of,
     states_of,
@@ -53,7 +53,7 @@ def outcomes(trials: list[FrozenTrial]) -> Mapping[float, list[str]]:
 
 def log_of(runner: Runner, number: int) -> str:
     """Return what a trial printed."""
-    return (only_sweep(runner) / "trials" / str(number) / "trial.log").read_text()
+    return (folder_of(runner) / "trials" / str(number) / "trial.log").read_text()
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_places_are_refilled_and_values_are_the_same(
     alone = new_runner()
     assert alone.sweep("x=range(0,12)", "steps=6,9", "hydra.sweeper.workers=2").code == 0
 
-    found, expected = trials_of(only_sweep(runner)), trials_of(only_sweep(alone))
+    found, expected = trials_of(folder_of(runner)), trials_of(folder_of(alone))
     assert [(t.params, t.value, t.intermediate_values) for t in found] == [
         (t.params, t.value, t.intermediate_values) for t in expected
     ]
@@ -96,7 +96,7 @@ def test_slots_of_several_workers(runner: Runner) -> None:
     )
 
     assert done.code == 0, done.err
-    assert [t.value for t in trials_of(only_sweep(runner))] == [(x - 1) ** 2 for x in range(10)]
+    assert [t.value for t in trials_of(folder_of(runner))] == [(x - 1) ** 2 for x in range(10)]
     shared = {pid for _, pid, numbers in rounds_of(runner.folder) if len(numbers) == 2}
     assert len(shared) == 2
 
@@ -129,8 +129,8 @@ def test_a_pruned_trial_leaves_its_place(runner: Runner) -> None:
     )  # fmt: skip
 
     assert done.code == 0, done.err
-    assert states_of(only_sweep(runner)) == ["COMPLETE"] * 2 + ["PRUNED"] * 2 + ["COMPLETE"]
-    assert len(trials_of(only_sweep(runner))[2].intermediate_values) == 1
+    assert states_of(folder_of(runner)) == ["COMPLETE"] * 2 + ["PRUNED"] * 2 + ["COMPLETE"]
+    assert len(trials_of(folder_of(runner))[2].intermediate_values) == 1
     shared = [numbers for event, _, numbers in rounds_of(runner.folder) if event == "round"]
     assert [0, 1] in shared
     assert [2, 3] in shared
@@ -152,11 +152,11 @@ def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: st
     done = runner.sweep("x=0,1,2,3", f"misbehave={misdeed}", "steps=2", *slots(3))
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     assert [t.state.name for t in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
     assert error_of(trials[1]) == cause
     assert cause in done.out
-    assert "hunter2" not in log_of(runner, 1) + (only_sweep(runner) / "together.log").read_text()
+    assert "hunter2" not in log_of(runner, 1) + (folder_of(runner) / "together.log").read_text()
     assert len({pid for *_, pid in calls_of(runner.folder)}) == 1
 
 
@@ -165,7 +165,7 @@ def test_a_round_that_raises_costs_those_in_it(runner: Runner) -> None:
     done = runner.sweep("x=range(0,6)", "misbehave=break", "steps=2", *slots(2))
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     assert [t.state.name for t in trials] == ["FAIL"] * 2 + ["COMPLETE"] * 4
     assert {error_of(t) for t in trials[:2]} == {"_Breaking: the round broke"}
     assert "the round broke" in log_of(runner, 0)
@@ -183,8 +183,17 @@ def test_a_form_that_fails_says_why(runner: Runner, misdeed: str, cause: str) ->
     done = runner.sweep("x=0,1", "steps=1", *slots(2), "hydra.sweeper.fused=broken", BROKEN=misdeed)
 
     assert done.code == 1
-    assert [error_of(t) for t in trials_of(only_sweep(runner))] == [cause] * 2
+    assert [error_of(t) for t in trials_of(folder_of(runner))] == [cause] * 2
     assert "no trial was completed" in done.err
+
+
+def test_a_form_that_goes_on_with_a_trial_that_has_ended(runner: Runner) -> None:
+    """What it then says of the trial is heard by nobody."""
+    done = runner.sweep("x=0,1,2", *slots(2), "hydra.sweeper.fused=broken", BROKEN="clinging")
+
+    assert done.code == 0, done.err
+    trials = trials_of(folder_of(runner))
+    assert [(t.state.name, t.intermediate_values) for t in trials] == [("COMPLETE", {})] * 3
 
 
 def test_on_failure_abort_ends_the_sweep(runner: Runner) -> None:
@@ -195,7 +204,7 @@ def test_on_failure_abort_ends_the_sweep(runner: Runner) -> None:
 
     assert done.code == 1
     assert "trial 1 failed, and on_failure is abort" in done.err
-    found = outcomes(trials_of(only_sweep(runner)))
+    found = outcomes(trials_of(folder_of(runner)))
     assert found.pop(1) == ["FAIL"]
     assert all(each in (["COMPLETE"], ["INTERRUPTED"]) for each in found.values())
     assert len(found) < 5
@@ -217,7 +226,7 @@ def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
     done = runner.sweep("x=0,1,2", "misbehave=raise", *slots(2), "hydra.sweeper.retries=2")
 
     assert done.code == 0, done.err
-    assert outcomes(trials_of(only_sweep(runner))) == {
+    assert outcomes(trials_of(folder_of(runner))) == {
         0: ["COMPLETE"], 1: ["RETRIED", "RETRIED", "FAIL"], 2: ["COMPLETE"],
     }  # fmt: skip
 
@@ -231,7 +240,7 @@ def test_a_trial_that_takes_too_long_leaves_the_others_alone(runner: Runner, lea
     )  # fmt: skip
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     found = outcomes(trials)
     assert found.pop(3) == ["FAIL"]
     assert {each[-1] for each in found.values()} == {"COMPLETE"}
@@ -247,7 +256,7 @@ def test_a_round_that_hangs_is_found_out(runner: Runner) -> None:
     )  # fmt: skip
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     found = outcomes(trials)
     assert found.pop(2) == ["INTERRUPTED", "FAIL"]
     assert {each[-1] for each in found.values()} == {"COMPLETE"}
@@ -262,7 +271,7 @@ def test_whoever_kills_a_shared_worker_fails_alone(runner: Runner) -> None:
     )
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     found = outcomes(trials)
     assert found.pop(4) == ["INTERRUPTED", "RETRIED", "FAIL"]
     assert {each[-1] for each in found.values()} == {"COMPLETE"}
@@ -285,7 +294,7 @@ def test_a_worker_that_somebody_else_killed(runner: Runner) -> None:
     code, _, err = finish(process)
 
     assert code == 0, err
-    found = outcomes(trials_of(only_sweep(runner)))
+    found = outcomes(trials_of(folder_of(runner)))
     assert Counter(map(tuple, found.values())) == {
         ("INTERRUPTED", "COMPLETE"): 3, ("COMPLETE",): 2,
     }  # fmt: skip
@@ -301,10 +310,10 @@ def test_an_interrupted_sweep_closes_everything_and_continues(runner: Runner) ->
 
     assert code == 130
     assert "interrupted (SIGINT)" in err
-    assert states_of(only_sweep(runner)) == ["COMPLETE"] * 2 + ["FAIL"] * 3
+    assert states_of(folder_of(runner)) == ["COMPLETE"] * 2 + ["FAIL"] * 3
     (runner.folder / "gate").touch()
     assert runner.sweep(*sweep).code == 0
-    found = outcomes(trials_of(only_sweep(runner)))
+    found = outcomes(trials_of(folder_of(runner)))
     assert found == {
         0: ["COMPLETE"], 1: ["COMPLETE"], 2: ["INTERRUPTED", "COMPLETE"],
         3: ["INTERRUPTED", "COMPLETE"], 4: ["INTERRUPTED", "COMPLETE"], 5: ["COMPLETE"],
@@ -324,7 +333,7 @@ def test_a_second_interrupt_stops_a_hanging_round(runner: Runner) -> None:
     code, _, _ = finish(process)
 
     assert code == 130
-    assert outcomes(trials_of(only_sweep(runner))) == {0: ["INTERRUPTED"], 1: ["INTERRUPTED"]}
+    assert outcomes(trials_of(folder_of(runner))) == {0: ["INTERRUPTED"], 1: ["INTERRUPTED"]}
     until(lambda: not any(is_alive(pid) for pid in children))
 
 
@@ -341,7 +350,7 @@ def test_a_killed_sweep_is_continued(runner: Runner) -> None:
     done = runner.sweep(*sweep)
 
     assert done.code == 0, done.err
-    found = outcomes(trials_of(only_sweep(runner)))
+    found = outcomes(trials_of(folder_of(runner)))
     begun = {x: ["INTERRUPTED", "COMPLETE"] for x in (2, 3, 4)}
     assert found == {x: ["COMPLETE"] for x in range(7)} | begun
     assert Counter(x for x, *_ in calls_of(runner.folder)) == {
@@ -354,11 +363,11 @@ def test_repeats_tell_the_mean(runner: Runner) -> None:
     done = runner.sweep("x=1,2,3", "seed=10", "steps=2", *slots(2), "hydra.sweeper.repeats=3")
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     assert [trial.value for trial in trials] == [11, 12, 15]
     assert Counter(seed for _, _, seed, _ in calls_of(runner.folder)) == {10: 3, 11: 3, 12: 3}
     assert [list(trial.intermediate_values) for trial in trials] == [[0, 1]] * 3
-    assert (only_sweep(runner) / "trials" / "0" / "repeat-2" / "admitted").exists()
+    assert (folder_of(runner) / "trials" / "0" / "repeat-2" / "admitted").exists()
 
 
 def test_a_custom_search_space(runner: Runner) -> None:
@@ -370,7 +379,7 @@ def test_a_custom_search_space(runner: Runner) -> None:
 
     assert done.code == 0, done.err
     assert "some trials are trained one by one, not 2 together: x=" in done.err
-    for trial in trials_of(only_sweep(runner)):
+    for trial in trials_of(folder_of(runner)):
         x, y = trial.params["x"], trial.params.get("y", 0)
         assert (y > 0) == (x >= 2)
         assert trial.value == (x - 1) ** 2 + y
@@ -386,7 +395,7 @@ def test_no_place_evaluates_what_another_is_evaluating(runner: Runner) -> None:
 
     assert done.code == 0, done.err
     assert sorted(x for x, *_ in calls_of(runner.folder)) == [0, 1]
-    assert [trial.params["x"] for trial in trials_of(only_sweep(runner))] == [0, 0, 1]
+    assert [trial.params["x"] for trial in trials_of(folder_of(runner))] == [0, 0, 1]
     assert "2 complete, 1 reused" in done.out
 
 
@@ -398,7 +407,7 @@ def test_trials_without_a_fused_form_are_trained_alone(runner: Runner) -> None:
     assert done.err == (
         "sinesweep: some trials are trained one by one, not 2 together: x=3 is for one alone\n"
     )
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     assert [trial.value for trial in trials] == [(x - 1) ** 2 for x in range(6)]
     assert "trained alone: x=3 is for one alone" in log_of(runner, 3)
     together = {n for event, _, numbers in rounds_of(runner.folder) for n in numbers}
@@ -423,7 +432,7 @@ def test_a_trial_that_turns_out_to_have_no_fused_form_is_refused(runner: Runner)
     done = runner.sweep("x=range(0,3)", "alone=1", "hydra.sweeper.unfused=refuse", *slots(2))
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     assert [t.state.name for t in trials] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert error_of(trials[1]) == (
         "hydra.sweeper.unfused: must be serial for a trial that cannot be trained together with "
@@ -462,7 +471,7 @@ def test_several_objectives(runner: Runner) -> None:
     )
 
     assert done.code == 0, done.err
-    trials = trials_of(only_sweep(runner))
+    trials = trials_of(folder_of(runner))
     assert [trial.values for trial in trials] == [[1, 0], [0, -1], [1, -2]]
 
 
@@ -471,7 +480,7 @@ def test_jobs_that_change_their_directory(runner: Runner) -> None:
     done = runner.sweep("x=0,1,2", "steps=2", "hydra.job.chdir=true", *slots(2))
 
     assert done.code == 0, done.err
-    folder = only_sweep(runner)
+    folder = folder_of(runner)
     assert states_of(folder) == ["COMPLETE"] * 3
     for number in range(3):
         directory = folder / "trials" / str(number)

@@ -54,7 +54,7 @@ def rounds_of(folder: Path) -> list[tuple[str, int, list[int]]]:
     return [(event, int(who), [int(each) for each in rest]) for event, who, *rest in words]
 
 
-def only_sweep(runner: Runner) -> Path:
+def folder_of(runner: Runner) -> Path:
     """Return the folder of a runner's only sweep of the plain application."""
     return sweep_folder(runner.folder / "multirun")
 
