@@ -16,7 +16,7 @@ class Strange:
     def admit(self, config: Any, trial: Trial, directory: Any) -> None:
         """Take a trial in."""
 
-    def advance(self) -> dict[int | None, float]:
+    def advance(self) -> dict[int | None, Any]:
         """Train a round."""
         return {77: 0.0}
 
@@ -32,14 +32,14 @@ class Clinging(Strange):
         """Take a trial in."""
         self._trials.append(trial)
 
-    def advance(self) -> dict[int | None, float]:
+    def advance(self) -> dict[int | None, Any]:
         """Train a round."""
         for trial in self._ended:
             trial.report(1.0, step=0)
             assert not trial.should_prune()
         self._ended += self._trials
         ended, self._trials = self._trials, []
-        return {trial.number: 0.0 for trial in ended}
+        return {trial.number: 0.0 if trial.number else ValueError("gone") for trial in ended}
 
 
 def make() -> Strange:
