@@ -472,3 +472,96 @@ def test_terminator_that_is_none(make_plan: MakePlan) -> None:
     message = r"^hydra.sweeper.terminator._target_: must make a BaseTerminator of Optuna's"
     with pytest.raises(InputError, match=message):
         preflight.build_terminator(plan)
+
+
+@pytest.fixture
+def fused(module: ModuleType) -> tuple[str, ...]:
+    """Overrides of a sweep whose trials share slots, trained by ``own``."""
+    module.make = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
+    module.refusal = lambda config: None  # pyright: ignore[reportAttributeAccessIssue]
+    return "hydra.sweeper.slots=4", "hydra.sweeper.fused=own", "hydra.sweeper.workers=2"
+
+
+def test_slots(make_plan: MakePlan, fused: tuple[str, ...]) -> None:
+    """Where every trial can be trained together there is nothing to say."""
+    plan = make_plan("a=1,2", *fused)
+    preflight.check(plan)
+    assert preflight.trained_alone(plan) is None
+    assert (plan.slots, plan.places) == (4, 8)
+
+
+@pytest.mark.parametrize("missing", ["make", "refusal"])
+def test_a_form_that_is_none(
+    make_plan: MakePlan, module: ModuleType, fused: tuple[str, ...], missing: str
+) -> None:
+    """A module without what a worker calls is refused by name."""
+    delattr(module, missing)
+    with pytest.raises(InputError, match=rf"^hydra.sweeper.fused: must .* own has no {missing}$"):
+        preflight.check(make_plan("a=1,2", *fused))
+
+
+def test_a_form_that_cannot_be_imported(
+    make_plan: MakePlan, fused: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its import fails with is told in one line."""
+    (tmp_path / "unimportable.py").write_text("raise OSError('no\\nlibrary')")
+    monkeypatch.syspath_prepend(tmp_path)
+    message = r"^hydra.sweeper.fused: .* but unimportable cannot be imported \(.*no library.*\)$"
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan("a=1,2", *fused, "hydra.sweeper.fused=unimportable"))
+
+
+def test_a_form_that_cannot_say_what_it_trains(
+    make_plan: MakePlan, module: ModuleType, fused: tuple[str, ...]
+) -> None:
+    """What its refusal raises is refused, unless it is the user's own mistake."""
+
+    def refusal(config: Any) -> None:
+        raise InputError("a: must be less") if config.b else KeyError("kind")
+
+    module.refusal = refusal  # pyright: ignore[reportAttributeAccessIssue]
+    message = r"^hydra.sweeper.fused: own must say .* raises KeyError: 'kind': mend its refusal"
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan("a=1,2", *fused))
+    with pytest.raises(InputError, match=r"^a: must be less$"):
+        preflight.check(make_plan("a=1,2", "b=1", *fused))
+
+
+def test_trials_without_a_fused_form(
+    make_plan: MakePlan, module: ModuleType, fused: tuple[str, ...]
+) -> None:
+    """They are trained alone with a notice, or refused; where all are, there are no slots."""
+    module.refusal = lambda config: f"a={config.a}" if config.a > 1 else None  # pyright: ignore
+    some = make_plan("a=1,2", *fused)
+    assert preflight.trained_alone(some) == (
+        "some trials are trained one by one, not 4 together: a=2"
+    )
+    assert some.slots == 4
+    every = make_plan("a=2,3", *fused)
+    assert preflight.trained_alone(every) == "trials are trained one by one, not 4 together: a=2"
+    assert (every.slots, every.places) == (1, 2)
+    with pytest.raises(InputError, match=r"^hydra.sweeper.slots: must be 1 for .*: a=2: leave"):
+        preflight.check(make_plan("a=1,2", *fused, "hydra.sweeper.unfused=refuse"))
+
+
+def test_without_slots_nobody_asks_for_a_form(make_plan: MakePlan) -> None:
+    """Whatever fused names."""
+    plan = make_plan("a=1,2", "hydra.sweeper.fused=nowhere")
+    preflight.check(plan)
+    assert preflight.trained_alone(plan) is None
+
+
+def _adds_a_kind(config: Any, trial: optuna.Trial) -> None:
+    trial.suggest_int("b", 7, 7)
+
+
+def test_slots_in_a_custom_search_space(
+    make_plan: MakePlan, module: ModuleType, fused: tuple[str, ...]
+) -> None:
+    """What the function adds may be what a form asks for."""
+    module.space = _adds_a_kind  # pyright: ignore[reportAttributeAccessIssue]
+    module.refusal = lambda config: None if config.b == 7 else "no kind"  # pyright: ignore
+    plan = make_plan("a=1,2", *fused, "hydra.sweeper.custom_search_space=own.space")
+    preflight.check(plan)
+    assert preflight.trained_alone(plan) is None
+    assert plan.slots == 4

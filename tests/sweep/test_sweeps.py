@@ -5,29 +5,26 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import subprocess
 
 import pytest
 import yaml
 from optuna.trial import TrialState
 from runner import Runner
-from watching import calls_of, is_alive, processes_in, states_of, sweep_folder, trials_of, until
+from watching import (
+    calls_of,
+    finish,
+    folder_of,
+    is_alive,
+    processes_in,
+    states_of,
+    trials_of,
+    until,
+)
 
 from sinesweep.sweep import archive
 
 ONE = "hydra.sweeper.workers=1"
 TWO = "hydra.sweeper.workers=2"
-
-
-def folder_of(runner: Runner):
-    """Return the only sweep's folder."""
-    return sweep_folder(runner.folder / "multirun")
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Wait for a sweep to end."""
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
 
 
 def test_every_combination_runs_once_in_order(runner: Runner) -> None:

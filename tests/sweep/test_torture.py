@@ -31,14 +31,20 @@ SWEEP = (
     "hydra.sweeper.study_name=torture",
 )
 
+SLOTS = ("hydra.sweeper.slots=3", "hydra.sweeper.fused=rounds")
+
 pytestmark = pytest.mark.torture
+alone_and_together = pytest.mark.parametrize("more", [(), SLOTS], ids=["alone", "together"])
 
 
-def test_killing_the_controller_at_random_moments_loses_nothing(runner: Runner) -> None:
+@alone_and_together
+def test_killing_the_controller_at_random_moments_loses_nothing(
+    runner: Runner, more: tuple[str, ...]
+) -> None:
     """Twenty times SIGKILL: every point once, one parent, nothing RUNNING, no process left."""
     moments = random.Random(0)  # of a test
     for _ in range(KILLS):
-        process = runner.start_sweep(*SWEEP)
+        process = runner.start_sweep(*SWEEP, *more)
         wanted = len(calls_of(runner.folder)) + moments.randrange(4)
         until(lambda: len(calls_of(runner.folder)) >= wanted or process.poll() is not None)  # noqa: B023 # at once
         time.sleep(moments.uniform(0, 0.3))  # any moment will do
@@ -46,16 +52,19 @@ def test_killing_the_controller_at_random_moments_loses_nothing(runner: Runner) 
         process.kill()
         process.communicate(timeout=60)
         until(lambda: not any(is_alive(pid) for pid in children if not _is_writer(pid)))  # noqa: B023
-    finish(runner)
+    finish(runner, *more)
 
     trials = trials_of(runner.folder / "mlruns" / "sweeps" / "torture")
     assert_whole(runner, trials)
 
 
-def test_killing_workers_at_random_moments_loses_nothing(runner: Runner) -> None:
-    """Twenty times SIGKILL of a worker: each costs that trial, which is run again."""
+@alone_and_together
+def test_killing_workers_at_random_moments_loses_nothing(
+    runner: Runner, more: tuple[str, ...]
+) -> None:
+    """Twenty times SIGKILL of a worker: each costs its trials, which are run again."""
     moments = random.Random(1)  # of a test
-    process = runner.start_sweep(*SWEEP, "hydra.sweeper.retries=100")
+    process = runner.start_sweep(*SWEEP, "hydra.sweeper.retries=100", *more)
     killed = 0
     while killed < KILLS:
         wanted = len(calls_of(runner.folder)) + 1
@@ -71,13 +80,14 @@ def test_killing_workers_at_random_moments_loses_nothing(runner: Runner) -> None
     assert process.returncode == 0, err
     trials = trials_of(runner.folder / "mlruns" / "sweeps" / "torture")
     outcomes = Counter(trial.user_attrs.get("sinesweep.outcome") for trial in trials)
-    assert outcomes["RETRIED"] > KILLS / 2  # some fell between two trials
+    lost = outcomes["RETRIED"] + outcomes["INTERRUPTED"]  # alone, or with others
+    assert lost > KILLS / 2  # some fell between two trials
     assert_whole(runner, trials)
 
 
-def finish(runner: Runner) -> None:
+def finish(runner: Runner, *more: str) -> None:
     """Let the sweep end."""
-    done = runner.sweep(*SWEEP)
+    done = runner.sweep(*SWEEP, *more)
     assert done.code == 0, done.err
 
 

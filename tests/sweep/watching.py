@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
+from runner import Runner
 
 LIMIT = 60  # seconds: no wait hangs a test
 
@@ -38,6 +40,29 @@ def calls_of(folder: Path) -> list[tuple[float, float, int, int]]:
     path = folder / "calls.txt"
     lines = path.read_text().splitlines() if path.exists() else []
     return [(float(x), float(y), int(seed), int(pid)) for x, y, seed, pid in map(str.split, lines)]
+
+
+def rounds_of(folder: Path) -> list[tuple[str, int, list[int]]]:
+    """Return what trials that were trained together have noted, event by event.
+
+    ``round`` with the process and who took part, ``ended`` with the process and the trial,
+    ``asked`` with the trial and which were known to be complete.
+    """
+    path = folder / "rounds.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    words = [line.split() for line in lines]
+    return [(event, int(who), [int(each) for each in rest]) for event, who, *rest in words]
+
+
+def folder_of(runner: Runner) -> Path:
+    """Return the folder of a runner's only sweep of the plain application."""
+    return sweep_folder(runner.folder / "multirun")
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a sweep to end; return its exit code and what it printed."""
+    out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out, err
 
 
 def until(condition: Callable[[], object]) -> None:

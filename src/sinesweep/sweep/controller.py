@@ -7,15 +7,17 @@ before anything else is done.
 
 from __future__ import annotations
 
+import select
 import selectors
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
-from sinesweep.sweep.entry import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, Entry
+from sinesweep.sweep.entry import FAIL, INTERRUPTED, RETRIED, REUSED, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
     Answer,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _TICK = 0.1  # seconds between looks at clocks and screen
+_RUN_AGAIN = (INTERRUPTED, RETRIED)
 
 
 class Observer(Protocol):
@@ -85,12 +88,24 @@ class Seat:
         connection: to it.
         running: its trials by their numbers.
         is_lost: whether it is known to be gone, or to be about to go.
+        unsent: what it is to be told once there is room for it.
     """
 
     number: int
     connection: Connection
     running: dict[int, Running] = field(default_factory=dict)
     is_lost: bool = False
+    unsent: deque[Answer | Assignment | Served | Stop] = field(default_factory=deque)
+
+    def send(self) -> None:
+        """Send what there is room for: a worker in a long round takes nothing.
+
+        Whoever waited for it would hear nobody meanwhile, and for ever if it waits, too, to be
+        heard.
+        """
+        while self.unsent and select.select([], [self.connection], [], 0)[1]:
+            self.connection.send(self.unsent[0])
+            self.unsent.popleft()
 
 
 class Controller:
@@ -178,6 +193,7 @@ class Controller:
             for seat in list(self._seats.values()):
                 if seat.connection is source:
                     self._listen(seat)
+                    self._send(seat)
 
     def _fill(self) -> bool:
         """Give every free place a trial; start workers as long as there are trials for them.
@@ -194,8 +210,9 @@ class Controller:
             if entry.outcome == RUNNING:
                 self._assign(seat, entry)
                 continue
+            if entry.outcome == REUSED and entry.origin is not None:
+                self._suspects.discard(entry.origin)
             if entry.outcome != WAITING:
-                self._suspects.discard(-1 if entry.origin is None else entry.origin)
                 self._observer.ended(entry)
             return True
         return False
@@ -218,17 +235,19 @@ class Controller:
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
         self._observer.started(entry, seat.number)
-        seat.running[entry.number] = running = Running(entry, time.monotonic())
+        seat.running[entry.number] = Running(entry, time.monotonic())
         self._count()
+        self._send(seat, Assignment(entry.number, entry.overrides, entry.directory))
+
+    def _send(self, seat: Seat, *messages: Answer | Assignment | Served | Stop) -> None:
+        seat.unsent.extend(messages)
         try:
-            seat.connection.send(Assignment(entry.number, entry.overrides, entry.directory))
+            seat.send()
         except (BrokenPipeError, ConnectionResetError):  # it has died; its Exit follows
             seat.is_lost = True
-            running.doomed = Outcome.interrupted("its worker had died before it began")
-
-    def _send(self, seat: Seat, message: Answer | Served | Stop) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # it has died; its Exit follows
-            seat.connection.send(message)
+        with suppress(KeyError):  # nobody listens to it any more
+            more = selectors.EVENT_WRITE if seat.unsent else 0
+            self._selector.modify(seat.connection, selectors.EVENT_READ | more)
 
     def _count(self) -> None:
         self._occupancy.change(
@@ -241,7 +260,7 @@ class Controller:
         try:
             while seat.connection.poll():
                 self._hear(seat, seat.connection.recv())
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # at the end of a message, or in one
             # It is gone: how, the nursery will say. Nobody listens until then.
             with suppress(KeyError):
                 self._selector.unregister(seat.connection)
@@ -262,19 +281,22 @@ class Controller:
             case _:
                 raise TypeError(f"a worker does not say {message!r}")
 
-    def _end(self, running: Running, outcome: Outcome) -> None:
+    def _end(self, running: Running, outcome: Outcome) -> Entry:
         entry = running.entry
-        if running.doomed and outcome.kind not in (COMPLETE, PRUNED):
+        if running.doomed and outcome.kind == INTERRUPTED:
             outcome = running.doomed
         ended = self._study.end(entry.number, outcome)
-        if entry.origin is not None:
+        if entry.origin in self._suspects:
             self._suspects.discard(entry.origin)
+            if ended.outcome in _RUN_AGAIN:
+                self._suspects.add(entry.number)
         self._count()
         self._observer.ended(ended)
         if ended.outcome == FAIL:
             self._apply_failure_policy(ended)
         elif self._terminator and self._terminator.should_terminate(self._study.optuna):
             self._close("the terminator sees no more to gain")
+        return ended
 
     def _apply_failure_policy(self, entry: Entry) -> None:
         self._failures += 1
@@ -298,6 +320,7 @@ class Controller:
                 self._lose(seat, "its worker died with the sweep's")
             return
         seat = self._seats[exit_.worker]
+        seat.is_lost = True
         self._listen(seat)  # its last words
         self._lose(seat, exit_.cause, alone=Outcome.failed(exit_.cause))
 
@@ -317,14 +340,18 @@ class Controller:
         with suppress(KeyError):
             self._selector.unregister(seat.connection)
         seat.connection.close()
+        for message in seat.unsent:
+            if isinstance(message, Assignment):
+                unbegun = Outcome.interrupted("its worker had died before it began")
+                self._end(seat.running.pop(message.number), unbegun)
         shared = len(seat.running) > 1
         for number, running in seat.running.items():
             assert running.entry.directory is not None
-            outcome = running.doomed or read_outcome(running.entry.directory)
-            if outcome is None and shared and alone:
-                self._suspects.add(number)
+            outcome = read_outcome(running.entry.directory) or running.doomed
             unknown = Outcome.interrupted(cause) if shared or alone is None else alone
-            self._end(running, outcome or unknown)
+            ended = self._end(running, outcome or unknown)
+            if outcome is None and alone and ended.outcome in _RUN_AGAIN:
+                self._suspects.add(number)
 
     def _interrupted(self) -> None:
         self._interrupts.drain()
@@ -355,15 +382,21 @@ class Controller:
     def _end_overdue(self, seat: Seat, running: Running, longest: float) -> None:
         """Kill the worker of a trial that takes too long, unless others are with it.
 
-        Then it is told to stop, and only a worker that does not come to tell it is killed.
+        Then it is told to stop. Where it does not in as much time again, any of them may have hung
+        the round: the worker is killed, and they are run again one at a time.
         """
-        outcome = Outcome.failed(f"took longer than trial_timeout = {longest:g} s")
-        if len(seat.running) > 1 and running.told is None:
-            running.doomed, running.told = outcome, time.monotonic()
-            self._send(seat, Stop(outcome.error or "", running.entry.number))
+        cause = f"took longer than trial_timeout = {longest:g} s"
+        if len(seat.running) == 1:
+            running.doomed = Outcome.failed(cause)
+            self._kill(seat, running.doomed)
+        elif running.told is None:
+            running.doomed, running.told = Outcome.failed(cause), time.monotonic()
+            self._send(seat, Stop(cause, running.entry.number))
         else:
-            running.doomed = outcome
-            self._kill(seat, Outcome.interrupted("its worker was killed, for another trial"))
+            for each in seat.running.values():
+                each.doomed = None
+            self._suspects.update(seat.running)
+            self._kill(seat, Outcome.interrupted(f"one of those trained together {cause}"))
 
     def _close(self, cause: str) -> None:
         """Begin no more trials."""

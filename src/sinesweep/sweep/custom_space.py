@@ -6,7 +6,7 @@ import copy
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from hydra.utils import get_method
@@ -14,8 +14,10 @@ from omegaconf import DictConfig
 from optuna.samplers import RandomSampler
 
 from sinesweep.errors import InputError
-from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.wording import error_text, one_line
+
+if TYPE_CHECKING:
+    from sinesweep.sweep.plan import Plan
 
 _KEY = "hydra.sweeper.custom_search_space"
 _SAMPLES = 20  # conditions of the function's own hide keys from a single one

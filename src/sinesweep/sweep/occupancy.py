@@ -21,6 +21,7 @@ class Occupancy:
         self._clock = clock
         self._taken = 0
         self._is_counting = False
+        self._was_full = False
         self._since = 0.0
         self._used = 0.0  # place-seconds
         self._seconds = 0.0
@@ -34,13 +35,19 @@ class Occupancy:
         """
         self._add()
         self._taken = taken
+        self._was_full = self._was_full or taken >= self._places
         self._is_counting = queued and taken > 0
 
     @property
     def share(self) -> float | None:
-        """The mean share of places that were taken, 0 to 1, or None where no time has passed."""
+        """The mean share of places that were taken, 0 to 1.
+
+        None where no time has passed, or where there never were trials for all places.
+        """
         self._add()
-        return self._used / (self._seconds * self._places) if self._seconds else None
+        if not self._was_full or not self._seconds:
+            return None
+        return self._used / (self._seconds * self._places)
 
     def _add(self) -> None:
         now = self._clock()

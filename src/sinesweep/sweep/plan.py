@@ -26,7 +26,8 @@ from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
-from sinesweep.sweep.together import find_form
+from sinesweep.sweep.together import FusedForm, find_form
+from sinesweep.sweep.wording import error_text, one_line
 
 DEFINITION_FILE = "sweep.yaml"
 SWEEP_LOCK = "sweep.lock"
@@ -94,12 +95,27 @@ class Plan:
         Raises:
             InputError: nothing that could train them together was named, or it is none.
         """
-        form = find_form(self.settings.fused) if self.settings.fused else None
-        if form is None:
+        if self.settings.fused is None:
             return ["hydra.sweeper.fused names nothing that could"]
-        points = self.space.corners()
+        form = find_form(self.settings.fused)
+        points: list[Mapping[str, Any]] = [*self.space.corners()]
+        if self.settings.custom_search_space:
+            from sinesweep.sweep.custom_space import samples  # imports Optuna, as the function does
+
+            points = [*samples(self)]  # a corner has not all keys
         composed = [self.compose(self.space.overrides(point)) for point in points]
-        return [form.refusal(self.job(each, 0, self.directory(0))) for each in composed]
+        return [self._refusal(form, self.job(each, 0, self.directory(0))) for each in composed]
+
+    def _refusal(self, form: FusedForm, config: DictConfig) -> str | None:
+        try:
+            return form.refusal(config)
+        except InputError:
+            raise
+        except Exception as error:  # the form's own
+            raise InputError(
+                f"hydra.sweeper.fused: {self.settings.fused} must say of any configuration whether "
+                f"it can train it, but raises {one_line(error_text(error))}: mend its refusal()"
+            ) from error
 
     @cached_property
     def slots(self) -> int:

@@ -50,7 +50,7 @@ _TERMINATOR_FIX = (
 def check(plan: Plan) -> None:
     """Look at everything that needs neither Optuna nor the tracker's client.
 
-    A custom search space needs Optuna, and comes last.
+    A custom search space needs Optuna, and comes last, with what its trials need.
 
     Raises:
         InputError: naming what is wrong and how to mend it.
@@ -62,7 +62,6 @@ def check(plan: Plan) -> None:
     if plan.settings.custom_search_space:
         _named(plan.settings.custom_search_space, "custom_search_space")
     _check_points(plan, list(plan.space.corners()))
-    _check_slots(plan)
     check_folder(plan.folder, "hydra.sweeper.root")
     if plan.settings.is_tracked:
         assert plan.settings.tracking is not None
@@ -72,6 +71,7 @@ def check(plan: Plan) -> None:
         from sinesweep.sweep.custom_space import samples  # imports Optuna, as the function does
 
         _check_points(plan, list(samples(plan)))
+    _check_slots(plan)
 
 
 def trained_alone(plan: Plan) -> str | None:

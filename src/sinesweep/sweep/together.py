@@ -17,9 +17,13 @@ own handle, as it would alone::
                     raise sinesweep.TrialPruned
                 if run.epoch == run.epochs:
                     ended[run.trial.number] = run.loss
-            except Exception as error:  # it costs this trial alone
+            except BaseException as error:  # it costs this trial alone; a stop is no Exception
                 ended[run.trial.number] = error
         return ended
+
+It is in the command's folder then, whatever ``hydra.job.chdir`` says, and ``current_trial()`` is
+nobody's. What it prints is in ``together.log`` in the sweep's folder. What it raises costs every
+trial that it had, and another training is made for those that follow.
 """
 
 from __future__ import annotations
@@ -76,7 +80,7 @@ class FusedForm(Protocol):
         ...
 
     def make(self) -> FusedTraining:
-        """Return a training, empty; called once in each worker."""
+        """Return a training, empty; called in each worker that has a trial for it."""
         ...
 
 

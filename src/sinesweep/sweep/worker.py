@@ -100,7 +100,6 @@ class Worker:
         if self._plan.slots > 1:
             assert self._plan.settings.fused is not None
             self._form = find_form(self._plan.settings.fused)
-            self._training = self._form.make()
         while True:
             for assignment in channel.assignments(wait=not self._together):
                 self._go_on(self._begin(assignment, channel), channel)
@@ -141,6 +140,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 # whatever it was, it costs this trial only
             with _output_to(evaluation.directory / LOG_FILE):
                 outcome = _judge(error, evaluation.trial)
+        evaluation.trial.listens = False  # a form may go on with it: that is nobody's any more
         evaluation.record.values(outcome)
         outcome.write(evaluation.directory)
         channel.end(Ended(evaluation.trial.number, outcome))
@@ -148,7 +148,8 @@ class Worker:
     def _call(self, evaluation: Evaluation) -> Any:
         """Evaluate a trial's next seed, or have it trained together with others."""
         overrides, directory = evaluation.left.popleft()
-        called = _Called(lambda config: self._evaluate(config, evaluation.trial, directory))
+        files = directory.absolute()  # with hydra.job.chdir the function is called elsewhere
+        called = _Called(lambda config: self._evaluate(config, evaluation.trial, files))
         with _output_to(evaluation.directory / LOG_FILE):
             set_current(evaluation.trial)
             try:
@@ -167,26 +168,43 @@ class Worker:
         return called.value
 
     def _evaluate(self, config: DictConfig, trial: ManagedTrial, directory: Path) -> Any:
-        if self._form is None or self._training is None:
+        if self._form is None:
             return self._function(config)
         reason = self._form.refusal(config)
+        if reason is not None and self._plan.settings.unfused == "refuse":
+            raise InputError(  # a value within a range, say: beforehand its ends were looked at
+                "hydra.sweeper.unfused: must be serial for a trial that cannot be trained together "
+                f"with others, but is refuse, and {reason}"
+            )
         if reason is not None:
             print(f"trained alone: {reason}")  # noqa: T201 # its log
             return self._function(config)
+        if self._training is None:  # here, so that a trial says why it cannot be made
+            self._training = self._form.make()
         self._training.admit(config, trial, directory)
         return _ADMITTED
 
     def _advance(self) -> list[tuple[Evaluation, Any]]:
         """Train a round of what is trained together; return those that have ended with it."""
-        if self._form is None or self._training is None or not self._together:
+        if self._training is None or not self._together:
             return []
         with _output_to(self._plan.folder / _TOGETHER_LOG):
             try:
-                ended = self._training.advance()
-            except Exception as error:  # noqa: BLE001 # the form's own: it costs those it had
+                ended = dict(self._training.advance())
+                for number in ended.keys() - self._together:
+                    raise LookupError(f"advance() must tell of trials it has, not of {number}")
+            except BaseException as error:  # noqa: BLE001 # the form's own: it costs those it had
+                self._stop_with_whom_it_let_through()
                 ended = dict.fromkeys(self._together, error)
-                self._training = self._form.make()
+                self._training = None
         return [(self._together.pop(number), value) for number, value in ended.items()]
+
+    def _stop_with_whom_it_let_through(self) -> None:
+        """Where a form has not caught that a trial was to stop, the others are run again."""
+        trials = [evaluation.trial for evaluation in self._together.values()]
+        if cause := next((trial.stopped for trial in trials if trial.stopped), None):
+            for trial in trials:
+                trial.stopped = trial.stopped or f"another trial was stopped: {cause}"
 
 
 class _Called:

@@ -58,6 +58,12 @@ def wait_for(gate: Path) -> None:
         time.sleep(0.005)
 
 
+def value_of(cfg: DictConfig) -> object:
+    """Return what a trial comes to that does not misbehave."""
+    value = (cfg.x - 1) ** 2 + cfg.y + cfg.seed
+    return (value, -cfg.x) if cfg.objectives == 2 else value
+
+
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(cfg: DictConfig) -> object:
     """Return ``(x - 1) ** 2 + y``, or misbehave where ``x`` is ``when``."""
@@ -76,8 +82,7 @@ def main(cfg: DictConfig) -> object:
         if cfg.misbehave in RETURNED:
             return RETURNED[cfg.misbehave]
         MISDEEDS[cfg.misbehave]()
-    value = (cfg.x - 1) ** 2 + cfg.y + cfg.seed
-    return (value, -cfg.x) if cfg.objectives == 2 else value
+    return value_of(cfg)
 
 
 if __name__ == "__main__":
