@@ -11,8 +11,8 @@ what is scaled), and hydra-optuna-sweeper (whose start is scaled, too: some seco
 
 The sweeps track to MLflow on SQLite in a new folder; figures and models are off. The others track
 nothing. VENV and KERAS_VENV are folders that keep the environments of hydra-optuna-sweeper and of
-Keras; EPOCHS replaces the 20. Results are printed as they come, so that what an interrupted run has
-found is there.
+Keras; EPOCHS replaces the 20, SLOTS the slots of a worker. Results are printed as they come, so
+that what an interrupted run has found is there.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from sinesweep.task.datamodule import DampedSinesDataModule
 
 HERE = Path(__file__).parent
 CORES = 2
-SLOTS = 16
+SLOTS = int(os.environ.get("SLOTS", "16"))
 EPOCHS = int(os.environ.get("EPOCHS", "20"))
 METRIC = "reference/val_mae"
 KERAS = ("keras==3.15.1", "jax==0.10.2", "jaxlib==0.10.2", "tensorflow-cpu==2.21.0")

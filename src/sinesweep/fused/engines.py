@@ -8,7 +8,7 @@ Shapes: K members, N rows, B batch, T steps read, O steps forecast.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from sinesweep.fused import adam, weights
-from sinesweep.fused.kernel import GATES, Backward, Forward, Shape, doubled
+from sinesweep.fused.kernel import GATES, Backward, Forward, Shape, prepared
 from sinesweep.fused.member import Member
 from sinesweep.task.series import Windows
 from sinesweep.training.seeding import epoch_seed
@@ -168,13 +168,13 @@ class Batched:
         series = inputs.permute(2, 0, 1).unsqueeze(2)
         targets = targets.transpose(1, 2)
         *cells, head = self._blocks
-        doubled(cells, self._doubled)
+        ready = prepared(self._shape, cells, self._doubled)
         errors = torch.zeros(len(self.members), dtype=torch.float64, device=self._shape.device)
         for start in range(0, series.shape[-1], _EVALUATION_BATCH):
             part = slice(start, start + _EVALUATION_BATCH)
             wanted = targets[..., part]
             forward = self._evaluation(wanted.shape[-1])
-            forecast = forward(self._doubled, head, series[..., part])
+            forecast = forward(ready, head, series[..., part])
             errors += (forecast - wanted).abs_().sum((1, 2), dtype=torch.float64)
         return (errors / targets[0].numel()).cpu().numpy()
 
@@ -195,8 +195,8 @@ class Batched:
         drawn = masks.draw(inputs.shape[-1])
         *cells, head = self._blocks
         *d_cells, d_head = self._gradients
-        doubled(cells, self._doubled)
-        difference = forward(self._doubled, head, inputs, drawn).sub_(targets)
+        ready = prepared(self._shape, cells, self._doubled)
+        difference = forward(ready, head, inputs, drawn).sub_(targets)
         d_forecast = difference.sgn().div_(targets[0].numel())
         backward(cells, head, d_forecast, d_cells, d_head, drawn)
         optimizer.step(self._gradients)

@@ -8,10 +8,12 @@ memory. A layer's step is one batched product of its weights (K_l, 4H, I + 1 + H
 (K_l, I + 1 + H, B): its input (I rows: 1, or H of the layer below), a row of ones for the bias, and
 its last output. Everything for one step of time is done while it is in cache.
 
-The gates are in the order i, f, o, g. With tanh(x) = 2 sigmoid(2x) - 1 one sigmoid over all four
-serves: the rows of g are doubled beforehand, and the cell's state is kept doubled. Factors of two
-are exact, so nothing is lost by that; in the backward pass they are put into the weights, once a
-batch. torch's tanh takes five times as long as its sigmoid on a CPU.
+The gates are in the order i, f, o, g. What is done between two products numba compiles, in single
+precision on a CPU, if it is installed: see :mod:`sinesweep.fused.compiled`. Otherwise PyTorch's
+operations do it. There, with tanh(x) = 2 sigmoid(2x) - 1, one sigmoid over all four gates serves:
+the rows of g are doubled beforehand, and the cell's state is kept doubled. Factors of two are
+exact, so nothing is lost by that; in the backward pass they are put into the weights, once a batch.
+torch's tanh takes five times as long as its sigmoid on a CPU.
 
 A model narrower than H has zeros in its unused rows and columns: its unused units then put out
 zero, and their gradients are exactly zero. No product and no sum runs over models, so what one of
@@ -20,6 +22,8 @@ them computes, NaN among it, reaches no other.
 
 from __future__ import annotations
 
+import importlib.util
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +32,12 @@ import torch
 
 GATES = 4
 _F, _G = 1, 3
+_HAS_NUMBA = importlib.util.find_spec("numba") is not None
+
+
+def is_compiled(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether numba does what is between two products."""
+    return _HAS_NUMBA and dtype == torch.float32 and device.type == "cpu"
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,11 @@ class Shape:
         """How to make a tensor."""
         return {"dtype": self.dtype, "device": self.device}
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether numba does what is between two products."""
+        return is_compiled(self.dtype, self.device)
+
     def below(self, layer: int) -> int:
         """Return I, how many inputs a layer reads for each series."""
         return self.width if layer else 1
@@ -64,7 +79,7 @@ class Shape:
         return self.below(layer) + 1 + self.width
 
 
-class _Layer:
+class _Layer(ABC):
     """The buffers of one layer, and views of them by step, made once."""
 
     def __init__(self, shape: Shape, layer: int, batch: int, kept: int) -> None:
@@ -73,16 +88,56 @@ class _Layer:
         # [input, 1, last output] at each step; the one behind the last takes the last output.
         self.read = torch.zeros(kept + 1, k, shape.rows(layer), batch, **options)
         self.read[:, :, below] = 1.0
-        self.gates = list(torch.empty(kept, k, GATES * h, batch, **options))
-        self.squashed = torch.empty(k, h, batch, **options)  # tanh of g, of one step
-        self.cells = list(torch.zeros(kept + 1, k, h, batch, **options))  # doubled
-        self.shown = list(torch.empty(kept, k, h, batch, **options))  # tanh of the cell
-        self.reads = list(self.read)
+        self.all_gates = torch.empty(kept, k, GATES * h, batch, **options)
+        self.all_cells = torch.zeros(kept + 1, k, h, batch, **options)
+        self.all_shown = torch.empty(kept, k, h, batch, **options)  # tanh of the cell
+        self.below = below
+        self.reads, self.gates = list(self.read), list(self.all_gates)
+        self.cells, self.shown = list(self.all_cells), list(self.all_shown)
         self.inputs = [step[:, :below] for step in self.reads]
         self.outputs = [step[:, below + 1 :] for step in self.reads]
+
+    @abstractmethod
+    def step(self, now: int) -> None:
+        """Go from the gates' inputs to the cell and the output."""
+
+
+class _TorchLayer(_Layer):
+    """By PyTorch's operations; the cell is doubled."""
+
+    def __init__(self, shape: Shape, layer: int, batch: int, kept: int) -> None:
+        super().__init__(shape, layer, batch, kept)
+        h = shape.width
         self.i, self.f, self.o, self.g = (
             [step[:, n * h : (n + 1) * h] for step in self.gates] for n in range(GATES)
         )
+        self._squashed = torch.empty_like(self.cells[0])  # tanh of g
+        self._minus_one = torch.tensor(-1.0, **shape.options)
+
+    def step(self, now: int) -> None:
+        self.gates[now].sigmoid_()
+        squashed = torch.add(self._minus_one, self.g[now], alpha=2, out=self._squashed)
+        cell = torch.mul(self.f[now], self.cells[now], out=self.cells[now + 1])
+        cell.addcmul_(self.i[now], squashed, value=2)
+        shown = torch.sigmoid(cell, out=self.shown[now])
+        torch.add(self._minus_one, shown, alpha=2, out=shown)
+        torch.mul(self.o[now], shown, out=self.outputs[now + 1])
+
+
+class _CompiledLayer(_Layer):
+    """By numba."""
+
+    def __init__(self, shape: Shape, layer: int, batch: int, kept: int) -> None:
+        from sinesweep.fused import compiled
+
+        super().__init__(shape, layer, batch, kept)
+        kept_arrays = (self.all_gates, self.all_cells, self.all_shown)
+        self.arrays = tuple(tensor.numpy() for tensor in kept_arrays)
+        self._read = self.read.numpy()
+        self._forward = compiled.forward
+
+    def step(self, now: int) -> None:
+        self._forward(*self.arrays, self._read, self.below, now)
 
 
 class Forward:
@@ -99,9 +154,8 @@ class Forward:
         self.batch = batch
         self.keeps = keep
         kept = shape.steps if keep else 1
-        self.layers = [_Layer(shape, n, batch, kept) for n in range(len(shape.models))]
-        # Above each layer: where its output goes, of those models that have a layer there.
-        self._minus_one = torch.tensor(-1.0, **shape.options)
+        kind = _CompiledLayer if shape.is_compiled else _TorchLayer
+        self.layers = [kind(shape, n, batch, kept) for n in range(len(shape.models))]
         self.states = torch.ones(shape.models[0], shape.width + 1, batch, **shape.options)
 
     def __call__(
@@ -114,7 +168,7 @@ class Forward:
         """Forecast.
 
         Args:
-            weights: of each layer, with the rows of g doubled; see :func:`doubled`.
+            weights: of each layer, as :func:`prepared` has them.
             head: (K, O, H + 1), the bias in its last column.
             series: (T, K, 1, B).
             masks: dropout below each layer but the first, (T, K_l, H, B): 0 or 1 / (1 - p).
@@ -148,28 +202,25 @@ class Forward:
         step: int,
         masks: Sequence[torch.Tensor] | None,
     ) -> None:
-        minus_one, layers, below = self._minus_one, self.layers, None
-        for index, layer in enumerate(layers):
+        below = None
+        for index, layer in enumerate(self.layers):
             if below is not None:
                 source = below.outputs[now + 1][: len(layer.inputs[now])]
                 if masks is None:
                     layer.inputs[now].copy_(source)
                 else:
                     torch.mul(source, masks[index - 1][step], out=layer.inputs[now])
-            torch.bmm(weights[index], layer.reads[now], out=layer.gates[now]).sigmoid_()
-            squashed = torch.add(minus_one, layer.g[now], alpha=2, out=layer.squashed)
-            cell = torch.mul(layer.f[now], layer.cells[now], out=layer.cells[now + 1])
-            cell.addcmul_(layer.i[now], squashed, value=2)
-            shown = torch.sigmoid(cell, out=layer.shown[now])
-            torch.add(minus_one, shown, alpha=2, out=shown)
-            torch.mul(layer.o[now], shown, out=layer.outputs[now + 1])
+            torch.bmm(weights[index], layer.reads[now], out=layer.gates[now])
+            layer.step(now)
             below = layer
 
 
-def doubled(
-    weights: Sequence[torch.Tensor], into: Sequence[torch.Tensor]
+def prepared(
+    shape: Shape, weights: Sequence[torch.Tensor], into: Sequence[torch.Tensor]
 ) -> Sequence[torch.Tensor]:
-    """Copy a forward pass's weights, those of g doubled."""
+    """Return a forward pass's weights: as they are, or copied, with those of g doubled."""
+    if shape.is_compiled:
+        return weights
     for weight, copy in zip(weights, into, strict=True):
         copy.copy_(weight)
         copy[:, _G * copy.shape[1] // GATES :] *= 2
@@ -183,10 +234,12 @@ class Backward:
         shape, batch = forward.shape, forward.batch
         h, options = shape.width, shape.options
         self._forward = forward
-        self._layers = [_BackwardLayer(shape, n, batch) for n in range(len(shape.models))]
+        kind = _CompiledGradients if shape.is_compiled else _TorchGradients
+        self._layers = [kind(shape, n, batch) for n in range(len(shape.models))]
         # What stands in the buffers of the gates, times this, is their gradient.
         factors = torch.ones(GATES, **options)
-        factors[_F], factors[_G] = 0.5, 4.0
+        if not shape.is_compiled:
+            factors[_F], factors[_G] = 0.5, 4.0
         self._factors = factors.repeat_interleave(h).view(1, GATES * h, 1)
 
     def __call__(
@@ -216,7 +269,7 @@ class Backward:
             layer.start(d_states, len(layers[index + 1].d_cell) if index + 1 < len(layers) else 0)
             d_weights[index].zero_()
         for step in reversed(range(forward.shape.steps)):
-            above: _BackwardLayer | None = None
+            above: _Gradients | None = None
             for index in range(len(layers) - 1, -1, -1):
                 layer, kept = layers[index], forward.layers[index]
                 if above is not None:
@@ -230,7 +283,7 @@ class Backward:
             d_weight.mul_(self._factors)
 
 
-class _BackwardLayer:
+class _Gradients(ABC):
     """One layer's buffers for gradients at one step."""
 
     def __init__(self, shape: Shape, layer: int, batch: int) -> None:
@@ -239,15 +292,10 @@ class _BackwardLayer:
         self.weights = torch.empty(k, GATES * h, shape.rows(layer), **options)
         self.transposed = self.weights.transpose(1, 2)
         self.d_gates = torch.empty(k, GATES * h, batch, **options)
-        self._d_i, self._d_f, self._d_o, self._d_g = (
-            self.d_gates[:, n * h : (n + 1) * h] for n in range(GATES)
-        )
         self.d_read = torch.zeros(k, shape.rows(layer), batch, **options)
         self._d_output = self.d_read[:, below + 1 :]
         self.d_input = self.d_read[:, :below]
         self.d_cell = torch.empty(k, h, batch, **options)
-        self._work = torch.empty(k, h, batch, **options)
-        self._minus_one = torch.tensor(-1.0, **options)
 
     def start(self, d_states: torch.Tensor, above: int) -> None:
         """Begin behind the last step, where only models without a layer above have a gradient."""
@@ -255,7 +303,7 @@ class _BackwardLayer:
         self._d_output[:above] = 0
         self._d_output[above:] = d_states[above : len(self.d_cell)]
 
-    def add_from_above(self, above: _BackwardLayer, mask: torch.Tensor | None) -> None:
+    def add_from_above(self, above: _Gradients, mask: torch.Tensor | None) -> None:
         """Add what the layer above says of this one's output."""
         d_output = self._d_output[: len(above.d_cell)]
         if mask is None:
@@ -263,8 +311,24 @@ class _BackwardLayer:
         else:
             d_output.addcmul_(above.d_input, mask)
 
-    def step(self, kept: _Layer, step: int) -> None:
+    @abstractmethod
+    def step(self, kept: Any, step: int) -> None:
         """Go one step back: from the output's and the cell's gradients to the gates'."""
+
+
+class _TorchGradients(_Gradients):
+    """By PyTorch's operations."""
+
+    def __init__(self, shape: Shape, layer: int, batch: int) -> None:
+        super().__init__(shape, layer, batch)
+        h = shape.width
+        self._d_i, self._d_f, self._d_o, self._d_g = (
+            self.d_gates[:, n * h : (n + 1) * h] for n in range(GATES)
+        )
+        self._work = torch.empty_like(self.d_cell)
+        self._minus_one = torch.tensor(-1.0, **shape.options)
+
+    def step(self, kept: _TorchLayer, step: int) -> None:
         d_output, d_cell, work, shown = self._d_output, self.d_cell, self._work, kept.shown[step]
         torch.mul(d_output, shown, out=self._d_o)
         torch.mul(d_output, kept.o[step], out=work)
@@ -279,3 +343,17 @@ class _BackwardLayer:
         torch.ops.aten.sigmoid_backward.grad_input(
             self.d_gates, kept.gates[step], grad_input=self.d_gates
         )
+
+
+class _CompiledGradients(_Gradients):
+    """By numba."""
+
+    def __init__(self, shape: Shape, layer: int, batch: int) -> None:
+        from sinesweep.fused import compiled
+
+        super().__init__(shape, layer, batch)
+        self._arrays = tuple(each.numpy() for each in (self.d_read, self.d_cell, self.d_gates))
+        self._backward = compiled.backward
+
+    def step(self, kept: _CompiledLayer, step: int) -> None:
+        self._backward(*kept.arrays, *self._arrays, kept.below, step)

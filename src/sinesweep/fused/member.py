@@ -12,7 +12,7 @@ from sinesweep.task.module import Forecaster
 from sinesweep.task.series import Windows
 
 # A layer's units come in these numbers; beyond the last, in multiples of it.
-WIDTHS = (8, 16, 24, 32, 48, 64)
+WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
 
 
 @dataclass(eq=False)

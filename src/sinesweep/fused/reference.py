@@ -11,6 +11,9 @@ from sinesweep.config import Config, parse
 if TYPE_CHECKING:
     from sinesweep.fused.training import FusedTraining
 
+# What a worker needs to train trials together, and workers that train one at a time do not.
+preload = ("sinesweep.fused.training", "sinesweep.fused.compiled")
+
 # What a fused training does as a Trainer with these would; any other argument is Lightning's alone.
 _ANY = ("max_epochs", "gradient_clip_val", "deterministic")
 _ONLY = {

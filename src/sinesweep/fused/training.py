@@ -25,6 +25,7 @@ from sinesweep.config import Config, parse
 from sinesweep.errors import Interrupted
 from sinesweep.fused import adam
 from sinesweep.fused.engines import Batched, Engine, OneByOne
+from sinesweep.fused.kernel import is_compiled
 from sinesweep.fused.member import Member
 from sinesweep.fused.reference import refusal_of
 from sinesweep.redaction import redact_tree
@@ -42,8 +43,9 @@ from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
 from sinesweep.training.result import returned, show
 
-# On a CPU PyTorch's own LSTM is as fast from this many units on; see benchmarks/kernel.py.
-WIDEST_ON_A_CPU = 32
+# Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM, by whether its
+# steps are compiled; see benchmarks/kernel.py.
+WIDEST_ON_A_CPU = {True: 64, False: 24}
 _DATA_KEPT = 64  # sets of series in memory, some hundred kB each
 _DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
 
@@ -197,7 +199,9 @@ def _engines(members: Sequence[Member]) -> Iterator[Engine]:
     """Choose how members are trained: see :data:`WIDEST_ON_A_CPU`."""
     kinds: dict[tuple[object, ...], list[Member]] = {}
     for member in members:
-        wide = member.like.device.type == "cpu" and member.padded >= WIDEST_ON_A_CPU
+        like = member.like
+        widest = WIDEST_ON_A_CPU[is_compiled(like.dtype, like.device)]
+        wide = like.device.type == "cpu" and member.padded > widest
         if member.blocks or not (wide or adam.refusal(member.optimizer)):
             kinds.setdefault(member.kind, []).append(member)
         else:

@@ -28,6 +28,7 @@ from sinesweep.sweep import preflight, settings
 from sinesweep.sweep.interrupts import counted_interrupts
 from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.together import find_form
 from sinesweep.sweep.worker import Worker
 
 
@@ -82,7 +83,7 @@ def typed_again() -> str:
 
 def _run(plan: Plan, function: TaskFunction) -> int:
     # Before anything is imported that starts threads or opens connections.
-    nursery = Nursery(Worker(plan, function).serve, plan.settings.preload, _threads(plan))
+    nursery = Nursery(Worker(plan, function).serve, _preload(plan), _threads(plan))
     try:
         from sinesweep.sweep.conduct import conduct
 
@@ -90,6 +91,13 @@ def _run(plan: Plan, function: TaskFunction) -> int:
             return conduct(plan, nursery, interrupts)
     finally:
         nursery.close()
+
+
+def _preload(plan: Plan) -> Sequence[str]:
+    modules = plan.settings.preload
+    if plan.slots == 1 or plan.settings.fused is None:
+        return modules
+    return [*modules, *getattr(find_form(plan.settings.fused), "preload", ())]
 
 
 def _threads(plan: Plan) -> int:

@@ -66,7 +66,10 @@ class FusedTraining(Protocol):
 
 
 class FusedForm(Protocol):
-    """What ``hydra.sweeper.fused`` names. It is imported before the sweep begins: keep it light."""
+    """What ``hydra.sweeper.fused`` names. It is imported before the sweep begins: keep it light.
+
+    What ``make`` imports can be named by a sequence ``preload``, so that workers share it.
+    """
 
     def refusal(self, config: DictConfig) -> str | None:
         """Return why a configuration cannot be trained together with others, or None.
