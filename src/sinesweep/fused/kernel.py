@@ -101,6 +101,10 @@ class _Layer(ABC):
     def step(self, now: int) -> None:
         """Go from the gates' inputs to the cell and the output."""
 
+    @abstractmethod
+    def gradients(self, shape: Shape, layer: int, batch: int) -> _Gradients:
+        """Return the buffers of the way back."""
+
 
 class _TorchLayer(_Layer):
     """By PyTorch's operations; the cell is doubled."""
@@ -123,6 +127,9 @@ class _TorchLayer(_Layer):
         torch.add(self._minus_one, shown, alpha=2, out=shown)
         torch.mul(self.o[now], shown, out=self.outputs[now + 1])
 
+    def gradients(self, shape: Shape, layer: int, batch: int) -> _Gradients:
+        return _TorchGradients(self, shape, layer, batch)
+
 
 class _CompiledLayer(_Layer):
     """By numba."""
@@ -138,6 +145,9 @@ class _CompiledLayer(_Layer):
 
     def step(self, now: int) -> None:
         self._forward(*self.arrays, self._read, self.below, now)
+
+    def gradients(self, shape: Shape, layer: int, batch: int) -> _Gradients:
+        return _CompiledGradients(self, shape, layer, batch)
 
 
 class Forward:
@@ -234,8 +244,7 @@ class Backward:
         shape, batch = forward.shape, forward.batch
         h, options = shape.width, shape.options
         self._forward = forward
-        kind = _CompiledGradients if shape.is_compiled else _TorchGradients
-        self._layers = [kind(shape, n, batch) for n in range(len(shape.models))]
+        self._layers = [each.gradients(shape, n, batch) for n, each in enumerate(forward.layers)]
         # What stands in the buffers of the gates, times this, is their gradient.
         factors = torch.ones(GATES, **options)
         if not shape.is_compiled:
@@ -274,7 +283,7 @@ class Backward:
                 layer, kept = layers[index], forward.layers[index]
                 if above is not None:
                     layer.add_from_above(above, None if masks is None else masks[index][step])
-                layer.step(kept, step)
+                layer.step(step)
                 d_weights[index].baddbmm_(layer.d_gates, kept.reads[step].transpose(1, 2))
                 if step or index:
                     torch.bmm(layer.transposed, layer.d_gates, out=layer.d_read)
@@ -286,8 +295,8 @@ class Backward:
 class _Gradients(ABC):
     """One layer's buffers for gradients at one step."""
 
-    def __init__(self, shape: Shape, layer: int, batch: int) -> None:
-        k, h, below = shape.models[layer], shape.width, shape.below(layer)
+    def __init__(self, kept: _Layer, shape: Shape, layer: int, batch: int) -> None:
+        k, h, below = shape.models[layer], shape.width, kept.below
         options = shape.options
         self.weights = torch.empty(k, GATES * h, shape.rows(layer), **options)
         self.transposed = self.weights.transpose(1, 2)
@@ -312,15 +321,16 @@ class _Gradients(ABC):
             d_output.addcmul_(above.d_input, mask)
 
     @abstractmethod
-    def step(self, kept: Any, step: int) -> None:
+    def step(self, step: int) -> None:
         """Go one step back: from the output's and the cell's gradients to the gates'."""
 
 
 class _TorchGradients(_Gradients):
     """By PyTorch's operations."""
 
-    def __init__(self, shape: Shape, layer: int, batch: int) -> None:
-        super().__init__(shape, layer, batch)
+    def __init__(self, kept: _TorchLayer, shape: Shape, layer: int, batch: int) -> None:
+        super().__init__(kept, shape, layer, batch)
+        self._kept = kept
         h = shape.width
         self._d_i, self._d_f, self._d_o, self._d_g = (
             self.d_gates[:, n * h : (n + 1) * h] for n in range(GATES)
@@ -328,7 +338,8 @@ class _TorchGradients(_Gradients):
         self._work = torch.empty_like(self.d_cell)
         self._minus_one = torch.tensor(-1.0, **shape.options)
 
-    def step(self, kept: _TorchLayer, step: int) -> None:
+    def step(self, step: int) -> None:
+        kept = self._kept
         d_output, d_cell, work, shown = self._d_output, self.d_cell, self._work, kept.shown[step]
         torch.mul(d_output, shown, out=self._d_o)
         torch.mul(d_output, kept.o[step], out=work)
@@ -348,12 +359,14 @@ class _TorchGradients(_Gradients):
 class _CompiledGradients(_Gradients):
     """By numba."""
 
-    def __init__(self, shape: Shape, layer: int, batch: int) -> None:
+    def __init__(self, kept: _CompiledLayer, shape: Shape, layer: int, batch: int) -> None:
         from sinesweep.fused import compiled
 
-        super().__init__(shape, layer, batch)
+        super().__init__(kept, shape, layer, batch)
+        self._kept = kept
         self._arrays = tuple(each.numpy() for each in (self.d_read, self.d_cell, self.d_gates))
         self._backward = compiled.backward
 
-    def step(self, kept: _CompiledLayer, step: int) -> None:
+    def step(self, step: int) -> None:
+        kept = self._kept
         self._backward(*kept.arrays, *self._arrays, kept.below, step)
