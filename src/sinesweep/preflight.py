@@ -21,6 +21,12 @@ def check(config: Config) -> None:
         InputError: naming what is missing and how to mend it.
     """
     _check_packages()
+    if config.settings.resume and config.settings.together:
+        raise InputError(
+            f"resume: must name a run that keeps checkpoints to go on from, but "
+            f"{config.settings.resume} was trained as sweeps with slots do (together=true), which "
+            "keep the best epoch alone: run its command again"
+        )
     root = Path(config.tracking.root)
     check_folder(root)
     if config.tracking.backend == "mlflow":

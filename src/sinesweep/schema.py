@@ -239,6 +239,7 @@ class Settings(_Closed):
     unfair: bool
     threads: Count
     checkpoint_interval: NonNegative
+    together: bool
     resume: Name | None
 
     @property

@@ -155,3 +155,15 @@ def test_single_precision_ranks_trials_as_serial_training_does(make_trials: Make
     ranks = [values.argsort().argsort() for values in (alone, together)]
     assert np.corrcoef(*ranks)[0, 1] >= 0.99  # Spearman's
     assert np.median(together) == pytest.approx(np.median(alone), rel=0.02)
+
+
+def test_a_run_of_its_own_has_the_numbers_of_a_trial_among_others(make_trials: MakeTrials) -> None:
+    """With together=true a trial run again gives the same numbers, bit for bit."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=3")
+    varied = [("model.layers=2", "model.width=13", "model.dropout=0.2"), ("model.width=9",), ()]
+    together = trials.together(*varied)
+    alone = trials.serially(*((*overrides, "together=true") for overrides in varied))
+    assert [together[number] for number in range(3)] == alone
+    for number in range(3):
+        again = history(trials.folder, "serial", number)
+        assert again == history(trials.folder, "fused", number)

@@ -11,6 +11,9 @@ from sinesweep.config import Config, parse
 if TYPE_CHECKING:
     from sinesweep.fused.training import FusedTraining
 
+# A trial's own configuration says that it was trained so, for whoever runs it again.
+overrides = ("together=true",)
+
 # What a worker needs to train trials together, and workers that train one at a time do not.
 preload = ("sinesweep.fused.training", "sinesweep.fused.compiled")
 

@@ -31,7 +31,7 @@ from sinesweep.fused.reference import refusal_of
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.log_stream import LOG_FILE
-from sinesweep.sweep.trial import ManagedTrial, TrialPruned
+from sinesweep.sweep.trial import ManagedTrial, Trial, TrialPruned, current_trial
 from sinesweep.task.datamodule import SeriesDataModule
 from sinesweep.task.module import Forecaster
 from sinesweep.task.series import Windows
@@ -41,7 +41,7 @@ from sinesweep.training.building import build_data, build_module
 from sinesweep.training.checkpoint import BEST, OWN_KEY, AtomicCheckpointIO, is_better
 from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
-from sinesweep.training.result import returned, show
+from sinesweep.training.result import Result, returned, show
 
 # Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM, by whether its
 # steps are compiled; see benchmarks/kernel.py.
@@ -57,7 +57,8 @@ class Run:
     Attributes:
         config: checked.
         trial: its handle.
-        tracker: of its folder; the sweep sends the record and writes its end.
+        tracker: of its folder.
+        log: where what it says goes, or None where the process's output is its own.
         data: its series.
         module: the task's, with its initial weights until the training has ended.
         member: where it is.
@@ -67,8 +68,9 @@ class Run:
     """
 
     config: Config
-    trial: ManagedTrial
+    trial: Trial
     tracker: Tracker
+    log: Path | None
     data: SeriesDataModule
     module: Forecaster
     member: Member
@@ -81,6 +83,7 @@ class Run:
     @property
     def number(self) -> int:
         """The trial's."""
+        assert self.trial.number is not None
         return self.trial.number
 
 
@@ -109,7 +112,9 @@ class FusedTraining:
         if reason is not None:
             raise ValueError(reason)
         torch.set_num_threads(checked.settings.threads)
-        run = _prepare(checked, trial, directory)
+        assert isinstance(trial, ManagedTrial)
+        membership = Membership(run_name(trial.number), trial.tags)
+        run = _prepare(checked, trial, Tracker(directory, None, membership), directory / LOG_FILE)
         device = name_of(run.member.like.device)
         open_run(checked, run_name(run.number), run.tracker, run.data, run.module, device)
         self._runs[run.number] = run
@@ -147,7 +152,35 @@ class FusedTraining:
             yield engine, [by_member[member] for member in engine.members]
 
 
-def _prepare(config: Config, trial: ManagedTrial, directory: Path) -> Run:
+def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Result:
+    """Train one run with the numbers that it would have among others, bit for bit.
+
+    Args:
+        config: the checked configuration, which has a fused form.
+        name: how the tracker calls the run.
+        tracker: of the run's folder.
+        start: when that began, by the monotonic clock.
+
+    Raises:
+        Exception: what the training failed with, or a sweep's stop.
+    """
+    run = _prepare(config, current_trial(), tracker, None)
+    run.started = start
+    device = name_of(run.member.like.device)
+    open_run(config, name, tracker, run.data, run.module, device)
+    (engine,) = _engines([run.member])
+    while True:
+        (values,) = _epoch(engine, [run])
+        try:
+            result = _after_epoch(run, engine, values)
+        except BaseException:
+            _save_best(run)
+            raise
+        if result is not None:
+            return result
+
+
+def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -> Run:
     data = _data(json.dumps(config.values["data"], sort_keys=True), config)
     module = build_module(config)
     assert isinstance(module, Forecaster)
@@ -161,7 +194,8 @@ def _prepare(config: Config, trial: ManagedTrial, directory: Path) -> Run:
     return Run(
         config=config,
         trial=trial,
-        tracker=Tracker(directory, None, Membership(run_name(trial.number), trial.tags)),
+        tracker=tracker,
+        log=log,
         data=data,
         module=module,
         member=Member(
@@ -225,20 +259,28 @@ def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:
 
 def _ending(run: Run, engine: Engine, values: Mapping[str, float]) -> dict[int, Any]:
     """Take in an epoch of one trial; return what it has come to, if it has ended."""
-    epoch = run.member.epoch - 1
     try:
-        run.tracker.log_metrics(values, step=epoch)
-        _keep_best(run, engine, epoch, values.get(run.config.settings.objective))
-        run.scheduler.step()
-        _say(run, epoch, values)
-        if _is_given_up(run, epoch, values):
-            raise TrialPruned(f"pruned after epoch {epoch}")
-        if run.member.epoch < run.config.trainer.max_epochs:
+        result = _after_epoch(run, engine, values)
+        if result is None:
             return {}
-        return {run.number: _conclude(run, values)}
+        with _printing_to_log(run):
+            show(result, run.config.settings.objective, None)
+        return {run.number: returned(run.config, result)}
     except (Exception, Interrupted) as error:  # noqa: BLE001 # it costs this trial only
         _save_best(run)
         return {run.number: error}
+
+
+def _after_epoch(run: Run, engine: Engine, values: Mapping[str, float]) -> Result | None:
+    """Take in an epoch; return the result after the last."""
+    epoch = run.member.epoch - 1
+    run.tracker.log_metrics(values, step=epoch)
+    _keep_best(run, engine, epoch, values.get(run.config.settings.objective))
+    run.scheduler.step()
+    _say(run, epoch, values)
+    if _is_given_up(run, epoch, values):
+        raise TrialPruned(f"pruned after epoch {epoch}")
+    return _conclude(run, values) if run.member.epoch == run.config.trainer.max_epochs else None
 
 
 def _keep_best(run: Run, engine: Engine, epoch: int, value: float | None) -> None:
@@ -256,11 +298,11 @@ def _is_given_up(run: Run, epoch: int, values: Mapping[str, float]) -> bool:
     return run.trial.should_prune()
 
 
-def _conclude(run: Run, values: Mapping[str, float]) -> Any:
+def _conclude(run: Run, values: Mapping[str, float]) -> Result:
     _save_best(run)
     metrics = {**values, "test/mae": _mae(run.module, run.data.splits.test)}
     with _printing_to_log(run):
-        result = conclude(
+        return conclude(
             run.config,
             run.tracker,
             Trained(run.module, run.data, run.best_epoch),
@@ -269,8 +311,6 @@ def _conclude(run: Run, values: Mapping[str, float]) -> Any:
             epochs=run.member.epoch,
             start=run.started,
         )
-        show(result, run.config.settings.objective, None)
-    return returned(run.config, result)
 
 
 def _mae(module: Forecaster, windows: Windows) -> float:
@@ -309,6 +349,8 @@ def _say(run: Run, epoch: int, values: Mapping[str, float]) -> None:
 
 @contextmanager
 def _printing_to_log(run: Run) -> Iterator[None]:
-    path = run.tracker.directory / LOG_FILE
-    with path.open("a", encoding="utf-8") as log, redirect_stdout(log):
+    if run.log is None:
+        yield
+        return
+    with run.log.open("a", encoding="utf-8") as log, redirect_stdout(log):
         yield

@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
-from sinesweep.sweep.together import FusedForm, find_form
+from sinesweep.sweep.together import FusedForm, find_form, overrides_of
 from sinesweep.sweep.wording import error_text, one_line
 
 DEFINITION_FILE = "sweep.yaml"
@@ -166,6 +166,9 @@ class Plan:
     @cached_property
     def definition(self) -> dict[str, Any]:
         """What makes this sweep the same sweep, without credentials."""
+        # A sweep may be continued with slots, or without.
+        how = overrides_of(self.settings.fused) if self.settings.fused else ()
+        ignored = {*_NOT_COMPARED, *(each.lstrip("+~").partition("=")[0] for each in how)}
         plain = OmegaConf.to_container(self.base, resolve=False, enum_to_str=True)
         assert isinstance(plain, dict)
         found = {
@@ -173,7 +176,7 @@ class Plan:
             "space": dict(self.space.written),
             "custom_search_space": self.settings.custom_search_space,
             "repeats": self.settings.repeats,
-            "config": {str(k): v for k, v in plain.items() if k not in _NOT_COMPARED},
+            "config": {str(k): v for k, v in plain.items() if k not in ignored},
         }
         return redact_tree(json.loads(json.dumps(found)))
 
@@ -245,7 +248,17 @@ def make(
     found = space.read(settings.params or {}, arguments, context.config_loader)
     _refuse_sweep_of_sweeps(found, config)
     name = settings.study_name or _sweep_file(config) or _drawn_name(found, settings, config)
+    found = _with_overrides_of_form(found, settings)
     return Plan(settings, found, name, _folder(name, settings, config), context, config)
+
+
+def _with_overrides_of_form(found: Space, settings: Settings) -> Space:
+    """Have trials say that they are trained together, unless the command says otherwise."""
+    if settings.slots == 1 or settings.fused is None:
+        return found
+    said = {line.lstrip("+~").partition("=")[0] for line in (*found.fixed, *found.written)}
+    more = [o for o in overrides_of(settings.fused) if o.lstrip("+~").partition("=")[0] not in said]
+    return replace(found, fixed=(*found.fixed, *more))
 
 
 def _refuse_sweep_of_sweeps(found: Space, config: DictConfig) -> None:

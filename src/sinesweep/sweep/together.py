@@ -28,7 +28,7 @@ trial that it had, and another training is made for those that follow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -68,7 +68,9 @@ class FusedTraining(Protocol):
 class FusedForm(Protocol):
     """What ``hydra.sweeper.fused`` names. It is imported before the sweep begins: keep it light.
 
-    What ``make`` imports can be named by a sequence ``preload``, so that workers share it.
+    It may have two sequences of strings, too: ``preload``, the modules that ``make`` imports, so
+    that workers share them; and ``overrides``, which every trial of a sweep with slots gets, so
+    that a trial says how it was trained, and running it again can give the same numbers.
     """
 
     def refusal(self, config: DictConfig) -> str | None:
@@ -85,6 +87,11 @@ class FusedForm(Protocol):
     def make(self) -> FusedTraining:
         """Return a training, empty; called in each worker that has a trial for it."""
         ...
+
+
+def overrides_of(name: str) -> Sequence[str]:
+    """Return the overrides that a form gives to trials; see :class:`FusedForm`."""
+    return getattr(find_form(name), "overrides", ())
 
 
 def find_form(name: str) -> FusedForm:
