@@ -54,6 +54,22 @@ def test_what_does_not_change_the_name(make_plan: MakePlan, more: str) -> None:
     assert make_plan("a=1,2").name == make_plan("a=1,2", more).name
 
 
+def test_overrides_of_a_fused_form(make_plan: MakePlan) -> None:
+    """With slots, trials say that they were trained together, unless the command says how."""
+    form = "hydra.sweeper.fused=sinesweep.fused.reference"
+    assert make_plan("a=1,2", form).space.fixed == ()
+    assert make_plan("a=1,2", form, "hydra.sweeper.slots=4").space.fixed == ("together=true",)
+    plan = make_plan("a=1,2", "+together=false", form, "hydra.sweeper.slots=4")
+    assert plan.space.fixed == ("+together=false",)
+
+
+def test_a_sweep_is_continued_with_slots(begin: Callable[..., Plan], make_plan: MakePlan) -> None:
+    """Whether trials are trained together does not make it another sweep."""
+    command = ("a=1,2", "hydra.sweeper.fused=sinesweep.fused.reference")
+    begin(*command, "+together=false")
+    make_plan("hydra.sweeper.study_name=s", *command, "+together=true").refuse_change()
+
+
 def test_groups_and_additions_in_a_drawn_name(make_plan: MakePlan) -> None:
     """A name has no character of the grammar in it."""
     name = make_plan("optimizer@other=adam,sgd", "+deep.new=1,2").name

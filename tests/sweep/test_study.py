@@ -147,6 +147,21 @@ def test_interrupted_trial_is_run_again_at_once(make_plan: MakePlan) -> None:
     assert (again.number, again.origin) == (1, 0)
 
 
+@pytest.mark.parametrize(("direction", "sign"), [("minimize", 1), ("maximize", -1)])
+def test_being_among_the_best(make_plan: MakePlan, direction: str, sign: int) -> None:
+    """Completed trials count, and those that are about to complete, but none that failed."""
+    plan = make_plan(*_COMMANDS["random"], f"hydra.sweeper.direction={direction}")
+    study = open_study(plan)
+    for _ in range(4):
+        study.next()
+    study.end(0, Outcome.complete((sign * 2.0,)))
+    assert study.is_among_best(1, sign * 3.0, 2)
+    assert not study.is_among_best(2, sign * 4.0, 2)
+    assert study.is_among_best(2, sign * 4.0, 3)
+    study.end(1, Outcome.failed("a full disk"))
+    assert study.is_among_best(3, sign * 5.0, 3)
+
+
 def test_closed_trials_are_named(make_plan: MakePlan) -> None:
     """A process that goes on knows which trials it has closed, and as what."""
     plan = make_plan(*_COMMANDS["random"])

@@ -273,7 +273,7 @@ class Controller:
             case MayBePruned(number):
                 self._send(seat, Answer(number, self._study.should_prune(number)))
             case IsAmongBest(number, value, count):
-                self._send(seat, Answer(number, self._study.is_among_best(value, count)))
+                self._send(seat, Answer(number, self._study.is_among_best(number, value, count)))
             case Ended(number, outcome):
                 self._end(seat.running.pop(number), outcome)
                 self._fill()

@@ -89,6 +89,7 @@ class SweepStudy:
         self._distributions = plan.space.distributions()
         self._running: dict[int, optuna.Trial] = {}
         self._waiting: dict[int, tuple[optuna.Trial, int]] = {}  # each with whom it waits for
+        self._about_to_have: dict[int, float] = {}
         self._known: dict[str, Entry] = {}
         self._counted = 0
         self.entries: dict[int, Entry] = {}
@@ -153,11 +154,19 @@ class SweepStudy:
         """Ask the pruner."""
         return len(self._plan.settings.objectives) == 1 and self._running[number].should_prune()
 
-    def is_among_best(self, value: float, count: int) -> bool:
-        """Whether fewer than so many trials have completed with a better first value."""
+    def is_among_best(self, number: int, value: float, count: int) -> bool:
+        """Whether fewer than so many trials have a better first value, or are about to have.
+
+        Args:
+            number: of the trial that asks, and is about to complete.
+            value: its own.
+            count: so many.
+        """
         sign = -1 if self._plan.settings.objectives[0] == "maximize" else 1
         completed = [e.values for e in self.entries.values() if e.outcome == COMPLETE and e.values]
-        return sum(sign * values[0] < sign * value for values in completed) < count
+        known = [*(values[0] for values in completed), *self._about_to_have.values()]
+        self._about_to_have[number] = value
+        return sum(sign * other < sign * value for other in known) < count
 
     def end(self, number: int, outcome: Outcome) -> Entry:
         """Tell the study what became of a trial.
@@ -242,6 +251,7 @@ class SweepStudy:
     def _tell(self, number: int, outcome: Outcome) -> Entry:
         _tell(self.optuna, number, outcome)
         self._running.pop(number, None)
+        self._about_to_have.pop(number, None)
         return self._note(self._trials()[number])
 
     def _trials(self) -> list[FrozenTrial]:
