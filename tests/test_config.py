@@ -52,7 +52,7 @@ def refused_with(message: str) -> pytest.RaisesExc[InputError]:
         (
             "+xyzxyz=1",
             "xyzxyz: there is no such key; known here: checkpoint_interval, direction, objective, "
-            "resume, returns, seed, threads, unfair",
+            "resume, returns, seed, threads, together, unfair",
         ),
     ],
 )
