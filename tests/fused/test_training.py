@@ -35,6 +35,7 @@ VARIED = [
     ("model.layers=1", "model.width=8", "trainer.max_epochs=2", "model.initialization=keras"),
     ("model.layers=2", "model.width=8", "optimizer=sgd"),
     ("model.layers=1", "model.width=40"),
+    ("model.layers=2", "model.width=8", "data.val_series=30"),
 ]
 
 

@@ -26,6 +26,7 @@ class Member:
         batch_size: rows of a batch.
         seed: the run's: of the order of rows, and of dropout.
         clip: largest norm of the gradient, or None.
+        evaluated: rows of the sets that it is evaluated on.
         epoch: how many it has behind it.
         steps: how many steps its optimizer has taken.
         blocks, first, second: weights and moments where it is trained in a batch; see
@@ -38,6 +39,7 @@ class Member:
     batch_size: int
     seed: int
     clip: float | None
+    evaluated: tuple[int, ...] = ()
     epoch: int = 0
     steps: int = 0
     blocks: list[torch.Tensor] = field(default_factory=list)
@@ -76,7 +78,8 @@ class Member:
         rows, steps = self.train.inputs.shape
         outputs = self.train.targets.shape[1]
         return (
-            self.padded, rows, steps, outputs, self.batch_size, self.like.dtype, self.like.device
+            self.evaluated, self.padded, rows, steps, outputs, self.batch_size,
+            self.like.dtype, self.like.device,
         )  # fmt: skip
 
     def order(self) -> NDArray[np.int64]:

@@ -205,6 +205,7 @@ def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -
             batch_size=data.batch_size,
             seed=config.settings.seed,
             clip=config.trainer.gradient_clip_val or None,
+            evaluated=(len(data.splits.val), len(data.reference.val)),
         ),
         scheduler=scheduler,
     )
