@@ -36,6 +36,7 @@ VARIED = [
     ("model.layers=2", "model.width=8", "optimizer=sgd"),
     ("model.layers=1", "model.width=40"),
     ("model.layers=2", "model.width=8", "data.val_series=30"),
+    ("model.layers=1", "model.width=8", "optimizer=keras_adam"),
 ]
 
 

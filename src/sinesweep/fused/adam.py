@@ -47,7 +47,10 @@ class Adam:
     ) -> None:
         like = blocks[0]
         groups = [optimizer.param_groups[0] for optimizer in optimizers]
-        decoupled = [isinstance(optimizer, torch.optim.AdamW) for optimizer in optimizers]
+        decoupled = [
+            bool(group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW)))
+            for group, optimizer in zip(groups, optimizers, strict=True)
+        ]
 
         def column(values: Sequence[float]) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float64)

@@ -190,7 +190,7 @@ def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -
     optimizer, scheduler = made["optimizer"], made["lr_scheduler"]
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ValueError("a schedule that follows a metric has no fused form")
-    optimizer.step()  # without gradients: a schedule wants to see one before its own
+    optimizer._opt_called = True  # a schedule wants to see a step before its own
     return Run(
         config=config,
         trial=trial,
