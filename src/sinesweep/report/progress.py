@@ -262,7 +262,7 @@ def _bars(
 
 
 def _timeline_sentence(clock: Clock) -> str:
-    busy = sum(end_of(trial) - begin_of(trial) for lane in clock.lanes.values() for trial in lane)
+    busy = sum(_busy(lane) for lane in clock.lanes.values())
     count = len(clock.lanes)
     sentence = (
         f"{count} worker{'s were' if count != 1 else ' was'} busy "
@@ -279,6 +279,15 @@ def _timeline_sentence(clock: Clock) -> str:
             " Which worker ran which trial was not noted: the trials are drawn on as few as fit."
         )
     return sentence
+
+
+def _busy(lane: Sequence[Any]) -> float:
+    """Return the seconds that a worker had a trial, or several at once."""
+    busy, reached = 0.0, float("-inf")
+    for trial in sorted(lane, key=begin_of):
+        busy += max(0.0, end_of(trial) - max(begin_of(trial), reached))
+        reached = max(reached, end_of(trial))
+    return busy
 
 
 def _idle(clock: Clock) -> Iterator[float]:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
-from sinesweep.sweep.entry import FAIL, INTERRUPTED, RETRIED, REUSED, RUNNING, WAITING, Entry
+from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
     Answer,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _TICK = 0.1  # seconds between looks at clocks and screen
-_RUN_AGAIN = (INTERRUPTED, RETRIED)
 
 
 class Observer(Protocol):
@@ -288,7 +287,7 @@ class Controller:
         ended = self._study.end(entry.number, outcome)
         if entry.origin in self._suspects:
             self._suspects.discard(entry.origin)
-            if ended.outcome in _RUN_AGAIN:
+            if ended.outcome in RUN_AGAIN:
                 self._suspects.add(entry.number)
         self._count()
         self._observer.ended(ended)
@@ -350,7 +349,7 @@ class Controller:
             outcome = read_outcome(running.entry.directory) or running.doomed
             unknown = Outcome.interrupted(cause) if shared or alone is None else alone
             ended = self._end(running, outcome or unknown)
-            if outcome is None and alone and ended.outcome in _RUN_AGAIN:
+            if outcome is None and alone and ended.outcome in RUN_AGAIN:
                 self._suspects.add(number)
 
     def _interrupted(self) -> None:

@@ -20,6 +20,8 @@ DROPPED = "DROPPED"  # the sweep was killed before the trial began: FAIL, withou
 WAITING = "WAITING"  # a point that another trial is evaluating: RUNNING, without a worker
 REUSED = "REUSED"  # a point that was evaluated before: COMPLETE, with that trial's values
 
+RUN_AGAIN = (INTERRUPTED, RETRIED)
+
 
 @dataclass(frozen=True)
 class Entry:

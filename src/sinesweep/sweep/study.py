@@ -29,10 +29,10 @@ from sinesweep.sweep.entry import (
     COMPLETE,
     DROPPED,
     FAIL,
-    INTERRUPTED,
     PRUNED,
     RETRIED,
     REUSED,
+    RUN_AGAIN,
     WAITING,
     Entry,
 )
@@ -45,7 +45,6 @@ from sinesweep.sweep.wording import counted
 _PLACE = "sinesweep"
 _OUTCOME = "sinesweep.outcome"
 _ERROR = "sinesweep.error"
-_RUN_AGAIN = (INTERRUPTED, RETRIED)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -174,7 +173,7 @@ class SweepStudy:
         Where the trial is to be run again, that is known from here on, and survives the process.
         """
         entry = self._tell(number, self._or_retried(number, outcome))
-        if entry.outcome in _RUN_AGAIN:
+        if entry.outcome in RUN_AGAIN:
             self._again.append(number)
         return entry
 
@@ -409,7 +408,7 @@ def _proposals(trials: Iterable[FrozenTrial]) -> int:
 def _not_repeated(entries: Iterable[Entry]) -> list[int]:
     entries = list(entries)
     repeated = {entry.origin for entry in entries if entry.outcome != DROPPED}
-    return [e.number for e in entries if e.outcome in _RUN_AGAIN and e.number not in repeated]
+    return [e.number for e in entries if e.outcome in RUN_AGAIN and e.number not in repeated]
 
 
 def _point(params: Mapping[str, Any]) -> str:
