@@ -4,11 +4,12 @@
 # make slow                            whole trainings and sweeps, interrupted, killed and continued
 # make compat                          try the wheel where there is no torch, and Hydra 1.4
 # make browser                         look at MLflow's pages with chromium, which must be installed
+# make services                        sweeps on PostgreSQL, a tracking server and a Ray cluster
 # make check                           lint, format, types
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: sweep train test slow torture compat browser check benchmarks
+.PHONY: sweep train test slow torture compat browser services check benchmarks
 sweep: .venv/installed
 	$(BIN)/python src/train.py -m sweeps=quick $(ARGS)
 
@@ -30,7 +31,10 @@ compat: .venv/tested
 browser: .venv/browser
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
-check: .venv/tested
+services: .venv/services
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m services $(ARGS)
+
+check: .venv/services
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
@@ -52,4 +56,8 @@ benchmarks: .venv/tested
 
 .venv/browser: .venv/tested
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group browser
+	touch $@
+
+.venv/services: .venv/tested
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all,postgresql,ray]"
 	touch $@
