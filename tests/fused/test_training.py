@@ -64,6 +64,9 @@ def test_every_number_is_that_of_the_same_trial_alone(make_trials: MakeTrials) -
             load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")
             for kind in ("serial", "fused")
         ]
+        for key in ("epoch", "global_step"):
+            assert best[1][key] == best[0][key]
+        assert best[1]["sinesweep"]["best_epoch"] == best[0]["sinesweep"]["best_epoch"]
         for name, weights in best[0]["state_dict"].items():
             torch.testing.assert_close(best[1]["state_dict"][name], weights, atol=1e-9, rtol=0)
 
@@ -90,6 +93,36 @@ def test_a_trial_that_diverges_changes_not_one_bit_of_its_neighbours(
     for number in range(3):
         assert beside[number] == usual[number]
         assert history(trials.folder, "beside", number) == history(trials.folder, "usual", number)
+
+
+def test_the_best_epoch_is_noted_as_alone(make_trials: MakeTrials) -> None:
+    """Where it is not the last, its checkpoint says so, in a batch and one by one."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=4", "optimizer.lr=0.3")
+    varied = [("model.width=5",), ("model.width=6", "optimizer=sgd", "optimizer.lr=0.5")]
+    trials.serially(*varied)
+    trials.together(*varied)
+    for number in range(len(varied)):
+        alone, among = (
+            load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")
+            for kind in ("serial", "fused")
+        )
+        assert alone["sinesweep"]["best_epoch"] < 3
+        for key in ("epoch", "global_step"):
+            assert among[key] == alone[key]
+
+
+def test_a_trial_that_never_had_a_best_epoch(make_trials: MakeTrials) -> None:
+    """Its test scores are those of the weights that it ends with, as alone, and not its first."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=2", "model.width=24", "optimizer.lr=3e37")
+    with pytest.raises(ArithmeticError, match="the objective val/mae is inf"):
+        trials.serially(("seed=9",))
+    (error,) = trials.together(("seed=9",)).values()
+    assert isinstance(error, ArithmeticError)
+    for kind in ("serial", "fused"):
+        ((step, value),) = history(trials.folder, kind, 0)["test/mae"]
+        assert step == 2
+        assert not math.isfinite(value)
+    assert not (trials.folder / "fused" / "0" / "checkpoints" / "best.ckpt").exists()
 
 
 def test_a_pruned_trial_leaves_and_keeps_its_checkpoint(make_trials: MakeTrials) -> None:

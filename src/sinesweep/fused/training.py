@@ -86,6 +86,10 @@ class Run:
         assert self.trial.number is not None
         return self.trial.number
 
+    def steps(self, epochs: int) -> int:
+        """Return how many steps its optimizer has taken after so many epochs."""
+        return epochs * -(-len(self.member.train) // self.member.batch_size)
+
 
 class FusedTraining:
     """Trains the trials that it has admitted, a round at a time."""
@@ -281,7 +285,11 @@ def _after_epoch(run: Run, engine: Engine, values: Mapping[str, float]) -> Resul
     _say(run, epoch, values)
     if _is_given_up(run, epoch, values):
         raise TrialPruned(f"pruned after epoch {epoch}")
-    return _conclude(run, values) if run.member.epoch == run.config.trainer.max_epochs else None
+    if run.member.epoch < run.config.trainer.max_epochs:
+        return None
+    if run.best is None:  # it diverged at once, and is judged by the weights that it ends with
+        run.module.network.load_state_dict(engine.state(run.member))
+    return _conclude(run, values)
 
 
 def _keep_best(run: Run, engine: Engine, epoch: int, value: float | None) -> None:
@@ -325,10 +333,12 @@ def _save_best(run: Run) -> None:
     """Put the weights of the best epoch into the module and the folder."""
     if run.best is None:
         return
+    assert run.best_epoch is not None
     run.module.network.load_state_dict(run.best)
+    behind = run.best_epoch + 1
     content = {
-        "epoch": run.best_epoch,
-        "global_step": run.member.steps,
+        "epoch": behind,
+        "global_step": run.steps(behind),
         "pytorch-lightning_version": metadata.version("pytorch-lightning"),
         "state_dict": run.module.state_dict(),
         OWN_KEY: {
