@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import torch
 from played import Controller
 
 from sinesweep.errors import Interrupted
+from sinesweep.fused import training
+from sinesweep.fused.engines import Engine
+from sinesweep.fused.member import Member
 from sinesweep.sweep.messages import Stop
 from sinesweep.sweep.trial import TrialPruned
 from sinesweep.tracking import record
@@ -142,6 +145,43 @@ def test_a_stopped_trial_leaves(make_trials: MakeTrials) -> None:
     ended = trials.together(("seed=0",), ("seed=1",), t0=Controller(Stop("SIGINT")))
     assert isinstance(ended[0], Interrupted)
     assert isinstance(ended[1], float)
+
+
+def test_an_engine_that_cannot_be_made_costs_those_of_its_kind(
+    make_trials: MakeTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be no memory for the wide ones: the others are trained."""
+    made = training.Batched
+
+    def batched(members: Sequence[Member]) -> Engine:
+        if members[0].width == 16:
+            raise MemoryError("no room")
+        return made(members)
+
+    monkeypatch.setattr(training, "Batched", batched)
+    trials = make_trials(*SMALL, "trainer.max_epochs=2")
+    ended = trials.together(("model.width=16",), ("model.width=8",), ("model.width=16", "seed=2"))
+    assert [str(ended[number]) for number in (0, 2)] == ["no room"] * 2
+    assert isinstance(ended[1], float)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_on", "warns"),
+    [
+        (("false", "false"), False, False),
+        (("false", "true"), True, False),
+        (("warn", "true"), True, False),
+        (("warn", "false"), True, True),
+    ],
+)
+def test_deterministic(
+    make_trials: MakeTrials, asked: tuple[str, ...], is_on: bool, warns: bool
+) -> None:
+    """The strictest of those trained together holds, as under a Trainer."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=1", "model.width=4")
+    trials.together(*((f"trainer.deterministic={each}",) for each in asked))
+    assert torch.are_deterministic_algorithms_enabled() is is_on
+    assert torch.is_deterministic_algorithms_warn_only_enabled() is warns
 
 
 def test_figures_for_those_among_the_best(make_trials: MakeTrials) -> None:

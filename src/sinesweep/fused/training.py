@@ -7,11 +7,12 @@ alone.
 
 from __future__ import annotations
 
-import json
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from sinesweep.config import Config, parse
 from sinesweep.errors import Interrupted
 from sinesweep.fused import adam
 from sinesweep.fused.engines import Batched, Engine, OneByOne
+from sinesweep.fused.kept_data import KeptData
 from sinesweep.fused.kernel import is_compiled
 from sinesweep.fused.member import Member
 from sinesweep.fused.reference import refusal_of
@@ -37,7 +39,7 @@ from sinesweep.task.module import Forecaster
 from sinesweep.task.series import Windows
 from sinesweep.tracking.tracker import Membership, Tracker
 from sinesweep.training.account import conclude, open_run
-from sinesweep.training.building import build_data, build_module
+from sinesweep.training.building import build_module
 from sinesweep.training.checkpoint import BEST, OWN_KEY, AtomicCheckpointIO, is_better
 from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
@@ -46,7 +48,7 @@ from sinesweep.training.result import Result, returned, show
 # Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM, by whether its
 # steps are compiled; see benchmarks/kernel.py.
 WIDEST_ON_A_CPU = {True: 64, False: 24}
-_DATA_KEPT = 64  # sets of series in memory, some hundred kB each
+_DATA = KeptData(256 * 2**20)
 _DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
 
 
@@ -131,8 +133,11 @@ class FusedTraining:
             What the trials that have ended with it have come to, by number: what their function
             returns, or the exception that they ended with.
         """
-        ended: dict[int, Any] = {}
-        for engine, runs_of in self._grouped():
+        _choose_algorithms(self._runs.values())
+        ended = self._make_engines() if not self._engines else {}
+        by_member = {run.member: run for run in self._runs.values()}
+        for engine in self._engines:
+            runs_of = [by_member[member] for member in engine.members]
             try:
                 told = _epoch(engine, runs_of)
             except Exception as error:  # noqa: BLE001 # it costs those who trained together
@@ -146,14 +151,21 @@ class FusedTraining:
             self._engines.clear()
         return ended
 
-    def _grouped(self) -> Iterator[tuple[Engine, list[Run]]]:
-        if not self._engines:
-            self._engines = [*_engines([run.member for run in self._runs.values()])]
-            told = ", ".join(engine.description for engine in self._engines)
-            print(f"{len(self._runs)} trials: {told}", flush=True)  # noqa: T201 # the worker's log
+    def _make_engines(self) -> dict[int, Any]:
+        """Make an engine for each kind of trial; return what those have ended with that had none.
+
+        There may be no memory for the one, and enough for the others.
+        """
         by_member = {run.member: run for run in self._runs.values()}
-        for engine in list(self._engines):
-            yield engine, [by_member[member] for member in engine.members]
+        ended: dict[int, Any] = {}
+        for members, make in _engines([*by_member]):
+            try:
+                self._engines.append(make())
+            except Exception as error:  # noqa: BLE001 # it costs those of this kind
+                ended |= {by_member[member].number: error for member in members}
+        told = ", ".join(engine.description for engine in self._engines)
+        print(f"{len(self._runs)} trials: {told or 'none'}", flush=True)  # noqa: T201 # the worker's log
+        return ended
 
 
 def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Result:
@@ -172,7 +184,9 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
     run.started = start
     device = name_of(run.member.like.device)
     open_run(config, name, tracker, run.data, run.module, device)
-    (engine,) = _engines([run.member])
+    _choose_algorithms([run])
+    ((_, make),) = _engines([run.member])
+    engine = make()
     while True:
         (values,) = _epoch(engine, [run])
         try:
@@ -185,7 +199,7 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
 
 
 def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -> Run:
-    data = _data(json.dumps(config.values["data"], sort_keys=True), config)
+    data = _DATA.find(config)
     module = build_module(config)
     assert isinstance(module, Forecaster)
     dtype = _DTYPES[config.trainer.precision]
@@ -215,27 +229,27 @@ def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -
     )
 
 
-_DATA: dict[str, SeriesDataModule] = {}
-
-
-def _data(key: str, config: Config) -> SeriesDataModule:
-    """Return the data of a section's values; trials with the same share it."""
-    if key not in _DATA:
-        data = build_data(config)
-        assert isinstance(data, SeriesDataModule)
-        while len(_DATA) >= _DATA_KEPT:
-            del _DATA[next(iter(_DATA))]
-        _DATA[key] = data
-    return _DATA[key]
-
-
 def _device(accelerator: str) -> torch.device:
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if on_gpu else "cpu")
 
 
-def _engines(members: Sequence[Member]) -> Iterator[Engine]:
-    """Choose how members are trained: see :data:`WIDEST_ON_A_CPU`."""
+def _choose_algorithms(runs: Iterable[Run]) -> None:
+    """Have PyTorch do as ``trainer.deterministic`` says, as Lightning's Trainer does.
+
+    It is the whole process's, so the strictest that one of the runs asks for holds for all.
+    """
+    asked = {run.config.trainer.deterministic for run in runs} - {False}
+    if asked:
+        torch.backends.cudnn.benchmark = False
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(bool(asked), warn_only=asked == {"warn"})
+
+
+def _engines(
+    members: Sequence[Member],
+) -> Iterator[tuple[Sequence[Member], Callable[[], Engine]]]:
+    """Choose how members are trained, and what makes that: see :data:`WIDEST_ON_A_CPU`."""
     kinds: dict[tuple[object, ...], list[Member]] = {}
     for member in members:
         like = member.like
@@ -244,9 +258,9 @@ def _engines(members: Sequence[Member]) -> Iterator[Engine]:
         if member.blocks or not (wide or adam.refusal(member.optimizer)):
             kinds.setdefault(member.kind, []).append(member)
         else:
-            yield OneByOne(member)
+            yield [member], partial(OneByOne, member)
     for together in kinds.values():
-        yield Batched(together)
+        yield together, partial(Batched, together)
 
 
 def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:
