@@ -103,7 +103,10 @@ def test_the_best_epoch_is_noted_as_alone(make_trials: MakeTrials) -> None:
     trials = make_trials(*SMALL, "trainer.max_epochs=4", "optimizer.lr=0.3")
     varied = [("model.width=5",), ("model.width=6", "optimizer=sgd", "optimizer.lr=0.5")]
     trials.serially(*varied)
-    trials.together(*varied)
+    controllers = Controller(), Controller()
+    trials.together(*varied, t0=controllers[0], t1=controllers[1])
+    reason = "its optimizer is SGD, not Adam or AdamW"
+    assert [each.alone for each in controllers] == [[], [reason]]
     for number in range(len(varied)):
         alone, among = (
             load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")

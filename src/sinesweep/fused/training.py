@@ -99,6 +99,7 @@ class FusedTraining:
     def __init__(self) -> None:
         self._runs: dict[int, Run] = {}
         self._engines: list[Engine] = []
+        self._left = time.monotonic()  # when the last round was over
 
     def admit(self, config: DictConfig, trial: ManagedTrial, directory: Path) -> None:
         """Take a trial in; it takes part from the next round on.
@@ -123,6 +124,8 @@ class FusedTraining:
         run = _prepare(checked, trial, Tracker(directory, None, membership), directory / LOG_FILE)
         device = name_of(run.member.like.device)
         open_run(checked, run_name(run.number), run.tracker, run.data, run.module, device)
+        if reason := _alone(run.member):
+            trial.alone(reason)
         self._runs[run.number] = run
         self._engines.clear()
 
@@ -133,6 +136,7 @@ class FusedTraining:
             What the trials that have ended with it have come to, by number: what their function
             returns, or the exception that they ended with.
         """
+        self._skip_pause()
         _choose_algorithms(self._runs.values())
         ended = self._make_engines() if not self._engines else {}
         by_member = {run.member: run for run in self._runs.values()}
@@ -149,7 +153,14 @@ class FusedTraining:
             del self._runs[number]
         if ended:
             self._engines.clear()
+        self._left = time.monotonic()
         return ended
+
+    def _skip_pause(self) -> None:
+        """Leave out of the runs' time what was between two rounds: others' training, say."""
+        now = time.monotonic()
+        for run in self._runs.values():
+            run.started += now - max(self._left, run.started)
 
     def _make_engines(self) -> dict[int, Any]:
         """Make an engine for each kind of trial; return what those have ended with that had none.
@@ -252,15 +263,21 @@ def _engines(
     """Choose how members are trained, and what makes that: see :data:`WIDEST_ON_A_CPU`."""
     kinds: dict[tuple[object, ...], list[Member]] = {}
     for member in members:
-        like = member.like
-        widest = WIDEST_ON_A_CPU[is_compiled(like.dtype, like.device)]
-        wide = like.device.type == "cpu" and member.padded > widest
-        if member.blocks or not (wide or adam.refusal(member.optimizer)):
+        if member.blocks or _alone(member) is None:
             kinds.setdefault(member.kind, []).append(member)
         else:
             yield [member], partial(OneByOne, member)
     for together in kinds.values():
         yield together, partial(Batched, together)
+
+
+def _alone(member: Member) -> str | None:
+    """Return why a member is trained one by one, or None where it is in a batch."""
+    like = member.like
+    widest = WIDEST_ON_A_CPU[is_compiled(like.dtype, like.device)]
+    if like.device.type == "cpu" and member.padded > widest:
+        return f"a network of more than {widest} units is as fast alone on a CPU"
+    return adam.refusal(member.optimizer)
 
 
 def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:

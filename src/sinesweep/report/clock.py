@@ -60,9 +60,8 @@ def begin_of(trial: Trial) -> float:
 
 def end_of(trial: Trial) -> float:
     """Return when a timed trial ended, or now."""
-    if trial.entry.seconds is None:
-        return max(time(), begin_of(trial))
-    return begin_of(trial) + trial.entry.seconds
+    ended = trial.entry.end
+    return max(time(), begin_of(trial)) if ended is None else ended
 
 
 def _has_end(subject: Subject, trial: Trial) -> bool:

@@ -45,6 +45,7 @@ from sinesweep.sweep.wording import counted
 _PLACE = "sinesweep"
 _OUTCOME = "sinesweep.outcome"
 _ERROR = "sinesweep.error"
+_WAITED = "sinesweep.waited"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -167,11 +168,18 @@ class SweepStudy:
         self._about_to_have[number] = value
         return sum(sign * other < sign * value for other in known) < count
 
-    def end(self, number: int, outcome: Outcome) -> Entry:
+    def end(self, number: int, outcome: Outcome, waited: float = 0.0) -> Entry:
         """Tell the study what became of a trial.
 
         Where the trial is to be run again, that is known from here on, and survives the process.
+
+        Args:
+            number: the trial's.
+            outcome: what became of it.
+            waited: seconds in which it had begun and could not run.
         """
+        if waited:
+            self._running[number].set_user_attr(_WAITED, waited)
         entry = self._tell(number, self._or_retried(number, outcome))
         if entry.outcome in RUN_AGAIN:
             self._again.append(number)
@@ -276,6 +284,7 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
     outcome = trial.user_attrs.get(_OUTCOME, trial.state.name)
     start, end = trial.datetime_start, trial.datetime_complete
     began = outcome not in (DROPPED, WAITING, REUSED)
+    waited = trial.user_attrs.get(_WAITED, 0.0)
     return Entry(
         number=trial.number,
         state=trial.state.name,
@@ -285,9 +294,10 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
         overrides=overrides,
         directory=folder / "trials" / str(trial.number) if began else None,
         start=start.timestamp() if start else None,
-        seconds=(end - start).total_seconds() if start and end else None,
+        seconds=(end - start).total_seconds() - waited if start and end else None,
         error=trial.user_attrs.get(_ERROR),
         origin=trial.user_attrs.get(_PLACE, {}).get("origin"),
+        waited=waited,
     )
 
 
