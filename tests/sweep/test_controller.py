@@ -125,7 +125,7 @@ def interrupts() -> Iterator[Interrupts]:
 def sweep(
     make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, interrupts: Interrupts
 ) -> Callable[..., tuple[SweepStudy, Quiet]]:
-    """Run a sweep over ``a`` in one worker with so many slots."""
+    """Run a sweep over ``a`` with so many slots in one worker, or as many as ``more`` says."""
     form = ModuleType("own")
     form.__dict__.update(refusal=lambda config: None, make=lambda: None)
     monkeypatch.setitem(sys.modules, "own", form)
@@ -321,3 +321,22 @@ def test_the_user_is_told_once_of_trials_alone(
 
     _, quiet = sweep(2, 3, is_alone)
     assert quiet.messages == ["trial 0, for one, is trained alone: width 0"]
+
+
+def test_trials_go_to_and_fro_between_workers(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Where every other trial is wide, each worker gets as many of them."""
+    all_given = threading.Barrier(2)
+    given: list[list[int]] = []
+
+    def waits_for_the_other(connection: Connection) -> int:
+        found = take(connection, 4)
+        given.append([each.number for each in found])
+        all_given.wait()
+        for each in found:
+            connection.send(Ended(each.number, DONE))
+        return completes(connection)
+
+    sweep(4, 8, *[waits_for_the_other] * 2, more=("hydra.sweeper.workers=2",))
+    assert sorted(given) == [[0, 3, 4, 7], [1, 2, 5, 6]]

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
+from sinesweep.sweep.balance import Balance
 from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
@@ -168,6 +169,8 @@ class Controller:
         self._begun = time.monotonic()
         self._failures = sum(e.outcome == FAIL for e in study.entries.values())
         self._told_of_alone = False
+        self._balance = Balance()
+        self._last: Seat | None = None  # who was given a trial last
         self._suspects: set[int] = set()  # one of them may have killed the worker that they shared
         self._closing: str | None = None  # why no more trials begin
         self._fault: str | None = None  # why the sweep has failed
@@ -243,10 +246,15 @@ class Controller:
         return False
 
     def _free_seat(self) -> Seat | None:
-        """Return the worker with the fewest trials, if it may have another; start it if need be."""
+        """Return the worker with the least left, if it may have another; start it if need be.
+
+        Of two, the one that was given the last: so the first trials go to and fro between them,
+        and where narrow and wide take turns, neither gets all the wide ones.
+        """
         places = 1 if self._suspects else self._plan.slots
         free = [s for s in self._seats.values() if not s.is_lost and len(s.running) < places]
-        seat = min(free, key=lambda each: len(each.running), default=None)
+        left = {seat.number: self._left_of(seat) for seat in self._seats.values()}
+        seat = min(free, key=lambda s: (left[s.number], s is not self._last), default=None)
         if seat is not None and not seat.running:
             return seat
         for number in range(self._settings.processes):
@@ -255,11 +263,19 @@ class Controller:
                 self._seats[number] = seat
                 self._selector.register(seat.connection, selectors.EVENT_READ)
                 return seat
-        return seat
+        if seat is None:
+            return None
+        shares = [*left.values()], self._study.left
+        return seat if self._balance.may_have_more(left[seat.number], *shares) else None
+
+    def _left_of(self, seat: Seat) -> float:
+        now = time.monotonic()
+        return self._balance.left([running.ran(now) for running in seat.running.values()])
 
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
         self._observer.started(entry, seat.number)
+        self._last = seat
         seat.running[entry.number] = Running(entry, time.monotonic())
         self._count()
         self._send(seat, Assignment(entry.number, entry.overrides, entry.directory))
@@ -318,6 +334,7 @@ class Controller:
 
     def _end(self, running: Running, outcome: Outcome) -> Entry:
         entry = running.entry
+        self._balance.ended(running.ran(time.monotonic()))
         if running.doomed and outcome.kind == INTERRUPTED:
             outcome = running.doomed
         ended = self._study.end(entry.number, outcome, running.waited)

@@ -111,14 +111,19 @@ class SweepStudy:
         return self._counted
 
     @property
+    def left(self) -> int | None:
+        """How many trials are still to begin, or None where another budget ends the sweep."""
+        total = self._plan.total
+        return None if total is None else max(0, total - self._counted - len(self._running))
+
+    @property
     def has_more(self) -> bool:
         """Whether another trial may begin."""
         if self._again or self._settled is not None:
             return True
         if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.places:
             return False
-        total = self._plan.total
-        return total is None or self._counted + len(self._running) < total
+        return self.left != 0
 
     def next(self) -> Entry:
         """Begin a trial: one that is to be run again, or the sampler's next proposal.
