@@ -450,6 +450,10 @@ def test_a_trial_that_turns_out_to_have_no_fused_form_is_refused(runner: Runner)
             "and some trials are trained one by one, not 2 together: x=1 is for one alone",
         ),
         (("hydra.sweeper.fused=nowhere",), "hydra.sweeper.fused: must name a module"),
+        (
+            ("hydra.sweeper.slots=abc",),
+            "sinesweep: hydra.sweeper.slots: must be a valid integer, but is 'abc'",
+        ),
         (("hydra.sweeper.slots=0", FUSED), "hydra.sweeper.slots: must be greater than or equal to"),
     ],
 )
