@@ -232,7 +232,7 @@ def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("leaks", [False, True])
+@pytest.mark.parametrize("leaks", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_trial_that_takes_too_long_leaves_the_others_alone(runner: Runner, leaks: bool) -> None:
     """It is told to stop at its next report; if the form lets that through, others run again."""
     done = runner.sweep(
@@ -249,6 +249,7 @@ def test_a_trial_that_takes_too_long_leaves_the_others_alone(runner: Runner, lea
     assert len({pid for *_, pid in calls_of(runner.folder)}) == 1
 
 
+@pytest.mark.slow
 def test_a_round_that_hangs_is_found_out(runner: Runner) -> None:
     """Its worker is killed; whoever hangs alone, too, fails, and the others complete."""
     done = runner.sweep(
