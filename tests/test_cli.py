@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
-from _pytest.mark import ParameterSet
 
 WRONG = {
     "a misspelt key": ("model.layer=3", "did you mean model.layers?"),
@@ -63,7 +63,7 @@ def test_a_wrong_password_is_refused_before_anything_is_created(runner):
     assert list(runner.folder.iterdir()) == []
 
 
-def late(name: str, override: str, message: str, *, slow: bool = True) -> ParameterSet:
+def late(name: str, override: str, message: str, *, slow: bool = True) -> Any:
     """Return a case of what only building shows; each imports torch and Lightning."""
     return pytest.param(override, message, id=name, marks=[pytest.mark.slow] if slow else [])
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import torch
@@ -145,6 +146,7 @@ class FusedTraining:
             try:
                 told = _epoch(engine, runs_of)
             except Exception as error:  # noqa: BLE001 # it costs those who trained together
+                clear_frames(error.__traceback__)  # what they hold may be all the memory
                 ended |= {run.number: error for run in runs_of}
                 continue
             for run, values in zip(runs_of, told, strict=True):
@@ -173,6 +175,7 @@ class FusedTraining:
             try:
                 self._engines.append(make())
             except Exception as error:  # noqa: BLE001 # it costs those of this kind
+                clear_frames(error.__traceback__)  # what they hold may be all the memory
                 ended |= {by_member[member].number: error for member in members}
         told = ", ".join(engine.description for engine in self._engines)
         print(f"{len(self._runs)} trials: {told or 'none'}", flush=True)  # noqa: T201 # the worker's log
