@@ -248,13 +248,17 @@ class Controller:
     def _free_seat(self) -> Seat | None:
         """Return the worker with the least left, if it may have another; start it if need be.
 
-        Of two, the one that was given the last: so the first trials go to and fro between them,
-        and where narrow and wide take turns, neither gets all the wide ones.
+        One that has nothing comes first. Of two, the one that was given the last does: so the first
+        trials go to and fro, and where narrow and wide take turns, nobody gets all the wide ones.
         """
         places = 1 if self._suspects else self._plan.slots
         free = [s for s in self._seats.values() if not s.is_lost and len(s.running) < places]
         left = {seat.number: self._left_of(seat) for seat in self._seats.values()}
-        seat = min(free, key=lambda s: (left[s.number], s is not self._last), default=None)
+        seat = min(
+            free,
+            key=lambda s: (bool(s.running), left[s.number], s is not self._last),
+            default=None,
+        )
         if seat is not None and not seat.running:
             return seat
         for number in range(self._settings.processes):
