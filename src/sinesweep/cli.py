@@ -22,9 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from sinesweep import config as schema
 from sinesweep import distributed, preflight, refusal, runs
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+from sinesweep.fused.reference import is_trained_together
 from sinesweep.redaction import redact
 from sinesweep.sweep.trial import current_trial
 from sinesweep.tracking.location import locate
+from sinesweep.tracking.provenance import command
 
 if TYPE_CHECKING:
     pass
@@ -104,7 +106,8 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
         _remove_unused(directory)
         sys.exit(_refuse(error))
     except Interrupted as interrupted:
-        sys.exit(_say_how_to_continue(interrupted, directory, overrides))
+        whole = not is_trained_together(_read(cfg, overrides))
+        sys.exit(_say_how_to_continue(interrupted, directory, overrides, is_kept=whole))
     except Exception:  # noqa: BLE001 # whatever the user's training raised
         print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         _remove_unused(directory)
@@ -161,10 +164,18 @@ def _refuse(error: Exception) -> int:
     return EXIT_INPUT
 
 
-def _say_how_to_continue(interrupted: Interrupted, directory: Path, overrides: list[str]) -> int:
+def _say_how_to_continue(
+    interrupted: Interrupted, directory: Path, overrides: list[str], *, is_kept: bool
+) -> int:
     _remove_unused(directory)
     print(f"\nsinesweep: interrupted ({interrupted})", file=sys.stderr)  # noqa: T201
-    if directory.exists():
+    if not is_kept:
+        print(  # noqa: T201
+            "it cannot be continued, since with together=true a run keeps its best epoch alone: "
+            f"begin it again with\n  {command()}",
+            file=sys.stderr,
+        )
+    elif directory.exists():
         run = directory.name.rpartition("-")[2]
         # Where to record, and what to make at the end, is not part of what was trained; secrets are
         # not kept.
@@ -173,8 +184,8 @@ def _say_how_to_continue(interrupted: Interrupted, directory: Path, overrides: l
             for word in overrides
             if word.startswith(("tracking", "artifacts")) or redact(word) != word
         ]
-        command = shlex.join(["python", sys.argv[0], f"resume={run}", *again])
-        print(f"continue with\n  {command}", file=sys.stderr)  # noqa: T201
+        continuing = shlex.join(["python", sys.argv[0], f"resume={run}", *again])
+        print(f"continue with\n  {continuing}", file=sys.stderr)  # noqa: T201
     return EXIT_INTERRUPTED
 
 

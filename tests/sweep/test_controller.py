@@ -16,10 +16,19 @@ from typing import Any, cast
 import pytest
 from process import open_study
 
-from sinesweep.sweep.controller import Controller
+from sinesweep.sweep.controller import Controller, Running, Seat
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
-from sinesweep.sweep.messages import Answer, Assignment, Ended, MayBePruned, Served
+from sinesweep.sweep.messages import (
+    Alone,
+    Answer,
+    Assignment,
+    Ended,
+    Held,
+    MayBePruned,
+    Served,
+    Stop,
+)
 from sinesweep.sweep.nursery import Exit, Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome
@@ -84,10 +93,11 @@ class PlayedNursery:
 
 
 class Quiet:
-    """Notes how trials ended."""
+    """Notes how trials ended, and what the user is told."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[int, str, str | None]] = []
+        self.messages: list[str] = []
 
     def started(self, entry: Entry, worker: int) -> None:
         assert entry.directory is not None
@@ -98,7 +108,8 @@ class Quiet:
 
     def reported(self, entry: Entry, value: float, step: int) -> None: ...
 
-    def message(self, text: str) -> None: ...
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
     def tick(self) -> None: ...
 
@@ -114,7 +125,7 @@ def interrupts() -> Iterator[Interrupts]:
 def sweep(
     make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, interrupts: Interrupts
 ) -> Callable[..., tuple[SweepStudy, Quiet]]:
-    """Run a sweep over ``a`` in one worker with so many slots."""
+    """Run a sweep over ``a`` with so many slots in one worker, or as many as ``more`` says."""
     form = ModuleType("own")
     form.__dict__.update(refusal=lambda config: None, make=lambda: None)
     monkeypatch.setitem(sys.modules, "own", form)
@@ -255,3 +266,77 @@ def test_nobody_waits_for_the_other_to_listen(
 
     study, _ = sweep(count, 2 * count, ends_all_at_once)
     assert sum(entry.outcome == "COMPLETE" for entry in study.entries.values()) == 2 * count
+
+
+def test_clocks_stand_still_for_those_that_wait(make_entry: Callable[..., Entry]) -> None:
+    """While one trial has the worker to itself, its clock alone runs."""
+    ours, theirs = socket.socketpair()
+    with Connection(ours.detach()) as connection, theirs:
+        seat = Seat(0, connection)
+        seat.running = {n: Running(make_entry(n), started=10.0 * n) for n in range(2)}
+        seat.hold(1, now=15.0)
+        assert seat.going == [seat.running[1]]
+        seat.running[2] = Running(make_entry(2), started=20.0)
+        seat.hold(2, now=30.0)  # that one is over, and the next begins
+        seat.hold(None, now=35.0)
+        assert seat.going == list(seat.running.values())
+    assert [seat.running[n].waited for n in range(3)] == [20.0, 5.0, 10.0]
+    assert [seat.running[n].ran(40.0) for n in range(3)] == [20.0, 25.0, 10.0]
+
+
+def test_a_trial_that_holds_the_others_for_too_long(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """It is told to stop, and fails with its worker; those that waited for it are run again."""
+    stopped: list[int | None] = []
+
+    def hangs(connection: Connection) -> int:
+        first, *_ = take(connection, 3)
+        connection.send(Alone(first.number, "too wide"))
+        connection.send(Held(first.number, True))
+        while True:
+            message = connection.recv()
+            stopped.extend([message.trial] if isinstance(message, Stop) else [])
+
+    study, quiet = sweep(3, 3, hangs, completes, more=("hydra.sweeper.trial_timeout=1",))
+    assert stopped == [0]
+    assert quiet.ends[0] == (0, "FAIL", "took longer than trial_timeout = 1 s")
+    waited = "trial 0, which it waited for, took longer than trial_timeout = 1 s"
+    assert quiet.ends[1:3] == [(n, "INTERRUPTED", waited) for n in (1, 2)]
+    assert [study.entries[n].outcome for n in (3, 4)] == ["COMPLETE"] * 2
+    assert study.entries[1].waited > 1
+    assert quiet.messages == ["trial 0, for one, is trained alone: too wide"]
+
+
+def test_the_user_is_told_once_of_trials_alone(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Each trial's own log says it, too."""
+
+    def is_alone(connection: Connection) -> int:
+        while True:
+            (one,) = take(connection, 1)
+            connection.send(Alone(one.number, f"width {one.number}"))
+            connection.send(Ended(one.number, DONE))
+
+    _, quiet = sweep(2, 3, is_alone)
+    assert quiet.messages == ["trial 0, for one, is trained alone: width 0"]
+
+
+def test_trials_go_to_and_fro_between_workers(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Where every other trial is wide, each worker gets as many of them."""
+    all_given = threading.Barrier(2)
+    given: list[list[int]] = []
+
+    def waits_for_the_other(connection: Connection) -> int:
+        found = take(connection, 4)
+        given.append([each.number for each in found])
+        all_given.wait()
+        for each in found:
+            connection.send(Ended(each.number, DONE))
+        return completes(connection)
+
+    sweep(4, 8, *[waits_for_the_other] * 2, more=("hydra.sweeper.workers=2",))
+    assert sorted(given) == [[0, 3, 4, 7], [1, 2, 5, 6]]

@@ -426,6 +426,23 @@ def test_a_continued_run_ends_with_the_numbers_of_an_uninterrupted_one(
 
 
 @pytest.mark.slow
+def test_a_run_trained_as_among_others_is_begun_again(runner):
+    """It keeps no state to go on from: the command that it names is its own."""
+    overrides = (*SMALL, "together=true", "trainer.max_epochs=100000", *UNTRACKED)
+    training = start_training(runner, *overrides)
+    wait_for(lambda: '"step": 2' in record_text(runner))
+    training.send_signal(signal.SIGINT)
+
+    assert training.wait(timeout=LIMIT) == 130
+    told = (runner.folder / "stderr").read_text()
+    assert "since with together=true a run keeps its best epoch alone: begin it again with" in told
+    assert f"train.py {' '.join(overrides)}" in told.splitlines()[-1]
+    refused = runner.train(f"resume={runner.run_folder().name}", *UNTRACKED)
+    assert refused.code == 2
+    assert "which keep the best epoch alone: run its command again" in refused.err
+
+
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path_factory):
     """With a truncated last checkpoint a run goes on from the previous one, and says so."""
     from runner import Runner

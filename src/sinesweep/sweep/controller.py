@@ -17,12 +17,15 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
+from sinesweep.sweep.balance import Balance
 from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
+    Alone,
     Answer,
     Assignment,
     Ended,
+    Held,
     IsAmongBest,
     MayBePruned,
     Report,
@@ -68,14 +71,21 @@ class Running:
     Attributes:
         entry: the trial.
         started: when it was assigned, by the monotonic clock.
-        told: when it was told to stop because it took too long, if it was.
+        waited: seconds since then in which it had to wait for another.
+        told: how many seconds it had run when it was told to stop because it took too long, if it
+            was.
         doomed: what it has come to, decided before it said so itself.
     """
 
     entry: Entry
     started: float
+    waited: float = 0.0
     told: float | None = None
     doomed: Outcome | None = None
+
+    def ran(self, now: float) -> float:
+        """Return for how many seconds it has run."""
+        return now - self.started - self.waited
 
 
 @dataclass
@@ -86,6 +96,8 @@ class Seat:
         number: the worker's.
         connection: to it.
         running: its trials by their numbers.
+        holder: the one that the others wait for, if there is one.
+        held: since when they wait.
         is_lost: whether it is known to be gone, or to be about to go.
         unsent: what it is to be told once there is room for it.
     """
@@ -93,8 +105,22 @@ class Seat:
     number: int
     connection: Connection
     running: dict[int, Running] = field(default_factory=dict)
+    holder: int | None = None
+    held: float = 0.0
     is_lost: bool = False
     unsent: deque[Answer | Assignment | Served | Stop] = field(default_factory=deque)
+
+    @property
+    def going(self) -> list[Running]:
+        """Those of its trials that do not wait for another."""
+        return [each for n, each in self.running.items() if self.holder in (None, n)]
+
+    def hold(self, holder: int | None, now: float) -> None:
+        """Have all trials but one wait from now on, or none any more."""
+        for number, running in self.running.items():
+            if self.holder not in (None, number):
+                running.waited += now - max(self.held, running.started)
+        self.holder, self.held = holder, now
 
     def send(self) -> None:
         """Send what there is room for: a worker in a long round takes nothing.
@@ -142,6 +168,9 @@ class Controller:
         self._selector = selectors.DefaultSelector()
         self._begun = time.monotonic()
         self._failures = sum(e.outcome == FAIL for e in study.entries.values())
+        self._told_of_alone = False
+        self._balance = Balance()
+        self._last: Seat | None = None  # who was given a trial last
         self._suspects: set[int] = set()  # one of them may have killed the worker that they shared
         self._closing: str | None = None  # why no more trials begin
         self._fault: str | None = None  # why the sweep has failed
@@ -217,10 +246,19 @@ class Controller:
         return False
 
     def _free_seat(self) -> Seat | None:
-        """Return the worker with the fewest trials, if it may have another; start it if need be."""
+        """Return the worker with the least left, if it may have another; start it if need be.
+
+        One that has nothing comes first. Of two, the one that was given the last does: so the first
+        trials go to and fro, and where narrow and wide take turns, nobody gets all the wide ones.
+        """
         places = 1 if self._suspects else self._plan.slots
         free = [s for s in self._seats.values() if not s.is_lost and len(s.running) < places]
-        seat = min(free, key=lambda each: len(each.running), default=None)
+        left = {seat.number: self._left_of(seat) for seat in self._seats.values()}
+        seat = min(
+            free,
+            key=lambda s: (bool(s.running), left[s.number], s is not self._last),
+            default=None,
+        )
         if seat is not None and not seat.running:
             return seat
         for number in range(self._settings.processes):
@@ -229,11 +267,19 @@ class Controller:
                 self._seats[number] = seat
                 self._selector.register(seat.connection, selectors.EVENT_READ)
                 return seat
-        return seat
+        if seat is None:
+            return None
+        shares = [*left.values()], self._study.left
+        return seat if self._balance.may_have_more(left[seat.number], *shares) else None
+
+    def _left_of(self, seat: Seat) -> float:
+        now = time.monotonic()
+        return self._balance.left([running.ran(now) for running in seat.running.values()])
 
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
         self._observer.started(entry, seat.number)
+        self._last = seat
         seat.running[entry.number] = Running(entry, time.monotonic())
         self._count()
         self._send(seat, Assignment(entry.number, entry.overrides, entry.directory))
@@ -273,6 +319,10 @@ class Controller:
                 self._send(seat, Answer(number, self._study.should_prune(number)))
             case IsAmongBest(number, value, count):
                 self._send(seat, Answer(number, self._study.is_among_best(number, value, count)))
+            case Alone(number, reason):
+                self._tell_of_alone(number, reason)
+            case Held(number, is_on):
+                seat.hold(number if is_on else None, time.monotonic())
             case Ended(number, outcome):
                 self._end(seat.running.pop(number), outcome)
                 self._fill()
@@ -280,11 +330,18 @@ class Controller:
             case _:
                 raise TypeError(f"a worker does not say {message!r}")
 
+    def _tell_of_alone(self, number: int, reason: str) -> None:
+        """Say it of the first trial that nobody could know of beforehand."""
+        if not self._told_of_alone and reason not in self._plan.unfused:
+            self._told_of_alone = True
+            self._observer.message(f"trial {number}, for one, is trained alone: {reason}")
+
     def _end(self, running: Running, outcome: Outcome) -> Entry:
         entry = running.entry
+        self._balance.ended(running.ran(time.monotonic()))
         if running.doomed and outcome.kind == INTERRUPTED:
             outcome = running.doomed
-        ended = self._study.end(entry.number, outcome)
+        ended = self._study.end(entry.number, outcome, running.waited)
         if entry.origin in self._suspects:
             self._suspects.discard(entry.origin)
             if ended.outcome in RUN_AGAIN:
@@ -339,6 +396,7 @@ class Controller:
         with suppress(KeyError):
             self._selector.unregister(seat.connection)
         seat.connection.close()
+        seat.hold(None, time.monotonic())
         for message in seat.unsent:
             if isinstance(message, Assignment):
                 unbegun = Outcome.interrupted("its worker had died before it began")
@@ -374,28 +432,34 @@ class Controller:
         if longest is None:
             return
         for seat in self._busy():
-            for running in seat.running.values():
-                if now - (running.told or running.started) > longest and not seat.is_lost:
+            for running in seat.going:
+                if running.ran(now) - (running.told or 0.0) > longest and not seat.is_lost:
                     self._end_overdue(seat, running, longest)
 
     def _end_overdue(self, seat: Seat, running: Running, longest: float) -> None:
         """Kill the worker of a trial that takes too long, unless others are with it.
 
         Then it is told to stop. Where it does not in as much time again, any of them may have hung
-        the round: the worker is killed, and they are run again one at a time.
+        the round: the worker is killed, and they are run again one at a time. Where they waited
+        for it, it was nobody else's fault.
         """
         cause = f"took longer than trial_timeout = {longest:g} s"
         if len(seat.running) == 1:
             running.doomed = Outcome.failed(cause)
             self._kill(seat, running.doomed)
         elif running.told is None:
-            running.doomed, running.told = Outcome.failed(cause), time.monotonic()
+            running.doomed, running.told = Outcome.failed(cause), running.ran(time.monotonic())
             self._send(seat, Stop(cause, running.entry.number))
         else:
             for each in seat.running.values():
                 each.doomed = None
-            self._suspects.update(seat.running)
-            self._kill(seat, Outcome.interrupted(f"one of those trained together {cause}"))
+            whose = "one of those trained together"
+            if seat.holder is None:
+                self._suspects.update(seat.running)
+            else:
+                running.doomed = Outcome.failed(cause)
+                whose = f"trial {seat.holder}, which it waited for,"
+            self._kill(seat, Outcome.interrupted(f"{whose} {cause}"))
 
     def _close(self, cause: str) -> None:
         """Begin no more trials."""

@@ -70,6 +70,22 @@ class IsAmongBest:
 
 
 @dataclass(frozen=True)
+class Alone:
+    """From a worker: it does not train this trial together with its others, and why."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """From a worker: its other trials wait for this one from now on, or no more."""
+
+    trial: int
+    is_on: bool
+
+
+@dataclass(frozen=True)
 class Ended:
     """From a worker: a trial is over, and its place is free."""
 

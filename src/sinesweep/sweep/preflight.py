@@ -266,7 +266,7 @@ def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _compose(plan: Plan, point: Mapping[str, Any]) -> DictConfig:
     try:
-        return plan.job(plan.compose(plan.space.overrides(point)), 0, plan.directory(0))
+        return plan.sample(point)
     except (HydraException, OmegaConfBaseException) as error:
         shown = " ".join(f"{key}={value}" for key, value in point.items())
         raise InputError(f"{refusal.message(error)}\n(at the point {shown})") from error

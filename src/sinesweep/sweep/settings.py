@@ -13,9 +13,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from sinesweep.config import check_section
 from sinesweep.errors import InputError
 
+
+def _number(kind: type[int] | type[float]) -> BeforeValidator:
+    """Read a number that is written as text, as an environment variable's is."""
+
+    def read(value: Any) -> Any:
+        try:
+            return kind(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
+    return BeforeValidator(read)
+
+
 Direction = Literal["minimize", "maximize"]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Whole = Annotated[int, _number(int)]
+Real = Annotated[float, _number(float)]
+Count = Annotated[Whole, Field(ge=1)]
+Seconds = Annotated[Real, Field(gt=0)]
+Switch = Annotated[bool, Field(strict=False)]  # yes and no, on and off are said, too
 Name = Annotated[str, Field(min_length=1)]
 # One folder's name, so that a sweep cannot reach outside of its root.
 FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$", max_length=200)]
@@ -73,7 +89,7 @@ class Settings(_Closed):
     custom_search_space: Name | None
     repeats: Count
     seed_key: Name
-    deduplicate: bool
+    deduplicate: Switch
     n_trials: Count | None
     timeout: Seconds | None
     terminator: Target | None
@@ -81,17 +97,17 @@ class Settings(_Closed):
     slots: Count
     fused: Name | None
     unfused: Literal["serial", "refuse"]
-    n_jobs: Annotated[int, Field(ge=-1)] | None
+    n_jobs: Annotated[Whole, Field(ge=-1)] | None
     on_failure: Literal["continue", "abort"]
-    retries: Annotated[int, Field(ge=0)]
-    max_failure_rate: Annotated[float, Field(ge=0, le=1)]
+    retries: Annotated[Whole, Field(ge=0)]
+    max_failure_rate: Annotated[Real, Field(ge=0, le=1)]
     trial_timeout: Seconds | None
     study_name: FolderName | None
     storage: Name | Target | None
     root: Name
     tracking: TrackingSettings | None
-    stream: bool
-    report: bool
+    stream: Switch
+    report: Switch
     preload: list[Name]
     check: Name | None
 

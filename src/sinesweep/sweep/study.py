@@ -45,6 +45,7 @@ from sinesweep.sweep.wording import counted
 _PLACE = "sinesweep"
 _OUTCOME = "sinesweep.outcome"
 _ERROR = "sinesweep.error"
+_WAITED = "sinesweep.waited"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -110,14 +111,19 @@ class SweepStudy:
         return self._counted
 
     @property
+    def left(self) -> int | None:
+        """How many trials are still to begin, or None where another budget ends the sweep."""
+        total = self._plan.total
+        return None if total is None else max(0, total - self._counted - len(self._running))
+
+    @property
     def has_more(self) -> bool:
         """Whether another trial may begin."""
         if self._again or self._settled is not None:
             return True
         if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.places:
             return False
-        total = self._plan.total
-        return total is None or self._counted + len(self._running) < total
+        return self.left != 0
 
     def next(self) -> Entry:
         """Begin a trial: one that is to be run again, or the sampler's next proposal.
@@ -167,11 +173,18 @@ class SweepStudy:
         self._about_to_have[number] = value
         return sum(sign * other < sign * value for other in known) < count
 
-    def end(self, number: int, outcome: Outcome) -> Entry:
+    def end(self, number: int, outcome: Outcome, waited: float = 0.0) -> Entry:
         """Tell the study what became of a trial.
 
         Where the trial is to be run again, that is known from here on, and survives the process.
+
+        Args:
+            number: the trial's.
+            outcome: what became of it.
+            waited: seconds in which it had begun and could not run.
         """
+        if waited:
+            self._running[number].set_user_attr(_WAITED, waited)
         entry = self._tell(number, self._or_retried(number, outcome))
         if entry.outcome in RUN_AGAIN:
             self._again.append(number)
@@ -276,6 +289,7 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
     outcome = trial.user_attrs.get(_OUTCOME, trial.state.name)
     start, end = trial.datetime_start, trial.datetime_complete
     began = outcome not in (DROPPED, WAITING, REUSED)
+    waited = trial.user_attrs.get(_WAITED, 0.0)
     return Entry(
         number=trial.number,
         state=trial.state.name,
@@ -285,9 +299,10 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
         overrides=overrides,
         directory=folder / "trials" / str(trial.number) if began else None,
         start=start.timestamp() if start else None,
-        seconds=(end - start).total_seconds() if start and end else None,
+        seconds=(end - start).total_seconds() - waited if start and end else None,
         error=trial.user_attrs.get(_ERROR),
         origin=trial.user_attrs.get(_PLACE, {}).get("origin"),
+        waited=waited,
     )
 
 

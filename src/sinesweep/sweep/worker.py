@@ -177,8 +177,9 @@ class Worker:
                 f"with others, but is refuse, and {reason}"
             )
         if reason is not None:
-            print(f"trained alone: {reason}")  # noqa: T201 # its log
-            return self._function(config)
+            trial.alone(reason)
+            with trial.holding():
+                return self._function(config)
         if self._training is None:  # here, so that a trial says why it cannot be made
             self._training = self._form.make()
         self._training.admit(config, trial, directory)
