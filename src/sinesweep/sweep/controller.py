@@ -25,6 +25,7 @@ from sinesweep.sweep.messages import (
     Ended,
     IsAmongBest,
     MayBePruned,
+    Ready,
     Report,
     Served,
     Stop,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _TICK = 0.1  # seconds between looks at clocks and screen
+_YOUTH = 30.0  # seconds in which a worker that was started should be ready, if there is room for it
+_MOST_STILLBORN = 3  # times as many as there are workers
 
 
 class Observer(Protocol):
@@ -86,6 +89,8 @@ class Seat:
         number: the worker's.
         connection: to it.
         running: its trials by their numbers.
+        is_ready: whether it has begun: on a cluster a worker may wait for room.
+        started: when it was asked for, by the monotonic clock.
         is_lost: whether it is known to be gone, or to be about to go.
         unsent: what it is to be told once there is room for it.
     """
@@ -93,6 +98,8 @@ class Seat:
     number: int
     connection: Connection
     running: dict[int, Running] = field(default_factory=dict)
+    is_ready: bool = False
+    started: float = field(default_factory=time.monotonic)
     is_lost: bool = False
     unsent: deque[Answer | Assignment | Served | Stop] = field(default_factory=deque)
 
@@ -143,6 +150,7 @@ class Controller:
         self._begun = time.monotonic()
         self._failures = sum(e.outcome == FAIL for e in study.entries.values())
         self._suspects: set[int] = set()  # one of them may have killed the worker that they shared
+        self._stillborn = 0  # workers in a row that ended before they were ready
         self._closing: str | None = None  # why no more trials begin
         self._fault: str | None = None  # why the sweep has failed
 
@@ -176,7 +184,8 @@ class Controller:
     def _loop(self) -> None:
         while True:
             reused = self._fill()
-            if not reused and not self._busy():
+            has_more = self._closing is None and self._study.has_more
+            if not has_more and not self._busy():
                 return
             for key, _ in self._selector.select(0 if reused else _TICK):
                 self._handle(key.fileobj)
@@ -217,19 +226,42 @@ class Controller:
         return False
 
     def _free_seat(self) -> Seat | None:
-        """Return the worker with the fewest trials, if it may have another; start it if need be."""
-        places = 1 if self._suspects else self._plan.slots
-        free = [s for s in self._seats.values() if not s.is_lost and len(s.running) < places]
-        seat = min(free, key=lambda each: len(each.running), default=None)
+        """Return the worker with the fewest trials, if it may have another; start more if not."""
+        ready = [s for s in self._seats.values() if s.is_ready and not s.is_lost]
+        seat = min(ready, key=lambda each: len(each.running), default=None)
         if seat is not None and not seat.running:
             return seat
-        for number in range(self._settings.processes):
-            if number not in self._seats:
-                seat = Seat(number, self._nursery.start(number))
-                self._seats[number] = seat
-                self._selector.register(seat.connection, selectors.EVENT_READ)
-                return seat
-        return seat
+        self._start_workers()
+        places = 1 if self._suspects else min(self._plan.slots, self._share)
+        return seat if seat is not None and len(seat.running) < places else None
+
+    def _start_workers(self) -> None:
+        """Start as many as there are trials for, so that they begin side by side."""
+        starting = [s for s in self._seats.values() if not s.is_ready]
+        free = [n for n in range(self._settings.processes) if n not in self._seats]
+        wanted = len(free) if self._left is None else self._left - len(starting)
+        for number in free[: max(wanted, 0)]:
+            seat = Seat(number, self._nursery.start(number))
+            self._seats[number] = seat
+            self._selector.register(seat.connection, selectors.EVENT_READ)
+
+    @property
+    def _left(self) -> int | None:
+        """How many trials are still to begin, if that is known: one or more."""
+        total = self._plan.total
+        running = sum(len(seat.running) for seat in self._seats.values())
+        return None if total is None else max(1, total - self._study.counted - running)
+
+    @property
+    def _share(self) -> int:
+        """How many trials a worker may have while another that was just started has none yet."""
+        now = time.monotonic()
+        ready = [s for s in self._seats.values() if s.is_ready]
+        young = [s for s in self._seats.values() if not s.is_ready and now - s.started < _YOUTH]
+        if not young or self._left is None:
+            return self._plan.slots
+        running = sum(len(seat.running) for seat in ready)
+        return -(-(self._left + running) // (len(ready) + len(young)))
 
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
@@ -266,6 +298,9 @@ class Controller:
 
     def _hear(self, seat: Seat, message: object) -> None:
         match message:
+            case Ready():
+                seat.is_ready = True
+                self._stillborn = 0
             case Report(number, value, step):
                 self._study.report(number, value, step)
                 self._observer.reported(seat.running[number].entry, value, step)
@@ -322,6 +357,11 @@ class Controller:
         seat.is_lost = True
         self._listen(seat)  # its last words
         self._lose(seat, exit_.cause, alone=Outcome.failed(exit_.cause))
+        self._stillborn += not seat.is_ready
+        if exit_.is_final:
+            self._abort(exit_.cause)
+        elif self._stillborn >= _MOST_STILLBORN * self._settings.processes:
+            self._abort(f"{self._stillborn} workers ended before they began: {exit_.cause}")
 
     def _lose(self, seat: Seat, cause: str, alone: Outcome | None = None) -> None:
         """End the trials of a worker that is gone.
