@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import threading
@@ -19,7 +18,7 @@ from process import open_study
 from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
-from sinesweep.sweep.messages import Answer, Assignment, Ended, MayBePruned, Served
+from sinesweep.sweep.messages import Answer, Assignment, Ended, MayBePruned, Ready, Served
 from sinesweep.sweep.nursery import Exit, Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome
@@ -28,17 +27,17 @@ from sinesweep.sweep.study import SweepStudy
 
 DONE = Outcome.complete((1.0,))
 SMALL = 4096  # bytes: a line has room for a few messages
-KILLED = int(signal.SIGKILL)  # as waitpid has it
+KILLED = "the worker process was killed by SIGKILL"
 
-Play = Callable[[Connection], int]
+Play = Callable[[Connection], str]
 
 
 class PlayedNursery:
     """Plays workers in threads.
 
     Args:
-        plays: what each worker that is started does with its connection, until it returns its
-            status.
+        plays: what each worker that is started does with its connection, once it has begun, until
+            it returns how it has ended.
     """
 
     def __init__(self, *plays: Play) -> None:
@@ -75,11 +74,12 @@ class PlayedNursery:
     def _run(self, play: Play, worker: int, end: socket.socket) -> None:
         with Connection(os.dup(end.fileno())) as connection:
             try:
-                status = play(connection)
+                connection.send(Ready())
+                cause = play(connection)
             except (EOFError, OSError):
-                status = KILLED
+                cause = KILLED
         end.close()
-        self._exits.append(Exit(worker, status))
+        self._exits.append(Exit(worker, cause))
         os.write(self._writable, b"!")
 
 
@@ -143,7 +143,7 @@ def take(connection: Connection, count: int) -> list[Assignment]:
     return found
 
 
-def completes(connection: Connection) -> int:
+def completes(connection: Connection) -> str:
     """Complete whatever comes, one after another."""
     while True:
         for each in take(connection, 1):
@@ -153,7 +153,7 @@ def completes(connection: Connection) -> int:
 def test_last_words_are_heard(sweep: Callable[..., tuple[SweepStudy, Quiet]]) -> None:
     """What a worker said before it died holds; whom it had not told of are run again."""
 
-    def ends_one_and_dies(connection: Connection) -> int:
+    def ends_one_and_dies(connection: Connection) -> str:
         first, *_ = take(connection, 3)
         connection.send(Ended(first.number, DONE))
         return KILLED
@@ -170,7 +170,7 @@ def test_what_a_worker_left_behind_counts(
 ) -> None:
     """A trial that had ended, and could not say so any more, has ended, and kills nobody."""
 
-    def writes_and_dies(connection: Connection) -> int:
+    def writes_and_dies(connection: Connection) -> str:
         first, second = take(connection, 2)
         DONE.write(first.directory)
         Outcome.failed("its own fault").write(second.directory)
@@ -185,7 +185,7 @@ def test_what_was_left_behind_counts_for_a_worker_that_was_killed(
 ) -> None:
     """Of those whose round hangs, the ones that had ended have ended; others are run again."""
 
-    def hangs(connection: Connection) -> int:
+    def hangs(connection: Connection) -> str:
         first, *_ = take(connection, 3)
         DONE.write(first.directory)
         while True:
@@ -205,16 +205,16 @@ def test_those_to_be_run_again_one_at_a_time_stay_so(
     """A suspect that is retried has its worker for itself again, and so have all until then."""
     alone: list[int] = []
 
-    def dies_of_two(connection: Connection) -> int:
+    def dies_of_two(connection: Connection) -> str:
         take(connection, 2)
         return KILLED
 
-    def dies_of_one(connection: Connection) -> int:
+    def dies_of_one(connection: Connection) -> str:
         (first,) = take(connection, 1)
         alone.append(first.number)
         return KILLED
 
-    def is_alone(connection: Connection) -> int:
+    def is_alone(connection: Connection) -> str:
         while len(alone) < 3:
             (one,) = take(connection, 1)
             connection.send(MayBePruned(one.number))  # it has filled the places when it hears that
@@ -242,7 +242,7 @@ def test_nobody_waits_for_the_other_to_listen(
     """A worker may say more than fits the line before it listens to what it was given meanwhile."""
     count = 40
 
-    def ends_all_at_once(connection: Connection) -> int:
+    def ends_all_at_once(connection: Connection) -> str:
         for each in take(connection, count):
             connection.send(Ended(each.number, DONE))
         served = 0

@@ -111,7 +111,7 @@ def test_storage_by_target() -> None:
         ({"n_trial": 3}, r"^hydra.sweeper.n_trial: there is no such key; did you mean .*n_trials"),
         (
             {"tracking": {"backend": "wandb"}},
-            r"^hydra.sweeper.tracking: must be 'mlflow' or 'none', but is 'wandb'",
+            r"^hydra.sweeper.tracking.backend: must be 'mlflow' or 'none', but is 'wandb'",
         ),
     ],
 )

@@ -22,7 +22,7 @@ class RayConf:
     address: str | None = None  # host:port, or auto; null: a cluster of this machine's own
     num_cpus: float = 1.0
     num_gpus: float = 0.0
-    resources: dict[str, float] = field(default_factory=dict)  # custom ones, by their names
+    resources: Any = None  # custom ones: {name: amount}
     runtime_env: Any = None  # Ray's: working_dir, pip, env_vars, ...
 
 
@@ -56,7 +56,7 @@ class SinesweepConf:
     workers: int | None = None  # processes; null: n_jobs, or else one for each core
     n_jobs: int | None = None
     backend: str = "local"  # processes of this machine, or ray: actors on a cluster
-    ray: RayConf = field(default_factory=RayConf)
+    ray: Any = field(default_factory=RayConf)  # Any: Hydra may have imported this module twice
     slots: int = 1  # trials that each worker trains together
     fused: str | None = None  # the module that can: see sinesweep.sweep.together
     unfused: str = "serial"  # a trial that has no fused form is run alone, or: refuse

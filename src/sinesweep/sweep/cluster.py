@@ -19,6 +19,7 @@ import socket
 import tempfile
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.singleton import Singleton
@@ -31,6 +32,7 @@ from sinesweep.sweep.settings import RaySettings
 from sinesweep.sweep.wording import brief, error_text, one_line
 
 _SLOWEST_START = {True: 120, False: 30}  # seconds, by whether a cluster is to be started
+_SLOWEST_ANSWER = 5.0  # seconds
 _SLOWEST_END = 30  # seconds
 _LOOPBACK = "127.0.0.1"
 # Ray's default is a third of the memory; what actors are told is a few kB. Its least is 75 MiB.
@@ -68,6 +70,29 @@ class RayNursery(Nursery):
         return opened["room"]
 
 
+def check(settings: RaySettings) -> None:
+    """Look at what can be known of a cluster without Ray.
+
+    Raises:
+        InputError: Ray is not installed, or nobody listens at the cluster's address.
+    """
+    if find_spec("ray") is None:
+        raise InputError(
+            "hydra.sweeper.backend: ray must be installed for ray, but is not: "
+            "pip install 'sinesweep[ray]'"
+        )
+    host, _, port = (settings.address or "").rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host, int(port)), _SLOWEST_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"{_subject(settings)} must take connections, but does not ({error}): start it with "
+            f"ray start --head --port={port}, or name another"
+        ) from error
+
+
 def shortage(settings: RaySettings, room: int, workers: int) -> str | None:
     """Return what to say of a cluster with room for fewer workers than there are to be.
 
@@ -101,7 +126,10 @@ def _drive(
     """Be the driver until the controller is gone."""
     settings = plan.settings.ray
     is_own = settings.address is None
+    from sinesweep.sweep.driver import Driver, say_to
+
     signal.alarm(_SLOWEST_START[is_own])  # where Ray hangs, this process ends
+    say_to(os.devnull)  # what goes wrong is said once
     temporary = tempfile.mkdtemp(prefix="sinesweep-ray-", dir=_TEMPORARY) if is_own else None
     try:
         try:
@@ -111,8 +139,6 @@ def _drive(
             control.send(json.dumps({"refusal": _refusal(settings, error)}).encode())
             return
         signal.alarm(0)
-        from sinesweep.sweep.driver import Driver
-
         driver = Driver(control, plan, host, preload, work)
         control.send(json.dumps({"room": _room(settings)}).encode())
         driver.run()

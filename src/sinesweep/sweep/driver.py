@@ -99,7 +99,7 @@ class Driver:
         self._maker: Any = ray.remote(RayWorker).options(
             num_cpus=settings.num_cpus,
             num_gpus=settings.num_gpus,
-            resources=dict(settings.resources),
+            resources=dict(settings.resources or {}),
             max_restarts=0,
             max_task_retries=0,
         )
@@ -129,6 +129,9 @@ class Driver:
             select.select([self._woken], [], [], _PATIENCE)
             self._take_events()
         self._errand.marker.unlink(missing_ok=True)
+        log = self._folder / _LOG
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
 
     # what the controller wants
 
@@ -155,10 +158,7 @@ class Driver:
     def _settle_in(self) -> None:
         """Take the sweep's folder, which is there by now, for the marker and Ray's own words."""
         self._errand.marker.write_text(self._errand.token)
-        with (self._folder / _LOG).open("ab") as log:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-                os.dup2(log.fileno(), stream.fileno())
+        say_to(self._folder / _LOG)
 
     # what comes from elsewhere
 
@@ -252,6 +252,14 @@ class Driver:
 
     def _is_dead(self, name: str) -> bool:
         return any(not node["Alive"] for node in ray.nodes() if node["NodeID"] == name)
+
+
+def say_to(path: str | Path) -> None:
+    """Have what Ray prints in this process go to the end of a file."""
+    with Path(path).open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
 
 
 def _hand_through(source: socket.socket, sink: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
 # One folder's name, so that a sweep cannot reach outside of its root.
 FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$", max_length=200)]
-_ADDRESS = r"^(auto|[^/:\s]+:\d{1,5})$"  # Ray's own client, ray://, cannot be reached by workers
+_ADDRESS = re.compile(r"auto|[^/:\s]+:\d{1,5}")
 GRID = "sinesweep.sweep.sampling.Grid"
 DEFAULT_SAMPLER = "optuna.samplers.TPESampler"  # what the plugin's preset tpe makes
 DEFAULT_TRIALS = 20  # as hydra-optuna-sweeper has it, where there is no end of points
@@ -69,23 +70,32 @@ def _whole_above_one(value: float) -> float:
     return value
 
 
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError(
+            "Input should be auto, or host:port of the cluster (with ray:// workers could not "
+            "connect back)"
+        )
+    return value
+
+
 Amount = Annotated[float, Field(gt=0), AfterValidator(_whole_above_one)]
 
 
 class RaySettings(_Closed):
     """On which cluster workers are actors, and what each of them takes of it."""
 
-    address: Annotated[str, Field(pattern=_ADDRESS)] | None
+    address: Annotated[str, AfterValidator(_address)] | None
     num_cpus: Amount
     num_gpus: Annotated[float, Field(ge=0), AfterValidator(_whole_above_one)]
-    resources: Mapping[Name, Amount]
+    resources: Mapping[Name, Amount] | None
     runtime_env: Mapping[str, Any] | None
 
     @model_validator(mode="after")
     def _cpus_have_keys_of_their_own(self) -> RaySettings:
-        if taken := sorted({"CPU", "GPU", "memory"} & self.resources.keys()):
+        if taken := sorted({"CPU", "GPU", "memory"} & (self.resources or {}).keys()):
             raise ValueError(
-                f"resources: must be custom ones, but names {', '.join(taken)}: use num_cpus and "
+                f"resources must be custom ones, but name {', '.join(taken)}: use num_cpus and "
                 "num_gpus"
             )
         return self
@@ -93,7 +103,7 @@ class RaySettings(_Closed):
     @property
     def demand(self) -> dict[str, float]:
         """What a worker takes, by the names that Ray has for it."""
-        found = {"CPU": self.num_cpus, "GPU": self.num_gpus, **self.resources}
+        found = {"CPU": self.num_cpus, "GPU": self.num_gpus, **(self.resources or {})}
         return {name: amount for name, amount in found.items() if amount}
 
 
