@@ -126,6 +126,8 @@ def _drive(
     """Be the driver until the controller is gone."""
     settings = plan.settings.ray
     is_own = settings.address is None
+    if is_own:
+        os.environ.update(_own_variables())  # which Ray reads when it is imported
     from sinesweep.sweep.driver import Driver, say_to
 
     signal.alarm(_SLOWEST_START[is_own])  # where Ray hangs, this process ends
@@ -150,18 +152,21 @@ def _drive(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _own_variables() -> dict[str, str]:
+    """Return what the processes of a cluster of this machine's own find in their environment."""
+    return {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Its switch for a cluster that nobody is to join: it listens on loopback alone.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Other accounts of this machine can connect, too. Unless it is given, Ray keeps one at home.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_process_group_cleanup_enabled": "true",  # what a trial starts does not outlive it
+    }
+
+
 def _join(settings: RaySettings, temporary: str | None) -> str:
     """Join the cluster, or start one; return the address of this machine there."""
-    if temporary:
-        os.environ.update(
-            RAY_USAGE_STATS_ENABLED="0",
-            # Its switch for a cluster that nobody is to join: it listens on loopback alone.
-            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
-            # Other accounts of this machine can connect, too. Else the token is kept at home.
-            RAY_AUTH_MODE="token",
-            RAY_AUTH_TOKEN=secrets.token_hex(32),
-            RAY_process_group_cleanup_enabled="true",  # what a trial starts does not outlive it
-        )
     import ray
 
     common: dict[str, Any] = {
