@@ -25,6 +25,7 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.types import TaskFunction
 
+from sinesweep.config import unknown_key
 from sinesweep.errors import InputError
 from sinesweep.sweep.nursery import LONGEST_MESSAGE, Nursery
 from sinesweep.sweep.plan import Plan
@@ -158,7 +159,7 @@ def _own_variables() -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         # Its switch for a cluster that nobody is to join: it listens on loopback alone.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        # Other accounts of this machine can connect, too. Unless it is given, Ray keeps one at home.
+        # Other accounts of this machine can connect, too. Ray would keep a token at home.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_process_group_cleanup_enabled": "true",  # what a trial starts does not outlive it
@@ -169,8 +170,12 @@ def _join(settings: RaySettings, temporary: str | None) -> str:
     """Join the cluster, or start one; return the address of this machine there."""
     import ray
 
+    environment = dict(settings.runtime_env or {})
+    known = ray.runtime_env.RuntimeEnv.known_fields
+    if unknown := [key for key in environment if key not in known]:  # Ray would pass over it
+        raise InputError(unknown_key(f"hydra.sweeper.ray.runtime_env.{unknown[0]}", known))
     common: dict[str, Any] = {
-        "runtime_env": settings.runtime_env and dict(settings.runtime_env),
+        "runtime_env": environment or None,
         "log_to_driver": False,
         "logging_level": logging.ERROR,
     }
