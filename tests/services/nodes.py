@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ray._private.node import Node
-from ray.cluster_utils import Cluster
+if TYPE_CHECKING:
+    from ray._private.node import Node
 
-# What its nodes and whoever connects find in the environment.
+# What its nodes and whoever connects find in the environment: it listens on loopback alone.
 VARIABLES = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "5" * 64,
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -30,7 +32,10 @@ class Nodes:
         self._resources = resources
         # Short: Ray keeps sockets there.
         self._folder = Path(tempfile.mkdtemp(prefix="sinesweep-nodes-", dir="/tmp"))
-        os.environ.update(VARIABLES)
+        # Ray reads them when it is imported.
+        os.environ.update(VARIABLES, RAY_TMPDIR=str(self._folder))
+        from ray.cluster_utils import Cluster
+
         self._cluster = Cluster()
         self.first = self.add()
 
@@ -46,7 +51,6 @@ class Nodes:
             resources=self._resources,
             object_store_memory=_OBJECT_STORE,
             include_dashboard=False,
-            temp_dir=str(self._folder),
         )
 
     def kill(self, node: Node) -> None:
@@ -56,6 +60,6 @@ class Nodes:
     def close(self) -> None:
         """Kill all that is left."""
         self._cluster.shutdown()
-        for name in VARIABLES:
+        for name in (*VARIABLES, "RAY_TMPDIR"):
             os.environ.pop(name, None)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -52,7 +52,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 
 
 def test_a_cluster_of_its_own(runner: Runner) -> None:
-    """A sweep starts a cluster and leaves nothing of it; a worker that is killed costs its trial."""
+    """A sweep starts a cluster and leaves nothing of it; a killed worker costs its trial."""
     done = runner.sweep(
         "x=1,2,3,4", "misbehave=kill", "when=2", RAY, "hydra.sweeper.retries=1",
         "hydra.sweeper.max_failure_rate=1.0",
@@ -126,8 +126,7 @@ def test_nodes_die_and_join(runner: Runner, nodes: Nodes) -> None:
     assert "the Ray cluster has room for 2 of 3 workers" in err
     states = outcomes_of(folder)
     (failed,) = [error for state, error in states if state == "FAIL"]
-    assert failed.startswith("the Ray node ")
-    assert failed.endswith(" died")
+    assert failed == "the Ray node 127.0.0.1 died, or is not reached any more"
     assert states_of(folder).count("COMPLETE") == 4
     assert len({pid for *_, pid in calls_of(runner.folder)}) >= 3
 

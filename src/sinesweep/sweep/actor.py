@@ -35,12 +35,10 @@ class Hello:
 
     Attributes:
         ticket: what it was started with.
-        node: its node, by Ray's name for it.
-        address: the node's.
+        address: its node's.
     """
 
     ticket: int
-    node: str
     address: str
 
 
@@ -85,9 +83,7 @@ class RayWorker:
         """
         import ray
 
-        hello = Hello(
-            ticket, ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
-        )
+        hello = Hello(ticket, ray.util.get_node_ip_address())
         where = f"the Ray node {hello.address}"
         _look_around(errand, where)
         os.environ.update(errand.variables)

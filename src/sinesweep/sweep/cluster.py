@@ -169,9 +169,10 @@ def _own_variables() -> dict[str, str]:
 def _join(settings: RaySettings, temporary: str | None) -> str:
     """Join the cluster, or start one; return the address of this machine there."""
     import ray
+    from ray.runtime_env import RuntimeEnv
 
     environment = dict(settings.runtime_env or {})
-    known = ray.runtime_env.RuntimeEnv.known_fields
+    known = RuntimeEnv.known_fields
     if unknown := [key for key in environment if key not in known]:  # Ray would pass over it
         raise InputError(unknown_key(f"hydra.sweeper.ray.runtime_env.{unknown[0]}", known))
     common: dict[str, Any] = {

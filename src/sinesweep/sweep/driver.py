@@ -236,8 +236,8 @@ class Driver:
         where = f"the Ray node {post.hello.address}" if post.hello else "a Ray node"
         said = one_line(error_text(error)) if isinstance(error, Exception) else ""
         if isinstance(error, errors.RayTaskError):
-            cause = error.cause
-            return Exit(post.number, one_line(str(cause)), is_final=isinstance(cause, Unfit))
+            said = str(error.cause) if isinstance(error.cause, Unfit) else said
+            return Exit(post.number, one_line(said), is_final=post.hello is None)
         if isinstance(error, errors.RuntimeEnvSetupError):
             text = f"hydra.sweeper.ray.runtime_env: cannot be set up: {said}"
             return Exit(post.number, text, is_final=True)
@@ -246,12 +246,9 @@ class Driver:
                 f"sinesweep must be installed on every node, but an actor could not begin: {said}"
             )
             return Exit(post.number, text, is_final=True)
-        if post.hello and self._is_dead(post.hello.node):
-            return Exit(post.number, f"{where} died")
+        if isinstance(error, errors.ActorUnavailableError):  # Ray itself knows only later
+            return Exit(post.number, f"{where} died, or is not reached any more")
         return Exit(post.number, f"the actor on {where} was killed (out of memory?)")
-
-    def _is_dead(self, name: str) -> bool:
-        return any(not node["Alive"] for node in ray.nodes() if node["NodeID"] == name)
 
 
 def say_to(path: str | Path) -> None:
