@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, cast
@@ -15,6 +16,7 @@ from typing import Any, cast
 import pytest
 from process import open_study
 
+from sinesweep.errors import SweepFailed
 from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
@@ -29,7 +31,20 @@ DONE = Outcome.complete((1.0,))
 SMALL = 4096  # bytes: a line has room for a few messages
 KILLED = "the worker process was killed by SIGKILL"
 
+
+@dataclass(frozen=True)
+class Stillborn:
+    """A worker that ends before it has begun."""
+
+    cause: str
+    is_final: bool = False
+
+
+PENDING = None
+"""A worker that there is no room for."""
+
 Play = Callable[[Connection], str]
+Worker = Play | Stillborn | None
 
 
 class PlayedNursery:
@@ -40,7 +55,7 @@ class PlayedNursery:
             it returns how it has ended.
     """
 
-    def __init__(self, *plays: Play) -> None:
+    def __init__(self, *plays: Worker) -> None:
         self._plays = deque(plays)
         self._readable, self._writable = os.pipe()
         self._exits: deque[Exit] = deque()
@@ -55,9 +70,13 @@ class PlayedNursery:
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         self.ends[worker] = theirs
-        thread = threading.Thread(target=self._run, args=(self._plays.popleft(), worker, theirs))
-        self._threads.append(thread)
-        thread.start()
+        play = self._plays.popleft()
+        if isinstance(play, Stillborn):
+            self._end(Exit(worker, play.cause, play.is_final))
+        elif play is not PENDING:
+            thread = threading.Thread(target=self._run, args=(play, worker, theirs))
+            self._threads.append(thread)
+            thread.start()
         return Connection(ours.detach())
 
     def kill(self, worker: int) -> None:
@@ -70,6 +89,8 @@ class PlayedNursery:
     def close(self) -> None:
         for thread in self._threads:
             thread.join()
+        for end in self.ends.values():
+            end.close()
 
     def _run(self, play: Play, worker: int, end: socket.socket) -> None:
         with Connection(os.dup(end.fileno())) as connection:
@@ -79,7 +100,10 @@ class PlayedNursery:
             except (EOFError, OSError):
                 cause = KILLED
         end.close()
-        self._exits.append(Exit(worker, cause))
+        self._end(Exit(worker, cause))
+
+    def _end(self, exit_: Exit) -> None:
+        self._exits.append(exit_)
         os.write(self._writable, b"!")
 
 
@@ -119,7 +143,7 @@ def sweep(
     form.__dict__.update(refusal=lambda config: None, make=lambda: None)
     monkeypatch.setitem(sys.modules, "own", form)
 
-    def run(slots: int, trials: int, *plays: Play, more: tuple[str, ...] = ()) -> Any:
+    def run(slots: int, trials: int, *plays: Worker, more: tuple[str, ...] = ()) -> Any:
         plan = make_plan(
             f"a=range(0,{trials})", "hydra.sweeper.workers=1", "hydra.sweeper.fused=own",
             f"hydra.sweeper.slots={slots}", *more,
@@ -127,8 +151,10 @@ def sweep(
         study, quiet, nursery = open_study(plan), Quiet(), PlayedNursery(*plays)
         occupancy = Occupancy(plan.places)
         made = cast("Nursery", nursery)
-        Controller(plan, study, made, None, quiet, interrupts, occupancy).run()
-        nursery.close()
+        try:
+            Controller(plan, study, made, None, quiet, interrupts, occupancy).run()
+        finally:
+            nursery.close()
         return study, quiet
 
     return run
@@ -255,3 +281,49 @@ def test_nobody_waits_for_the_other_to_listen(
 
     study, _ = sweep(count, 2 * count, ends_all_at_once)
     assert sum(entry.outcome == "COMPLETE" for entry in study.entries.values()) == 2 * count
+
+
+def test_a_worker_that_waits_for_room_has_no_trial(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """On a cluster that is too small for all workers, those that it has room for do the work."""
+    study, _ = sweep(1, 4, PENDING, completes, PENDING, more=("hydra.sweeper.workers=3",))
+    assert [study.entries[number].outcome for number in range(4)] == ["COMPLETE"] * 4
+
+
+def test_a_worker_that_is_first_leaves_the_others_their_share(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Trials that all fit one worker's slots wait for one that was started with it."""
+    had: list[int] = []
+    is_here = threading.Event()
+
+    def takes(connection: Connection) -> str:
+        count = len(take(connection, 2))
+        is_here.wait()
+        had.append(count + connection.poll(0))
+        raise EOFError
+
+    def is_late(connection: Connection) -> str:
+        had.append(len(take(connection, 2)))
+        is_here.set()
+        raise EOFError
+
+    sweep(4, 4, takes, is_late, completes, completes, more=("hydra.sweeper.workers=2",))
+    assert had[:2] == [2, 2]
+
+
+def test_workers_that_never_begin_end_the_sweep(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Where no worker gets as far as its first trial, no trial fails for it."""
+    with pytest.raises(SweepFailed, match=r"^3 workers ended before they began: no luck$"):
+        sweep(1, 4, *[Stillborn("no luck")] * 3)
+
+
+def test_what_would_end_every_worker_ends_the_sweep(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """A worker that says so is not started again."""
+    with pytest.raises(SweepFailed, match=r"^no such folder$"):
+        sweep(1, 4, Stillborn("no such folder", is_final=True))

@@ -85,7 +85,7 @@ class RayWorker:
 
         hello = Hello(ticket, ray.util.get_node_ip_address())
         where = f"the Ray node {hello.address}"
-        _look_around(errand, where)
+        look_around(errand, where)
         os.environ.update(errand.variables)
         sys.argv = list(errand.arguments)
         sys.path += [each for each in errand.modules if each not in sys.path]
@@ -101,7 +101,7 @@ class RayWorker:
         worker.serve(connection)
 
 
-def _look_around(errand: Errand, where: str) -> None:
+def look_around(errand: Errand, where: str) -> None:
     """Make sure that this node sees the files that the sweep's process sees."""
     rule = "must be on a file system that all nodes of the cluster share, under the same path"
     try:
