@@ -72,6 +72,7 @@ class PlayedNursery:
         self.ends[worker] = theirs
         play = self._plays.popleft()
         if isinstance(play, Stillborn):
+            theirs.close()
             self._end(Exit(worker, play.cause, play.is_final))
         elif play is not PENDING:
             thread = threading.Thread(target=self._run, args=(play, worker, theirs))
