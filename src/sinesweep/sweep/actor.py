@@ -50,8 +50,7 @@ class Errand:
         host, port: where the sweep's process listens.
         key: by which the two know each other.
         directory: where the command was given.
-        marker: a file in the sweep's folder.
-        token: what the file holds.
+        marker: a file in the sweep's folder, which no other has.
         arguments: the command's.
         modules: where it looks for modules.
         variables: of the environment, to be set before anything heavy is imported.
@@ -64,7 +63,6 @@ class Errand:
     key: bytes
     directory: Path
     marker: Path
-    token: str
     arguments: Sequence[str]
     modules: Sequence[str]
     variables: Mapping[str, str]
@@ -111,11 +109,7 @@ def look_around(errand: Errand, where: str) -> None:
             f"the directory of the command {rule}, but {where} cannot enter {errand.directory} "
             f"({error.strerror})"
         ) from error
-    try:
-        found = errand.marker.read_text()
-    except OSError:
-        found = None
-    if found != errand.token:
+    if not errand.marker.exists():
         raise Unfit(
             f"the sweep's folder {rule}, but {where} has another {errand.marker.parent}, or none: "
             "set hydra.sweeper.root to a shared one"

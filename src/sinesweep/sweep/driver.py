@@ -38,7 +38,6 @@ _LONGEST_SILENCE = 30.0  # seconds in which Ray should have said what became of 
 _PATIENCE = 1.0  # seconds between looks at those
 _BACKLOG = 1024  # actors that connect at once
 _CHUNK = 65_536  # bytes
-_MARKER = ".shared"
 _LOG = "ray.log"  # in the sweep's folder: what Ray says of it
 
 
@@ -88,8 +87,7 @@ class Driver:
             port=self._listener.getsockname()[1],
             key=secrets.token_bytes(32),
             directory=Path.cwd(),
-            marker=self._folder / _MARKER,
-            token=secrets.token_hex(8),
+            marker=self._folder / f".shared-{secrets.token_hex(8)}",  # another sweep's is no proof
             arguments=sys.argv,
             modules=[str(Path(each).absolute()) for each in sys.path],
             variables=thread_variables(max(1, int(settings.num_cpus))),
@@ -157,7 +155,7 @@ class Driver:
 
     def _settle_in(self) -> None:
         """Take the sweep's folder, which is there by now, for the marker and Ray's own words."""
-        self._errand.marker.write_text(self._errand.token)
+        self._errand.marker.touch()
         say_to(self._folder / _LOG)
 
     # what comes from elsewhere
@@ -222,11 +220,11 @@ class Driver:
 
     def _ended(self, ticket: int, error: BaseException | None) -> None:
         post = self._posts.pop(ticket)
-        if post.voice is not None and post.remote is not None:
+        if post.voice is not None:
             post.voice.join(_LAST_WORDS)
+        for end in filter(None, (post.remote, post.line)):  # where a thread may wait yet
             with suppress(OSError):
-                post.remote.shutdown(socket.SHUT_RDWR)
-        post.line.close()
+                end.shutdown(socket.SHUT_RDWR)
         ray.kill(post.actor)  # where Ray only cannot reach it
         with suppress(BrokenPipeError, ConnectionResetError):
             self._control.send(self._exit(post, error).encode())
