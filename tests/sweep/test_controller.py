@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, cast
@@ -16,7 +16,8 @@ from typing import Any, cast
 import pytest
 from process import open_study
 
-from sinesweep.sweep.controller import Controller, Running, Seat
+from sinesweep.errors import SweepFailed
+from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
@@ -26,6 +27,7 @@ from sinesweep.sweep.messages import (
     Ended,
     Held,
     MayBePruned,
+    Ready,
     Served,
     Stop,
 )
@@ -33,24 +35,38 @@ from sinesweep.sweep.nursery import Exit, Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.seat import Running, Seat
 from sinesweep.sweep.study import SweepStudy
 
 DONE = Outcome.complete((1.0,))
 SMALL = 4096  # bytes: a line has room for a few messages
-KILLED = int(signal.SIGKILL)  # as waitpid has it
+KILLED = "the worker process was killed by SIGKILL"
 
-Play = Callable[[Connection], int]
+
+@dataclass(frozen=True)
+class Stillborn:
+    """A worker that ends before it has begun."""
+
+    cause: str
+    is_final: bool = False
+
+
+PENDING = None
+"""A worker that there is no room for."""
+
+Play = Callable[[Connection], str]
+Worker = Play | Stillborn | None
 
 
 class PlayedNursery:
     """Plays workers in threads.
 
     Args:
-        plays: what each worker that is started does with its connection, until it returns its
-            status.
+        plays: what each worker that is started does with its connection, once it has begun, until
+            it returns how it has ended.
     """
 
-    def __init__(self, *plays: Play) -> None:
+    def __init__(self, *plays: Worker) -> None:
         self._plays = deque(plays)
         self._readable, self._writable = os.pipe()
         self._exits: deque[Exit] = deque()
@@ -65,9 +81,14 @@ class PlayedNursery:
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         self.ends[worker] = theirs
-        thread = threading.Thread(target=self._run, args=(self._plays.popleft(), worker, theirs))
-        self._threads.append(thread)
-        thread.start()
+        play = self._plays.popleft()
+        if isinstance(play, Stillborn):
+            theirs.close()
+            self._end(Exit(worker, play.cause, play.is_final))
+        elif play is not PENDING:
+            thread = threading.Thread(target=self._run, args=(play, worker, theirs))
+            self._threads.append(thread)
+            thread.start()
         return Connection(ours.detach())
 
     def kill(self, worker: int) -> None:
@@ -80,15 +101,21 @@ class PlayedNursery:
     def close(self) -> None:
         for thread in self._threads:
             thread.join()
+        for end in self.ends.values():
+            end.close()
 
     def _run(self, play: Play, worker: int, end: socket.socket) -> None:
         with Connection(os.dup(end.fileno())) as connection:
             try:
-                status = play(connection)
+                connection.send(Ready())
+                cause = play(connection)
             except (EOFError, OSError):
-                status = KILLED
+                cause = KILLED
         end.close()
-        self._exits.append(Exit(worker, status))
+        self._end(Exit(worker, cause))
+
+    def _end(self, exit_: Exit) -> None:
+        self._exits.append(exit_)
         os.write(self._writable, b"!")
 
 
@@ -130,7 +157,7 @@ def sweep(
     form.__dict__.update(refusal=lambda config: None, make=lambda: None)
     monkeypatch.setitem(sys.modules, "own", form)
 
-    def run(slots: int, trials: int, *plays: Play, more: tuple[str, ...] = ()) -> Any:
+    def run(slots: int, trials: int, *plays: Worker, more: tuple[str, ...] = ()) -> Any:
         plan = make_plan(
             f"a=range(0,{trials})", "hydra.sweeper.workers=1", "hydra.sweeper.fused=own",
             f"hydra.sweeper.slots={slots}", *more,
@@ -138,8 +165,10 @@ def sweep(
         study, quiet, nursery = open_study(plan), Quiet(), PlayedNursery(*plays)
         occupancy = Occupancy(plan.places)
         made = cast("Nursery", nursery)
-        Controller(plan, study, made, None, quiet, interrupts, occupancy).run()
-        nursery.close()
+        try:
+            Controller(plan, study, made, None, quiet, interrupts, occupancy).run()
+        finally:
+            nursery.close()
         return study, quiet
 
     return run
@@ -154,7 +183,7 @@ def take(connection: Connection, count: int) -> list[Assignment]:
     return found
 
 
-def completes(connection: Connection) -> int:
+def completes(connection: Connection) -> str:
     """Complete whatever comes, one after another."""
     while True:
         for each in take(connection, 1):
@@ -164,7 +193,7 @@ def completes(connection: Connection) -> int:
 def test_last_words_are_heard(sweep: Callable[..., tuple[SweepStudy, Quiet]]) -> None:
     """What a worker said before it died holds; whom it had not told of are run again."""
 
-    def ends_one_and_dies(connection: Connection) -> int:
+    def ends_one_and_dies(connection: Connection) -> str:
         first, *_ = take(connection, 3)
         connection.send(Ended(first.number, DONE))
         return KILLED
@@ -181,7 +210,7 @@ def test_what_a_worker_left_behind_counts(
 ) -> None:
     """A trial that had ended, and could not say so any more, has ended, and kills nobody."""
 
-    def writes_and_dies(connection: Connection) -> int:
+    def writes_and_dies(connection: Connection) -> str:
         first, second = take(connection, 2)
         DONE.write(first.directory)
         Outcome.failed("its own fault").write(second.directory)
@@ -196,7 +225,7 @@ def test_what_was_left_behind_counts_for_a_worker_that_was_killed(
 ) -> None:
     """Of those whose round hangs, the ones that had ended have ended; others are run again."""
 
-    def hangs(connection: Connection) -> int:
+    def hangs(connection: Connection) -> str:
         first, *_ = take(connection, 3)
         DONE.write(first.directory)
         while True:
@@ -216,16 +245,16 @@ def test_those_to_be_run_again_one_at_a_time_stay_so(
     """A suspect that is retried has its worker for itself again, and so have all until then."""
     alone: list[int] = []
 
-    def dies_of_two(connection: Connection) -> int:
+    def dies_of_two(connection: Connection) -> str:
         take(connection, 2)
         return KILLED
 
-    def dies_of_one(connection: Connection) -> int:
+    def dies_of_one(connection: Connection) -> str:
         (first,) = take(connection, 1)
         alone.append(first.number)
         return KILLED
 
-    def is_alone(connection: Connection) -> int:
+    def is_alone(connection: Connection) -> str:
         while len(alone) < 3:
             (one,) = take(connection, 1)
             connection.send(MayBePruned(one.number))  # it has filled the places when it hears that
@@ -253,7 +282,7 @@ def test_nobody_waits_for_the_other_to_listen(
     """A worker may say more than fits the line before it listens to what it was given meanwhile."""
     count = 40
 
-    def ends_all_at_once(connection: Connection) -> int:
+    def ends_all_at_once(connection: Connection) -> str:
         for each in take(connection, count):
             connection.send(Ended(each.number, DONE))
         served = 0
@@ -340,3 +369,49 @@ def test_trials_go_to_and_fro_between_workers(
 
     sweep(4, 8, *[waits_for_the_other] * 2, more=("hydra.sweeper.workers=2",))
     assert sorted(given) == [[0, 3, 4, 7], [1, 2, 5, 6]]
+
+
+def test_a_worker_that_waits_for_room_has_no_trial(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """On a cluster that is too small for all workers, those that it has room for do the work."""
+    study, _ = sweep(1, 4, PENDING, completes, PENDING, more=("hydra.sweeper.workers=3",))
+    assert [study.entries[number].outcome for number in range(4)] == ["COMPLETE"] * 4
+
+
+def test_a_worker_that_is_first_leaves_the_others_their_share(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Trials that all fit one worker's slots wait for one that was started with it."""
+    had: list[int] = []
+    is_here = threading.Event()
+
+    def takes(connection: Connection) -> str:
+        count = len(take(connection, 2))
+        is_here.wait()
+        had.append(count + connection.poll(0))
+        raise EOFError
+
+    def is_late(connection: Connection) -> str:
+        had.append(len(take(connection, 2)))
+        is_here.set()
+        raise EOFError
+
+    sweep(4, 4, takes, is_late, completes, completes, more=("hydra.sweeper.workers=2",))
+    assert had[:2] == [2, 2]
+
+
+def test_workers_that_never_begin_end_the_sweep(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Where no worker gets as far as its first trial, no trial fails for it."""
+    with pytest.raises(SweepFailed, match=r"^3 workers ended before they began: no luck$"):
+        sweep(1, 4, *[Stillborn("no luck")] * 3)
+
+
+def test_what_would_end_every_worker_ends_the_sweep(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """A worker that says so is not started again."""
+    with pytest.raises(SweepFailed, match=r"^no such folder$"):
+        sweep(1, 4, Stillborn("no such folder", is_final=True))

@@ -16,6 +16,17 @@ from omegaconf import MISSING, OmegaConf
 
 
 @dataclass
+class RayConf:
+    """Keys of ``hydra.sweeper.ray``: the cluster, and what each worker takes of it."""
+
+    address: str | None = None  # host:port, or auto; null: a cluster of this machine's own
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+    resources: Any = None  # custom ones: {name: amount}
+    runtime_env: Any = None  # Ray's: working_dir, pip, env_vars, ...
+
+
+@dataclass
 class SinesweepConf:
     """Keys of ``hydra.sweeper``. Those that hydra-optuna-sweeper has mean what they mean there.
 
@@ -48,6 +59,8 @@ class SinesweepConf:
     # on what
     workers: Any = None  # processes; null: n_jobs, or else one for each core
     n_jobs: Any = None
+    backend: str = "local"  # processes of this machine, or ray: actors on a cluster
+    ray: Any = field(default_factory=RayConf)  # Any: Hydra may have imported this module twice
     slots: Any = 1  # trials that each worker trains together
     fused: str | None = None  # the module that can: see sinesweep.sweep.together
     unfused: str = "serial"  # a trial that has no fused form is run alone, or: refuse

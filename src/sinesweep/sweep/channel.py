@@ -15,6 +15,7 @@ from sinesweep.sweep.messages import (
     Ended,
     Held,
     Question,
+    Ready,
     Report,
     Served,
     Stop,
@@ -51,7 +52,7 @@ class Channel:
         self._stopped: dict[int | None, str] = {}
         self._unserved: set[int] = set()
 
-    def send(self, message: Report | Alone | Held) -> None:
+    def send(self, message: Ready | Report | Alone | Held) -> None:
         """Send what needs no answer."""
         with _ending_with_the_sweep():
             self._connection.send(message)

@@ -7,13 +7,9 @@ before anything else is done.
 
 from __future__ import annotations
 
-import select
 import selectors
 import time
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
@@ -28,6 +24,7 @@ from sinesweep.sweep.messages import (
     Held,
     IsAmongBest,
     MayBePruned,
+    Ready,
     Report,
     Served,
     Stop,
@@ -36,6 +33,7 @@ from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.seat import Running, Seat
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.wording import counted
 
@@ -43,6 +41,8 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _TICK = 0.1  # seconds between looks at clocks and screen
+_YOUTH = 30.0  # seconds in which a worker that was started should be ready, if there is room for it
+_MOST_STILLBORN = 3  # times as many as there are workers
 
 
 class Observer(Protocol):
@@ -62,75 +62,6 @@ class Observer(Protocol):
 
     def tick(self) -> None:
         """A moment has passed."""
-
-
-@dataclass
-class Running:
-    """A trial that a worker has.
-
-    Attributes:
-        entry: the trial.
-        started: when it was assigned, by the monotonic clock.
-        waited: seconds since then in which it had to wait for another.
-        told: how many seconds it had run when it was told to stop because it took too long, if it
-            was.
-        doomed: what it has come to, decided before it said so itself.
-    """
-
-    entry: Entry
-    started: float
-    waited: float = 0.0
-    told: float | None = None
-    doomed: Outcome | None = None
-
-    def ran(self, now: float) -> float:
-        """Return for how many seconds it has run."""
-        return now - self.started - self.waited
-
-
-@dataclass
-class Seat:
-    """A worker as the controller sees it.
-
-    Attributes:
-        number: the worker's.
-        connection: to it.
-        running: its trials by their numbers.
-        holder: the one that the others wait for, if there is one.
-        held: since when they wait.
-        is_lost: whether it is known to be gone, or to be about to go.
-        unsent: what it is to be told once there is room for it.
-    """
-
-    number: int
-    connection: Connection
-    running: dict[int, Running] = field(default_factory=dict)
-    holder: int | None = None
-    held: float = 0.0
-    is_lost: bool = False
-    unsent: deque[Answer | Assignment | Served | Stop] = field(default_factory=deque)
-
-    @property
-    def going(self) -> list[Running]:
-        """Those of its trials that do not wait for another."""
-        return [each for n, each in self.running.items() if self.holder in (None, n)]
-
-    def hold(self, holder: int | None, now: float) -> None:
-        """Have all trials but one wait from now on, or none any more."""
-        for number, running in self.running.items():
-            if self.holder not in (None, number):
-                running.waited += now - max(self.held, running.started)
-        self.holder, self.held = holder, now
-
-    def send(self) -> None:
-        """Send what there is room for: a worker in a long round takes nothing.
-
-        Whoever waited for it would hear nobody meanwhile, and for ever if it waits, too, to be
-        heard.
-        """
-        while self.unsent and select.select([], [self.connection], [], 0)[1]:
-            self.connection.send(self.unsent[0])
-            self.unsent.popleft()
 
 
 class Controller:
@@ -172,6 +103,7 @@ class Controller:
         self._balance = Balance()
         self._last: Seat | None = None  # who was given a trial last
         self._suspects: set[int] = set()  # one of them may have killed the worker that they shared
+        self._stillborn = 0  # workers in a row that ended before they were ready
         self._closing: str | None = None  # why no more trials begin
         self._fault: str | None = None  # why the sweep has failed
 
@@ -205,7 +137,8 @@ class Controller:
     def _loop(self) -> None:
         while True:
             reused = self._fill()
-            if not reused and not self._busy():
+            has_more = self._closing is None and self._study.has_more
+            if not has_more and not self._busy():
                 return
             for key, _ in self._selector.select(0 if reused else _TICK):
                 self._handle(key.fileobj)
@@ -246,35 +179,49 @@ class Controller:
         return False
 
     def _free_seat(self) -> Seat | None:
-        """Return the worker with the least left, if it may have another; start it if need be.
+        """Return the worker with the least left, if it may have another; start more workers first.
 
-        One that has nothing comes first. Of two, the one that was given the last does: so the first
-        trials go to and fro, and where narrow and wide take turns, nobody gets all the wide ones.
+        Of two, the one that was given the last trial comes first: so the first trials go to and
+        fro, and where narrow and wide take turns, nobody gets all the wide ones.
         """
+        ready = [s for s in self._seats.values() if s.is_ready and not s.is_lost]
+        left = {seat.number: self._left_of(seat) for seat in ready}
         places = 1 if self._suspects else self._plan.slots
-        free = [s for s in self._seats.values() if not s.is_lost and len(s.running) < places]
-        left = {seat.number: self._left_of(seat) for seat in self._seats.values()}
         seat = min(
-            free,
+            (s for s in ready if len(s.running) < places),
             key=lambda s: (bool(s.running), left[s.number], s is not self._last),
             default=None,
         )
         if seat is not None and not seat.running:
             return seat
-        for number in range(self._settings.processes):
-            if number not in self._seats:
-                seat = Seat(number, self._nursery.start(number))
-                self._seats[number] = seat
-                self._selector.register(seat.connection, selectors.EVENT_READ)
-                return seat
+        self._start_workers()
         if seat is None:
             return None
-        shares = [*left.values()], self._study.left
-        return seat if self._balance.may_have_more(left[seat.number], *shares) else None
+        # One that was just started has nothing yet, and will want its share.
+        all_left = [*left.values(), *(0.0 for _ in self._young)]
+        may = self._balance.may_have_more(left[seat.number], all_left, self._study.left)
+        return seat if may else None
 
     def _left_of(self, seat: Seat) -> float:
         now = time.monotonic()
         return self._balance.left([running.ran(now) for running in seat.running.values()])
+
+    def _start_workers(self) -> None:
+        """Start as many as there are trials for, so that they begin side by side."""
+        starting = [s for s in self._seats.values() if not s.is_ready]
+        free = [n for n in range(self._settings.processes) if n not in self._seats]
+        left = self._study.left
+        wanted = len(free) if left is None else max(1, left) - len(starting)
+        for number in free[: max(wanted, 0)]:
+            seat = Seat(number, self._nursery.start(number))
+            self._seats[number] = seat
+            self._selector.register(seat.connection, selectors.EVENT_READ)
+
+    @property
+    def _young(self) -> list[Seat]:
+        """The workers that should be ready soon, if there is room for them."""
+        now = time.monotonic()
+        return [s for s in self._seats.values() if not s.is_ready and now - s.started < _YOUTH]
 
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
@@ -312,6 +259,9 @@ class Controller:
 
     def _hear(self, seat: Seat, message: object) -> None:
         match message:
+            case Ready():
+                seat.is_ready = True
+                self._stillborn = 0
             case Report(number, value, step):
                 self._study.report(number, value, step)
                 self._observer.reported(seat.running[number].entry, value, step)
@@ -379,6 +329,11 @@ class Controller:
         seat.is_lost = True
         self._listen(seat)  # its last words
         self._lose(seat, exit_.cause, alone=Outcome.failed(exit_.cause))
+        self._stillborn += not seat.is_ready
+        if exit_.is_final:
+            self._abort(exit_.cause)
+        elif self._stillborn >= _MOST_STILLBORN * self._settings.processes:
+            self._abort(f"{self._stillborn} workers ended before they began: {exit_.cause}")
 
     def _lose(self, seat: Seat, cause: str, alone: Outcome | None = None) -> None:
         """End the trials of a worker that is gone.

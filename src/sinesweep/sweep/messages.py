@@ -45,6 +45,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """From a worker: it has begun, and may be given trials."""
+
+
+@dataclass(frozen=True)
 class Report:
     """From a worker: an intermediate value."""
 

@@ -60,6 +60,10 @@ class Plan:
     context: HydraContext
     config: DictConfig
 
+    def with_workers(self, count: int) -> Plan:
+        """Return the plan with so many workers."""
+        return replace(self, settings=self.settings.model_copy(update={"workers": count}))
+
     @property
     def is_enumeration(self) -> bool:
         """Whether every combination is run once, in order, if the time for that is given."""
