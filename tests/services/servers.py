@@ -18,6 +18,7 @@ from urllib.error import URLError
 from runner import environment
 
 LIMIT = 60  # seconds: no wait hangs a test
+_QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 _AS_POSTGRES = ("--reuid=postgres", "--regid=postgres", "--clear-groups")
 
 
@@ -160,12 +161,18 @@ class TrackingServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+            wait_for(self._port_is_free)  # the last of its processes may live a moment longer
+
+    def _port_is_free(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
 
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "server.log").read_text()
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+            # Its first answer takes long: it imports, and makes the database's tables.
+            with urllib.request.urlopen(f"{self.url}{_QUESTION}", timeout=LIMIT) as answer:
                 return answer.status == 200
         except (URLError, ConnectionError, TimeoutError):
             return False

@@ -20,7 +20,7 @@ from sinesweep.tracking.credentials import HELP, authorization, only_mlflow_can_
 
 _SERVERS = ("http", "https")
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_ANSWER_WITHIN = 5.0  # seconds
+_ANSWER_WITHIN = 10.0  # seconds
 _BUSY_FOR = 30.0  # seconds that another run may take to make its tables
 _SQLITE = "sqlite:///"
 # The cheapest question that a server answers only to those whom it lets in.
@@ -34,6 +34,7 @@ CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "PGCONNECT_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # with the address's password
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 

@@ -39,12 +39,14 @@ FLUSH = "\n"
 DELIVERED = 0
 NOT_DELIVERED = 3
 
+_TO_THE_RUN = 1  # file descriptor of the standard output that the process was started with
+
 _POLL = 1.0  # seconds between looks at the record: each costs the training's neighbour core
 _SHARE = 0.05  # of a core, for sending the records of many trials at once
 _LONGEST_POLL = 10.0  # seconds: what a sweep has done is seen so late at most
 _START_POLL = 0.02  # while the run waits for its id
 _LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
-# Seconds of trying after the run has ended. A call that hangs can make it 45; where the tracker
+# Seconds of trying after the run has ended. A call that hangs can make it a minute; where the tracker
 # takes what it is sent, all is sent, however long that takes.
 _PATIENCE = 15.0
 _FLUSH_PATIENCE = 5.0  # seconds of trying while the run waits for it
@@ -53,6 +55,7 @@ _PATIENCE_WITH_ANOTHER = 60.0  # seconds: a killed sweep's writer may have much 
 
 def main() -> int:
     """Deliver until the run has ended and everything is sent, or patience has."""
+    sys.stdout = sys.stderr  # the run listens to standard output, and understands _say alone
     directory = Path(sys.argv[1])
     artifacts = os.environ.get(ARTIFACTS_VARIABLE)
     location = Location(os.environ[URI_VARIABLE], Path(artifacts) if artifacts else None)
@@ -153,7 +156,7 @@ def _hear(within: float) -> str | None:
 def _say(**message: str | bool) -> None:
     # A run that has died in the meantime does not listen; its end is still to be told.
     with suppress(BrokenPipeError):
-        os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
+        os.write(_TO_THE_RUN, json.dumps(message).encode() + b"\n")
 
 
 def _refuse(cause: str) -> int:
