@@ -199,7 +199,7 @@ def test_a_server_that_stays_away_from_a_run(
     assert done.code == 1
     assert f"{run.folder.name}: not all could be sent to the tracker, " in done.out
     assert "the tracker does not answer" in done.out
-    assert re.search(r"^sinesweep: \d+ events of a record are still to be sent", done.err)
+    assert re.search(r"^sinesweep: still to be sent: \d+ events of 1 record;", done.err)
 
     server.start()
     done = runner.sinesweep("sync", "--uri", server.url)

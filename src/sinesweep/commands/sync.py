@@ -32,10 +32,11 @@ def run(options: argparse.Namespace) -> int:
         found.append(each)
     left = [each.unsent for each in found if each.remains]
     if left:
-        records = "a record" if len(left) == 1 else f"{len(left)} records"
+        from sinesweep.commands.tables import count
+
         print(  # noqa: T201
-            f"sinesweep: {sum(left)} events of {records} are still to be sent: sync again once the "
-            "cause is mended",
+            f"sinesweep: still to be sent: {count(sum(left), 'event')} of "
+            f"{count(len(left), 'record')}; sync again once the cause is mended",
             file=sys.stderr,
         )
     elif not found:

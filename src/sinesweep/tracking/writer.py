@@ -46,8 +46,8 @@ _SHARE = 0.05  # of a core, for sending the records of many trials at once
 _LONGEST_POLL = 10.0  # seconds: what a sweep has done is seen so late at most
 _START_POLL = 0.02  # while the run waits for its id
 _LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
-# Seconds of trying after the run has ended. A call that hangs can make it a minute; where the tracker
-# takes what it is sent, all is sent, however long that takes.
+# Seconds of trying after the run has ended; a call that hangs can make it a minute. A tracker that
+# takes what it is sent gets all of it, however long that takes.
 _PATIENCE = 15.0
 _FLUSH_PATIENCE = 5.0  # seconds of trying while the run waits for it
 _PATIENCE_WITH_ANOTHER = 60.0  # seconds: a killed sweep's writer may have much to send
