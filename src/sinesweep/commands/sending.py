@@ -60,7 +60,7 @@ class Sender:
             yield from self._send(folder, SweepDelivery)
 
     def _send(self, folder: Path, delivery: Open) -> Iterator[Finding]:
-        from sinesweep.commands.tables import count
+        from sinesweep.sweep.wording import counted
         from sinesweep.tracking.delivery import LOCK_FILE, unsent
 
         to_go = unsent(folder)
@@ -79,7 +79,7 @@ class Sender:
                 text = f"not all could be sent to the tracker, {left} to go ({error})"
                 yield Finding(text, remains=True, unsent=left)
             else:
-                yield Finding(f"sent to the tracker as run {run_id}: {count(to_go, 'event')}")
+                yield Finding(f"sent to the tracker as run {run_id}: {counted(to_go, 'event')}")
 
     def _pump(self, folder: Path, delivery: Open) -> str | None:
         if self._silence:

@@ -32,11 +32,11 @@ def run(options: argparse.Namespace) -> int:
         found.append(each)
     left = [each.unsent for each in found if each.remains]
     if left:
-        from sinesweep.commands.tables import count
+        from sinesweep.sweep.wording import counted
 
         print(  # noqa: T201
-            f"sinesweep: still to be sent: {count(sum(left), 'event')} of "
-            f"{count(len(left), 'record')}; sync again once the cause is mended",
+            f"sinesweep: still to be sent: {counted(sum(left), 'event')} of "
+            f"{counted(len(left), 'record')}; sync again once the cause is mended",
             file=sys.stderr,
         )
     elif not found:
