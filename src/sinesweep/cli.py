@@ -25,6 +25,7 @@ from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputErr
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.redaction import redact
 from sinesweep.sweep.trial import current_trial
+from sinesweep.tracking import spool
 from sinesweep.tracking.location import locate
 from sinesweep.tracking.provenance import command
 
@@ -131,11 +132,8 @@ def _train(
         return None
     show(result, config.settings.objective, _ui_command(config))
     if not result.tracked:
-        print(  # noqa: T201
-            "sinesweep: the tracker did not take everything; what is missing is kept in "
-            f"{directory}: send it with\n  sinesweep audit{_place(config)}",
-            file=sys.stderr,
-        )
+        tracking = config.tracking
+        print(spool.warning(directory, tracking.root, tracking.uri), file=sys.stderr)  # noqa: T201
     return returned(config, result)
 
 
@@ -151,12 +149,7 @@ def _ui_command(config: schema.Config) -> str | None:
     location = locate(config.tracking.uri, Path(config.tracking.root))
     if location.uri.startswith("http"):
         return location.shown
-    return "sinesweep ui" + _place(config)
-
-
-def _place(config: schema.Config) -> str:
-    root = "" if config.tracking.root == "mlruns" else f" --root {config.tracking.root}"
-    return root + (f" --uri {redact(config.tracking.uri)}" if config.tracking.uri else "")
+    return "sinesweep ui" + spool.place(config.tracking.root, config.tracking.uri)
 
 
 def _refuse(error: Exception) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,9 @@ def test_reseeding() -> None:
     np.random.seed(0)  # noqa: NPY002 # Optuna draws the new seed where it likes
     sampler.reseed_rng()
     assert proposals(sampler, 3) != proposals(RandomSampler(seed=1), 3)
+
+
+def test_a_saved_grid_holds_no_overrides() -> None:
+    """What every trial gets may hold a password, which the file of the sampler's place must not."""
+    found = space.read({}, ["a=1,2", "db=postgresql://ann:hunter2@host"])
+    assert b"hunter2" not in pickle.dumps(Grid(found))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sinesweep import runs
 from sinesweep.commands.finding import Finding
-from sinesweep.commands.sending import send
+from sinesweep.commands.sending import Sender, shown, sweep_folders
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
 from sinesweep.report import process
@@ -26,37 +26,17 @@ def audit_sweeps(root: Path, location: Location) -> Iterator[Finding]:
 
     A sweep that is being run is left alone.
     """
-    inside = sorted(path.parent for path in (root / "sweeps").glob(f"*/{SWEEP_LOCK}"))
-    try:
-        outside = _open_sweeps_outside(root, location)
-    except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
-        outside = []
-        yield Finding(f"sweeps in other folders were not looked for ({error})", remains=True)
-    for folder in (*inside, *outside):
+    sender = Sender(location)
+    for folder in sweep_folders(root):
         lock = take_lock(folder / SWEEP_LOCK)
         if lock is None:
             continue
         with lock:
-            for found in _audit_sweep(folder, location):
-                yield Finding(f"{folder.name}: {found.text}", found.remains)
+            for found in _audit_sweep(folder, location, sender):
+                yield replace(found, text=f"{shown(folder, root)}: {found.text}")
 
 
-def _open_sweeps_outside(root: Path, location: Location) -> list[Path]:
-    """Return the sweeps that the tracker calls RUNNING and an application keeps elsewhere."""
-    from sinesweep.tracking.connection import open_runs
-
-    known = runs.root_id(root)
-    if known is None:
-        return []
-    folders = sorted({Path(directory) for _, directory in open_runs(location, known)})
-    return [
-        folder
-        for folder in folders
-        if (folder / SWEEP_LOCK).exists() and not folder.is_relative_to(root.absolute())
-    ]
-
-
-def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
+def _audit_sweep(folder: Path, location: Location, sender: Sender) -> Iterator[Finding]:
     from sinesweep.sweep.study import close_orphans
 
     try:
@@ -81,24 +61,32 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
     account = SweepRecord(folder)
     if has_report:
         account.log_artifact(folder / REPORT_FILE)
-    for entry in entries:
-        if entry.outcome not in _WITHOUT_END:
-            account.trial_ended(entry)
+    _end_trials(account, entries, closed)
     if account.open_trials:
         text = f"{len(account.open_trials)} of its trials are open, and its study is out of reach"
         yield Finding(f"{text}: continue the sweep with the command that began it", remains=True)
     if record.last_end(folder) is None:
-        account.end(INTERRUPTED, "the sweep was killed")
-        yield Finding("its process is gone: closed as INTERRUPTED")
-    yield from _send(folder, location)
+        yield Finding(_end(account, entries))
+    yield from sender.sweep(folder)
 
 
-def _send(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.tracking.delivery import unsent
-    from sinesweep.tracking.sweep_delivery import SweepDelivery
+def _end_trials(account: SweepRecord, entries: Sequence[Entry], closed: Sequence[int]) -> None:
+    for entry in entries:
+        if entry.outcome in _WITHOUT_END:
+            continue
+        if account.names(entry.number) or not account.is_shared:
+            account.trial_ended(entry)
+        elif entry.number in closed or account.has_reaped(entry.number):
+            account.trial_reaped(entry)
 
-    if unsent(folder):
-        yield from send(folder, location, SweepDelivery)
+
+def _end(account: SweepRecord, entries: Sequence[Entry]) -> str:
+    """Close a record that its process has left open; return what that came to."""
+    if account.is_shared and any(entry.state == RUNNING for entry in entries):
+        account.leave()
+        return "its process is gone: others go on with the sweep"
+    account.end(INTERRUPTED, "the sweep was killed", if_running=account.is_shared)
+    return "its process is gone: closed as INTERRUPTED"
 
 
 def _write_table(folder: Path, entries: Sequence[Entry]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sinesweep import runs
 from sinesweep.errors import EXIT_DONE, InputError, Interrupted, SweepFailed
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact
@@ -29,7 +31,7 @@ from sinesweep.sweep.storage import open_storage
 from sinesweep.sweep.study import SweepStudy, refuse_lost_study
 from sinesweep.sweep.trial_record import root_tag
 from sinesweep.sweep.wording import error_text
-from sinesweep.tracking import provenance, record
+from sinesweep.tracking import provenance, record, spool
 from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
 
@@ -103,6 +105,8 @@ def _alone(plan: Plan) -> Iterator[None]:
 def _tracked(plan: Plan) -> Iterator[SweepTracker]:
     """Open the parent run, and close it as what happened."""
     tracker = SweepTracker(plan.folder, _location(plan))
+    if plan.settings.is_tracked and plan.settings.tracking:
+        runs.note_sweep(Path(plan.settings.tracking.root), plan.folder)
     try:
         tracker.begin(
             name=plan.name,
@@ -128,7 +132,13 @@ def _tracked(plan: Plan) -> Iterator[SweepTracker]:
         _end(plan, tracker, FAIL, redact(error_text(error)))
         raise
     finally:
-        tracker.close()
+        _close(plan, tracker)
+
+
+def _close(plan: Plan, tracker: SweepTracker) -> None:
+    tracking = plan.settings.tracking
+    if not tracker.close() and tracking is not None:
+        print(spool.warning(plan.folder, tracking.root, tracking.uri), file=sys.stderr)  # noqa: T201
 
 
 def _end(plan: Plan, tracker: SweepTracker, outcome: str, error: str | None) -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Grid(BaseSampler):
     """
 
     def __init__(self, space: Space) -> None:
-        self._space = space
+        self._space = replace(space, fixed=())  # a sampler is saved, and overrides can hold secrets
         self._next = 0
 
     def infer_relative_search_space(
