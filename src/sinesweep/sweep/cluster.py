@@ -172,7 +172,7 @@ def _join(settings: RaySettings, temporary: str | None) -> str:
     from ray.runtime_env import RuntimeEnv
 
     environment = dict(settings.runtime_env or {})
-    known = RuntimeEnv.known_fields
+    known = {name for name in RuntimeEnv.known_fields if not name.startswith("_")}
     if unknown := [key for key in environment if key not in known]:  # Ray would pass over it
         raise InputError(unknown_key(f"hydra.sweeper.ray.runtime_env.{unknown[0]}", known))
     common: dict[str, Any] = {

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ class Driver:
         self, control: socket.socket, plan: Plan, host: str, preload: Sequence[str], work: bytes
     ) -> None:
         settings = plan.settings.ray
+        variables = thread_variables(max(1, int(settings.num_cpus)))
+        given = (settings.runtime_env or {}).get("env_vars", ())
         self._control = control
         self._folder = plan.folder.absolute()
         self._listener = socket.create_server((host, 0), backlog=_BACKLOG)
@@ -90,7 +93,7 @@ class Driver:
             marker=self._folder / f".shared-{secrets.token_hex(8)}",  # another sweep's is no proof
             arguments=sys.argv,
             modules=[str(Path(each).absolute()) for each in sys.path],
-            variables=thread_variables(max(1, int(settings.num_cpus))),
+            variables={name: text for name, text in variables.items() if name not in given},
             preload=preload,
             work=work,
         )
@@ -236,13 +239,14 @@ class Driver:
         if isinstance(error, errors.RayTaskError):
             said = str(error.cause) if isinstance(error.cause, Unfit) else said
             return Exit(post.number, one_line(said), is_final=post.hello is None)
+        rule = None
         if isinstance(error, errors.RuntimeEnvSetupError):
-            text = f"hydra.sweeper.ray.runtime_env: cannot be set up: {said}"
-            return Exit(post.number, text, is_final=True)
-        if isinstance(error, errors.ActorDiedError) and error.actor_init_failed:
-            text = (
-                f"sinesweep must be installed on every node, but an actor could not begin: {said}"
-            )
+            rule = "hydra.sweeper.ray.runtime_env: must be such that nodes can set it up"
+        elif isinstance(error, errors.ActorDiedError) and error.actor_init_failed:
+            rule = "sinesweep must be installed on every node"
+        if rule:
+            traceback.print_exception(error)
+            text = f"{rule}, but no actor could begin, as {self._folder / _LOG} says: {said}"
             return Exit(post.number, text, is_final=True)
         if isinstance(error, errors.ActorUnavailableError):  # Ray itself knows only later
             return Exit(post.number, f"{where} died, or is not reached any more")
