@@ -23,9 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from sinesweep import runs
 from sinesweep.config import Config, parse
 from sinesweep.errors import Interrupted
-from sinesweep.fused import adam
-from sinesweep.fused.engines import Batched, Engine, OneByOne
-from sinesweep.fused.kernel import is_compiled
+from sinesweep.fused.engines import Engine, engines_of
 from sinesweep.fused.member import Member
 from sinesweep.fused.reference import refusal_of
 from sinesweep.redaction import redact_tree
@@ -43,9 +41,6 @@ from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
 from sinesweep.training.result import Result, returned, show
 
-# Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM, by whether its
-# steps are compiled; see benchmarks/kernel.py.
-WIDEST_ON_A_CPU = {True: 64, False: 24}
 _DATA_KEPT = 64  # sets of series in memory, some hundred kB each
 _DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
 
@@ -144,7 +139,7 @@ class FusedTraining:
 
     def _grouped(self) -> Iterator[tuple[Engine, list[Run]]]:
         if not self._engines:
-            self._engines = [*_engines([run.member for run in self._runs.values()])]
+            self._engines = [*engines_of([run.member for run in self._runs.values()])]
             told = ", ".join(engine.description for engine in self._engines)
             print(f"{len(self._runs)} trials: {told}", flush=True)  # noqa: T201 # the worker's log
         by_member = {run.member: run for run in self._runs.values()}
@@ -168,7 +163,7 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
     run.started = start
     device = name_of(run.member.like.device)
     open_run(config, name, tracker, run.data, run.module, device)
-    (engine,) = _engines([run.member])
+    (engine,) = engines_of([run.member])
     while True:
         (values,) = _epoch(engine, [run])
         try:
@@ -228,21 +223,6 @@ def _data(key: str, config: Config) -> SeriesDataModule:
 def _device(accelerator: str) -> torch.device:
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if on_gpu else "cpu")
-
-
-def _engines(members: Sequence[Member]) -> Iterator[Engine]:
-    """Choose how members are trained: see :data:`WIDEST_ON_A_CPU`."""
-    kinds: dict[tuple[object, ...], list[Member]] = {}
-    for member in members:
-        like = member.like
-        widest = WIDEST_ON_A_CPU[is_compiled(like.dtype, like.device)]
-        wide = like.device.type == "cpu" and member.padded > widest
-        if member.blocks or not (wide or adam.refusal(member.optimizer)):
-            kinds.setdefault(member.kind, []).append(member)
-        else:
-            yield OneByOne(member)
-    for together in kinds.values():
-        yield Batched(together)
 
 
 def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:
