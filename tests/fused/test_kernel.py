@@ -12,8 +12,7 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 
-from sinesweep.fused import compiled, in_turn
-from sinesweep.fused.batched import Batched
+from sinesweep.fused import adam, compiled, in_turn
 from sinesweep.fused.engines import Engine, OneByOne, engines_of
 from sinesweep.fused.in_turn import InTurn
 from sinesweep.fused.member import Member
@@ -32,15 +31,15 @@ def make_windows(seed: int, rows: int = ROWS) -> Windows:
     """Return noise: what is right for it is right for sines."""
     rng = np.random.default_rng(seed)
     tables = (rng.normal(size=(rows, n)).astype(np.float32) for n in (STEPS, OUTPUTS))
-    nothing = np.zeros(rows)
-    return Windows(*tables, Patterns(nothing, nothing, nothing, nothing, nothing))
+    inputs, targets = tables
+    return Windows(inputs, targets, Patterns(*[np.zeros(rows)] * 5))
 
 
 def make_member(
     kind: tuple[int, int, int],
     *,
     dropout: float = 0.0,
-    optimizer: partial[torch.optim.Optimizer] = ADAM,
+    optimizer: partial[Any] = ADAM,
     clip: float | None = None,
     scale: float = 1.0,
 ) -> Member:
@@ -92,7 +91,7 @@ def test_it_computes_what_pytorchs_lstm_does(kind: tuple[int, int, int], dropout
         partial(torch.optim.AdamW, lr=0.02, weight_decay=0.3),
     ],
 )
-def test_optimizers(optimizer: partial[torch.optim.Optimizer]) -> None:
+def test_optimizers(optimizer: partial[Any]) -> None:
     """Both kinds of weight decay, and arguments other than the defaults, are PyTorch's."""
     make = partial(make_member, (2, 6, 16), optimizer=optimizer)
     (ours,), (theirs,) = trained(InTurn([make()])), trained(OneByOne(make()))
@@ -126,28 +125,42 @@ def test_a_nan_stays_with_its_model() -> None:
     """What a diverged network leaves behind in memory does not reach the one after it."""
     wild = make_member((3, 31, 24))
     with torch.no_grad():
-        wild.module.network.head.bias.fill_(torch.nan)
-        wild.module.network.lstm.weight_hh_l0.fill_(torch.nan)
+        wild.like.fill_(torch.nan)
     found = trained(InTurn([wild, *map(make_member, KINDS)]))
     assert np.isnan(found[0][:3]).all()
     for one, kind in zip(found[1:], KINDS, strict=True):
         np.testing.assert_array_equal(one, trained(InTurn([make_member(kind)]))[0])
 
 
-@pytest.mark.parametrize("engine", [InTurn, Batched])
-def test_a_gradient_that_overflows(engine: type[InTurn | Batched]) -> None:
-    """Clipped, it does what it does under PyTorch, and no more to a neighbour without a limit."""
+@pytest.mark.parametrize("clip", [0.1, None])
+@pytest.mark.parametrize("extreme", [0.5, 1e30, torch.inf, torch.nan])
+def test_a_step_by_a_gradient_that_overflows(clip: float | None, extreme: float) -> None:
+    """It is PyTorch's, clipped or not, and no neighbour's in a batch has a part in it."""
+    gradient, weights = torch.full((3, 2), 0.2), torch.ones(3, 2)
+    gradient[1, 1] = extreme
+    parameter = torch.nn.Parameter(weights.clone())
+    parameter.grad = gradient.clone()
+    optimizer = torch.optim.Adam([parameter], lr=0.1)
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_([parameter], clip)
+    rates = adam.rates_of(optimizer, clip)
+    optimizer.step()
+    expected = parameter.detach()
 
-    def make(clip: float | None) -> Member:
-        member = make_member((1, 4, 45), clip=clip)
-        with torch.no_grad():
-            member.module.network.head.weight.fill_(3e38)
-        return member
+    alone = weights.flatten().numpy().copy()
+    moments = np.zeros((2, 6), np.float32)
+    compiled.step(alone, *moments, gradient.flatten().numpy().copy(), tuple(rates), 1)
+    torch.testing.assert_close(torch.from_numpy(alone).view(3, 2), expected, equal_nan=True)
 
-    expected = [trained(OneByOne(make(clip)), 1)[0] for clip in (0.1, None)]
-    found = trained(engine([make(0.1), make(None)]), 1)
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
+    neighbours = [rates, adam.rates_of(optimizer, 0.3), adam.rates_of(optimizer, None)]
+    stacked = torch.stack([weights] * 3)
+    zeros = [torch.zeros_like(stacked) for _ in range(2)]
+    together = adam.Adam(neighbours, [0] * 3, [stacked], [zeros[0]], [zeros[1]])
+    together.step([torch.stack([gradient, torch.ones(3, 2), gradient])])
+    torch.testing.assert_close(stacked[0], expected, equal_nan=True)
+    assert stacked[1].isfinite().all()
+    if clip is None:
+        torch.testing.assert_close(stacked[2], expected, equal_nan=True)
 
 
 def shares(engines: Sequence[Engine]) -> list[tuple[str, int]]:

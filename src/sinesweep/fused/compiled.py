@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import float32, float64, int64, njit, typeof, types, uint8
+from numba import float32, float64, int64, njit, types, uint8
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -120,9 +120,14 @@ class _Code:
     def __init__(self, context: Any, builder: ir.IRBuilder) -> None:
         self._context, self.builder = context, builder
 
-    def start(self, kind: Any, array: Any) -> Any:
-        """Return the address of an array's first number."""
-        return self._context.make_array(kind)(self._context, self.builder, array).data
+    def opened(self, kind: Any, value: Any) -> Any:
+        """Return a tuple's parts as a list, and an array's address."""
+        if isinstance(kind, types.Array):
+            return self._context.make_array(kind)(self._context, self.builder, value).data
+        if isinstance(kind, types.BaseTuple):
+            parts = cgutils.unpack_tuple(self.builder, value)
+            return [*map(self.opened, kind, parts)]  # pyright: ignore[reportArgumentType] # iterable
+        return value
 
     def at(self, address: Any, offset: Any) -> Any:
         """Return the address of a number behind another."""
@@ -207,11 +212,7 @@ def written(write: Callable[..., None]) -> Any:
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
         code = _Code(context, builder)
-        kinds, arguments = signature.args[0], cgutils.unpack_tuple(builder, values[0])
-        write(code, *(
-            code.start(kind, value) if isinstance(kind, types.Array) else value
-            for kind, value in zip(kinds, arguments, strict=True)
-        ))  # fmt: skip
+        write(code, *code.opened(signature.args[0], values[0]))
         return context.get_dummy_value()
 
     @intrinsic
@@ -221,44 +222,29 @@ def written(write: Callable[..., None]) -> Any:
     return function
 
 
-def _write_affine(code: _Code, rows: int, *values: Any) -> None:
-    """Rows of bias + weights x + weights y, at one step."""
-    (to, out, weights, bias, of_x, xs, x, x_at, of_y, ys, y, y_at) = values
-    one, line = _INT(1), _INT(LANES)
-    sums = [code.everywhere(at) for at in code.steps(code.at(weights, bias), one, rows)]
-    for first, count, read, start in ((of_x, xs, x, x_at), (of_y, ys, y, y_at)):
-        own = code.steps(code.at(weights, first), count, rows)
-        source = code.at(read, start)
+def _write_product(code: _Code, rows: int, *values: Any) -> None:
+    """Some rows of a bias and of products, at one step: see :func:`_multiply`."""
+    (row, to, out, bias, bias_at, weights, sources) = values
+    add, scale, line = code.builder.add, code.builder.mul, _INT(LANES)
+    sums = [
+        code.everywhere(at) for at in code.steps(code.at(bias, add(bias_at, row)), _INT(1), rows)
+    ]
+    for first, by_row, by_term, terms, read, start in sources:
+        own = code.at(weights, add(first, scale(row, by_row)))
+        of_rows, source = code.steps(own, by_row, rows), code.at(read, start)
 
         def body(
-            sums: Sequence[_Lanes], at: Sequence[Any], own: Any = own, source: Any = source
+            sums: Sequence[_Lanes], at: Sequence[Any], of_rows: Any = of_rows, source: Any = source
         ) -> list[_Lanes]:
             lanes = code.load(code.at(source, at[1]))
             return [
-                total + code.everywhere(code.at(row, at[0])) * lanes
-                for total, row in zip(sums, own, strict=True)
+                total + code.everywhere(code.at(weight, at[0])) * lanes
+                for total, weight in zip(sums, of_rows, strict=True)
             ]
 
-        sums = code.summed(sums, count, (one, line), body)
-    for total, at in zip(sums, code.steps(code.at(to, out), line, rows), strict=True):
-        code.store(total, at)
-
-
-def _write_transposed(code: _Code, rows: int, *values: Any) -> None:
-    """Rows of (transposed weights) x, at one step."""
-    (to, out, weights, first, width, x, x_at, xs) = values
-    one, line = _INT(1), _INT(LANES)
-    own, source = code.steps(code.at(weights, first), one, rows), code.at(x, x_at)
-
-    def body(sums: Sequence[_Lanes], at: Sequence[Any]) -> list[_Lanes]:
-        lanes = code.load(code.at(source, at[1]))
-        return [
-            total + code.everywhere(code.at(row, at[0])) * lanes
-            for total, row in zip(sums, own, strict=True)
-        ]
-
-    sums = code.summed([code.zero()] * rows, xs, (width, line), body)
-    for total, at in zip(sums, code.steps(code.at(to, out), line, rows), strict=True):
+        sums = code.summed(sums, terms, (by_term, line), body)
+    places = code.steps(code.at(to, add(out, scale(row, line))), line, rows)
+    for total, at in zip(sums, places, strict=True):
         code.store(total, at)
 
 
@@ -322,8 +308,7 @@ def _of(write: Callable[..., None], size: int) -> Any:
     return written(lambda code, *values: write(code, size, *values))
 
 
-_affine8, _affine4, _affine1 = (_of(_write_affine, rows) for rows in (8, 4, 1))
-_transposed8, _transposed4, _transposed1 = (_of(_write_transposed, rows) for rows in (8, 4, 1))
+_product8, _product4, _product1 = (_of(_write_product, rows) for rows in (8, 4, 1))
 _correlated_many, _correlated1 = (_of(_write_correlated, count) for count in (_COLUMNS, 1))
 _forward_unit, _backward_unit = written(_write_forward), written(_write_backward)
 
@@ -359,6 +344,7 @@ class Room(NamedTuple):
     d_cell: Any  # (H, lanes)
     forecast: Any  # (O, lanes): also its gradient
     ones: Any  # (lanes)
+    nil: Any  # (H): zeros
     gradient: Any  # (P)
 
 
@@ -388,6 +374,7 @@ def room(networks: Sequence[Network], *, dropout: bool) -> Room:
         d_cell=most(lambda n: n.width),
         forecast=most(lambda n: n.outputs),
         ones=most(lambda _: 1),
+        nil=most(lambda n: -(-n.width // LANES)),
         gradient=most(lambda n: -(-n.parameters // LANES)),
     )
     made.ones[:] = 1
@@ -395,12 +382,13 @@ def room(networks: Sequence[Network], *, dropout: bool) -> Room:
 
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-_ANY_ORDER = {"fastmath": {"contract", "reassoc", "nsz"}}
+_ANY_ORDER: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}}
 _NUMBERS, _BYTES = float32[::1], uint8[::1]
 _TABLE, _ROWS = float32[:, ::1], int64[::1]
-_NETWORK = typeof(Network(1, 1, 1, 1))
+# As plain tuples: what is kept names no class that a later version may not have.
+_NETWORK = types.UniTuple(int64, len(Network._fields))
 _RATES = types.UniTuple(float64, 7)
-_ROOM = typeof(Room(*[np.empty(1, np.float32)] * len(Room._fields)))
+_ROOM = types.UniTuple(_NUMBERS, len(Room._fields))
 
 
 def _compiled(signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -416,50 +404,32 @@ def _compiled(signature: Any, **options: Any) -> Callable[[Callable[..., Any]], 
 
 
 @njit(**_OPTIONS)
-def _affine(
-    to: Any, out: int, rows: int, weights: Any, bias: int,
-    of_x: int, xs: int, x: Any, x_at: int, of_y: int, ys: int, y: Any, y_at: int,
-) -> None:  # fmt: skip
-    """Write bias + weights x + weights y; the last tile may do some rows again."""
+def _multiply(
+    to: Any, out: int, rows: int, bias: Any, bias_at: int, weights: Any, sources: Any
+) -> None:
+    """Write a bias and the products of weights with sources.
+
+    The last tile does some rows again where they would not fill it.
+
+    Args:
+        to, out: (rows, lanes): an array, and where in it; likewise below.
+        rows: how many.
+        bias, bias_at: (rows,).
+        weights: of all sources.
+        sources: of each where its weights begin, how far apart they are by row and by term, how
+            many terms it has, and itself, (terms, lanes).
+    """
     row = 0
     while rows - row > 4 and rows >= 8:
         row = min(row, rows - 8)
-        _affine8(
-            to, out + row * LANES, weights, bias + row,
-            of_x + row * xs, xs, x, x_at, of_y + row * ys, ys, y, y_at,
-        )  # fmt: skip
+        _product8(row, to, out, bias, bias_at, weights, sources)
         row += 8
     while row < rows and rows >= 4:
         row = min(row, rows - 4)
-        _affine4(
-            to, out + row * LANES, weights, bias + row,
-            of_x + row * xs, xs, x, x_at, of_y + row * ys, ys, y, y_at,
-        )  # fmt: skip
+        _product4(row, to, out, bias, bias_at, weights, sources)
         row += 4
     while row < rows:
-        _affine1(
-            to, out + row * LANES, weights, bias + row,
-            of_x + row * xs, xs, x, x_at, of_y + row * ys, ys, y, y_at,
-        )  # fmt: skip
-        row += 1
-
-
-@njit(**_OPTIONS)
-def _transposed(
-    to: Any, out: int, weights: Any, first: int, width: int, x: Any, x_at: int, xs: int
-) -> None:
-    """Write (transposed weights) x, in as many rows as the weights are wide."""
-    row = 0
-    while width - row > 4 and width >= 8:
-        row = min(row, width - 8)
-        _transposed8(to, out + row * LANES, weights, first + row, width, x, x_at, xs)
-        row += 8
-    while row < width and width >= 4:
-        row = min(row, width - 4)
-        _transposed4(to, out + row * LANES, weights, first + row, width, x, x_at, xs)
-        row += 4
-    while row < width:
-        _transposed1(to, out + row * LANES, weights, first + row, width, x, x_at, xs)
+        _product1(row, to, out, bias, bias_at, weights, sources)
         row += 1
 
 
@@ -501,11 +471,9 @@ def _forward(network: Any, weights: Any, room: Any, keep: bool, dropped: bool) -
         room.outputs[out : out + line] = 0
         for step in range(steps):
             now = gates + step * per_gates
-            _affine(
-                room.gates, now, rows, weights, bias,
-                at, below, source, source_at + step * below * LANES,
-                hidden, width, room.outputs, out + step * line,
-            )  # fmt: skip
+            read = (at, below, 1, below, source, source_at + step * below * LANES)
+            last = (hidden, width, 1, width, room.outputs, out + step * line)
+            _multiply(room.gates, now, rows, weights, bias, weights, (read, last))
             before, to = cells + step * per_cells, out + (step + 1) * line
             for unit in range(0, line, LANES):
                 _forward_unit(
@@ -520,10 +488,9 @@ def _forward(network: Any, weights: Any, room: Any, keep: bool, dropped: bool) -
                 room.dropped[first + n] = room.outputs[source_at + n] * room.kept[first + n]
             source, source_at = room.dropped, first
         below, at = width, bias + rows
-    _affine(
-        room.forecast, 0, outputs, weights, at + outputs * width,
-        at, width, room.outputs, layers * (steps + 1) * line - line, at, 0, room.ones, 0,
-    )  # fmt: skip
+    shown_to_head = (at, width, 1, width, room.outputs, layers * (steps + 1) * line - line)
+    bias = at + outputs * width
+    _multiply(room.forecast, 0, outputs, weights, bias, weights, (shown_to_head,))
 
 
 @njit(**_OPTIONS, **_ANY_ORDER)
@@ -552,7 +519,8 @@ def _backward(network: Any, weights: Any, room: Any, dropped: bool) -> None:
     at = rows * (width + 2) + (layers - 1) * rows * (2 * width + 1)
     _head_gradient(network, room, at)
     room.d_outputs[: (steps - 1) * line] = 0
-    _transposed(room.d_outputs, (steps - 1) * line, weights, at, width, room.forecast, 0, outputs)
+    source = (at, 1, width, outputs, room.forecast, 0)
+    _multiply(room.d_outputs, (steps - 1) * line, width, room.nil, 0, weights, (source,))
     for layer in range(layers - 1, -1, -1):
         below = width if layer else 1
         bias = at - rows
@@ -571,9 +539,11 @@ def _backward(network: Any, weights: Any, room: Any, dropped: bool) -> None:
                     room.d_outputs, step * line + unit, room.d_next, room.d_cell, unit,
                 )  # fmt: skip
             if step:
-                _transposed(room.d_next, 0, weights, hidden, width, room.gates, now, rows)
+                source = (hidden, 1, width, rows, room.gates, now)
+                _multiply(room.d_next, 0, width, room.nil, 0, weights, (source,))
             if layer:
-                _transposed(room.d_outputs, step * line, weights, at, width, room.gates, now, rows)
+                source = (at, 1, width, rows, room.gates, now)
+                _multiply(room.d_outputs, step * line, width, room.nil, 0, weights, (source,))
         _correlate(
             room.gradient, hidden, width, rows, room.gates, gates, room.outputs, cells, line, steps
         )
@@ -645,7 +615,7 @@ def _clip(gradient: Any, limit: Any) -> None:
 
 
 @njit(**_OPTIONS, fastmath={"contract"})
-def _step(weights: Any, first: Any, second: Any, gradient: Any, rates: Any, taken: int) -> None:
+def step(weights: Any, first: Any, second: Any, gradient: Any, rates: Any, taken: int) -> None:
     """Take one of Adam's steps: see :mod:`sinesweep.fused.adam`."""
     lr, beta1, beta2, eps, in_gradient, apart, limit = rates
     if limit < np.inf:
@@ -678,7 +648,7 @@ def train(
     """Train an epoch.
 
     Args:
-        network: what it looks like.
+        network: what it looks like, a :class:`Network` as a plain tuple.
         weights: (P,), changed.
         first, second: the moments, (P,), changed.
         rates: of its optimizer, :class:`sinesweep.fused.adam.Rates` as a plain tuple.
@@ -690,11 +660,12 @@ def train(
         masks: dropout below each layer but the first: for each batch, one after the other, 0 or 1,
             (L - 1, T, B, H). Empty where there is none.
         scale: 1 / (1 - p).
-        room: large enough.
+        room: large enough, a :class:`Room` as a plain tuple.
 
     Returns:
         The sum of absolute errors, as it went.
     """
+    network, room = Network(*network), Room(*room)
     error, start_of_masks = 0.0, 0
     per_row = (network.layers - 1) * network.steps * network.width
     has_masks = len(masks) > 0
@@ -715,13 +686,14 @@ def train(
             _backward(network, weights, room, has_masks)
         start_of_masks += per_row * size
         taken += 1
-        _step(weights, first, second, gradient, rates, taken)
+        step(weights, first, second, gradient, rates, taken)
     return error
 
 
 @_compiled(float64(_NETWORK, _NUMBERS, _TABLE, _TABLE, _ROWS, _ROOM))
 def evaluate(network: Any, weights: Any, inputs: Any, targets: Any, order: Any, room: Any) -> float:
     """Return the sum of absolute errors on a set; arguments as for :func:`train`."""
+    network, room = Network(*network), Room(*room)
     error = 0.0
     for start in range(0, len(order), LANES):
         used = min(LANES, len(order) - start)

@@ -97,7 +97,7 @@ class InTurn:
         order = member.order()
         parts = (member.blocks[0], member.first[0], member.second[0])
         error = self._compiled.train(
-            self._networks[index],
+            tuple(self._networks[index]),
             *(part.numpy() for part in parts),
             tuple(adam.rates_of(member.optimizer, member.clip)),
             member.steps,
@@ -106,7 +106,7 @@ class InTurn:
             member.batch_size,
             _masks(member),
             np.float32(1) / np.float32(1 - member.dropout),
-            room,
+            tuple(room),
         )
         member.epoch += 1
         member.steps += -(-len(order) // member.batch_size)
@@ -116,7 +116,7 @@ class InTurn:
         vector = self.members[index].blocks[0].numpy()
         rows = np.arange(len(windows))
         error = self._compiled.evaluate(
-            self._networks[index], vector, *_tables(windows), rows, room
+            tuple(self._networks[index]), vector, *_tables(windows), rows, tuple(room)
         )
         return error / windows.targets.size
 
