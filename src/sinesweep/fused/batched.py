@@ -105,8 +105,9 @@ class Batched:
     @property
     def description(self) -> str:
         """Say what is trained; see :class:`~sinesweep.fused.engines.Engine`."""
-        megabytes = memory(self._shape, self.members[0].batch_size) / 2**20
-        return f"{len(self.members)} up to {self._shape.width} wide together ({megabytes:.0f} MB)"
+        first = self.members[0]
+        held = memory(self._shape, first.batch_size, len(first.train)) / 2**20
+        return f"{len(self.members)} up to {self._shape.width} wide together ({held:.0f} MB)"
 
     def _train_batch(
         self, inputs: torch.Tensor, targets: torch.Tensor, optimizer: adam.Adam, masks: _Masks
@@ -171,27 +172,22 @@ class _Masks:
 
     def __init__(self, members: Sequence[Member], shape: Shape) -> None:
         self._shape = shape
-        self._members = members
-        self._generators = [
-            torch.Generator().manual_seed(epoch_seed(member.seed, member.epoch))
-            for member in members
+        self._dropping = [
+            (index, member, torch.Generator().manual_seed(epoch_seed(member.seed, member.epoch)))
+            for index, member in enumerate(members)
+            if member.dropout > 0
         ]
-        self._is_any = any(member.dropout > 0 for member in members)
 
     def draw(self, batch: int) -> list[torch.Tensor] | None:
         """Return a batch's masks for the input of each layer but the first, (T, K_l, H, B)."""
-        if not self._is_any:
+        if not self._dropping:
             return None
         shape = self._shape
         masks = [
             torch.ones(shape.steps, k, shape.width, batch, **shape.options)
             for k in shape.models[1:]
         ]
-        for index, (member, generator) in enumerate(
-            zip(self._members, self._generators, strict=True)
-        ):
-            if member.dropout == 0:
-                continue
+        for index, member, generator in self._dropping:
             kept = 1 - member.dropout
             for mask in masks[: member.layers - 1]:
                 drawn = torch.empty(shape.steps, batch, member.width, dtype=shape.dtype)
@@ -214,14 +210,20 @@ def _in_order(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return values.gather(1, rows.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
-def memory(shape: Shape, batch: int) -> int:
-    """Return the bytes that training with these shapes holds for its passes.
+def memory(shape: Shape, batch: int, rows: int) -> int:
+    """Return the bytes that training on so many rows holds.
 
     Each step of time keeps, for each model and layer, what the layer reads (I + 1 + H), four
-    gates, the cell and its tanh (H each), for each row of the batch.
+    gates, the cell and its tanh (H each), for each row of the batch. The data are there twice, the
+    second time in the epoch's order. Weights are, with their moments, gradients and what the steps
+    need in between, seven times.
     """
-    numbers = sum(
+    passes = sum(
         k * batch * (shape.steps + 1) * (shape.rows(layer) + (GATES + 2) * shape.width)
         for layer, k in enumerate(shape.models)
     )
-    return numbers * torch.empty((), dtype=shape.dtype).element_size()
+    data = 2 * shape.models[0] * rows * (shape.steps + shape.outputs)
+    parameters = shape.models[0] * shape.outputs * (shape.width + 1) + sum(
+        k * GATES * shape.width * shape.rows(layer) for layer, k in enumerate(shape.models)
+    )
+    return (passes + data + 7 * parameters) * torch.empty((), dtype=shape.dtype).element_size()

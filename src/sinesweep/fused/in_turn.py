@@ -70,6 +70,8 @@ class InTurn:
         """Say what is trained; see :class:`~sinesweep.fused.engines.Engine`."""
         numbers = sum(array.size for room in self._rooms for array in room)
         numbers += sum(3 * member.blocks[0].numel() for member in self.members)
+        data = {id(member.train): member.train for member in self.members}.values()
+        numbers += sum(one.inputs.size + one.targets.size for one in data)
         held = 4 * numbers + max(map(_mask_size, self.members)) * len(self._rooms)
         return f"{len(self.members)} in turn ({held / 2**20:.0f} MB)"
 
