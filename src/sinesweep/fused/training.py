@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from traceback import clear_frames
@@ -25,10 +24,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from sinesweep import runs
 from sinesweep.config import Config, parse
 from sinesweep.errors import Interrupted
-from sinesweep.fused import adam
-from sinesweep.fused.engines import Batched, Engine, OneByOne
+from sinesweep.fused.engines import Engine, alone, engines_of
 from sinesweep.fused.kept_data import KeptData
-from sinesweep.fused.kernel import is_compiled
 from sinesweep.fused.member import Member
 from sinesweep.fused.reference import refusal_of
 from sinesweep.redaction import redact_tree
@@ -46,9 +43,6 @@ from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
 from sinesweep.training.result import Result, returned, show
 
-# Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM, by whether its
-# steps are compiled; see benchmarks/kernel.py.
-WIDEST_ON_A_CPU = {True: 64, False: 24}
 _DATA = KeptData(256 * 2**20)
 _DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
 
@@ -125,7 +119,7 @@ class FusedTraining:
         run = _prepare(checked, trial, Tracker(directory, None, membership), directory / LOG_FILE)
         device = name_of(run.member.like.device)
         open_run(checked, run_name(run.number), run.tracker, run.data, run.module, device)
-        if reason := _alone(run.member):
+        if reason := alone(run.member):
             trial.alone(reason)
         self._runs[run.number] = run
         self._engines.clear()
@@ -171,7 +165,7 @@ class FusedTraining:
         """
         by_member = {run.member: run for run in self._runs.values()}
         ended: dict[int, Any] = {}
-        for members, make in _engines([*by_member]):
+        for members, make in engines_of([*by_member]):
             try:
                 self._engines.append(make())
             except Exception as error:  # noqa: BLE001 # it costs those of this kind
@@ -199,7 +193,7 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
     device = name_of(run.member.like.device)
     open_run(config, name, tracker, run.data, run.module, device)
     _choose_algorithms([run])
-    ((_, make),) = _engines([run.member])
+    ((_, make),) = engines_of([run.member])
     engine = make()
     while True:
         (values,) = _epoch(engine, [run])
@@ -258,29 +252,6 @@ def _choose_algorithms(runs: Iterable[Run]) -> None:
         torch.backends.cudnn.benchmark = False
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.use_deterministic_algorithms(bool(asked), warn_only=asked == {"warn"})
-
-
-def _engines(
-    members: Sequence[Member],
-) -> Iterator[tuple[Sequence[Member], Callable[[], Engine]]]:
-    """Choose how members are trained, and what makes that: see :data:`WIDEST_ON_A_CPU`."""
-    kinds: dict[tuple[object, ...], list[Member]] = {}
-    for member in members:
-        if member.blocks or _alone(member) is None:
-            kinds.setdefault(member.kind, []).append(member)
-        else:
-            yield [member], partial(OneByOne, member)
-    for together in kinds.values():
-        yield together, partial(Batched, together)
-
-
-def _alone(member: Member) -> str | None:
-    """Return why a member is trained one by one, or None where it is in a batch."""
-    like = member.like
-    widest = WIDEST_ON_A_CPU[is_compiled(like.dtype, like.device)]
-    if like.device.type == "cpu" and member.padded > widest:
-        return f"a network of more than {widest} units is as fast alone on a CPU"
-    return adam.refusal(member.optimizer)
 
 
 def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:
