@@ -13,7 +13,7 @@ import torch
 from played import Controller
 
 from sinesweep.errors import Interrupted
-from sinesweep.fused import training
+from sinesweep.fused import engines
 from sinesweep.fused.engines import Engine
 from sinesweep.fused.member import Member
 from sinesweep.sweep.messages import Stop
@@ -154,15 +154,15 @@ def test_an_engine_that_cannot_be_made_costs_those_of_its_kind(
     make_trials: MakeTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There may be no memory for the wide ones: the others are trained."""
-    made = training.Batched
+    made = engines.Batched
 
     def batched(members: Sequence[Member]) -> Engine:
         if members[0].width == 16:
             raise MemoryError("no room")
         return made(members)
 
-    monkeypatch.setattr(training, "Batched", batched)
-    trials = make_trials(*SMALL, "trainer.max_epochs=2")
+    monkeypatch.setattr(engines, "Batched", batched)
+    trials = make_trials(*SMALL, *DOUBLE, "trainer.max_epochs=2")
     ended = trials.together(("model.width=16",), ("model.width=8",), ("model.width=16", "seed=2"))
     assert [str(ended[number]) for number in (0, 2)] == ["no room"] * 2
     assert isinstance(ended[1], float)
