@@ -39,6 +39,8 @@ class Entry:
         seconds: how long it took; None while it runs.
         error: why it failed.
         origin: the number of the trial that this one repeats, or None.
+        participant: who runs it, where several run the sweep together.
+        host: the machine where its folder is, where that may be another.
     """
 
     number: int
@@ -52,6 +54,8 @@ class Entry:
     seconds: float | None
     error: str | None
     origin: int | None
+    participant: str | None = None
+    host: str | None = None
 
     @property
     def name(self) -> str:
