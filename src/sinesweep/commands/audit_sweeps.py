@@ -81,16 +81,32 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
     account = SweepRecord(folder)
     if has_report:
         account.log_artifact(folder / REPORT_FILE)
-    for entry in entries:
-        if entry.outcome not in _WITHOUT_END:
-            account.trial_ended(entry)
+    _end_trials(account, entries, closed)
     if account.open_trials:
         text = f"{len(account.open_trials)} of its trials are open, and its study is out of reach"
         yield Finding(f"{text}: continue the sweep with the command that began it", remains=True)
     if record.last_end(folder) is None:
-        account.end(INTERRUPTED, "the sweep was killed")
-        yield Finding("its process is gone: closed as INTERRUPTED")
+        yield Finding(_end(account, entries))
     yield from _send(folder, location)
+
+
+def _end_trials(account: SweepRecord, entries: Sequence[Entry], closed: Sequence[int]) -> None:
+    for entry in entries:
+        if entry.outcome in _WITHOUT_END:
+            continue
+        if account.names(entry.number) or not account.is_shared:
+            account.trial_ended(entry)
+        elif entry.number in closed or account.has_reaped(entry.number):
+            account.trial_reaped(entry)
+
+
+def _end(account: SweepRecord, entries: Sequence[Entry]) -> str:
+    """Close a record that its process has left open; return what that came to."""
+    if account.is_shared and any(entry.state == RUNNING for entry in entries):
+        account.leave()
+        return "its process is gone: others go on with the sweep"
+    account.end(INTERRUPTED, "the sweep was killed", if_running=account.is_shared)
+    return "its process is gone: closed as INTERRUPTED"
 
 
 def _send(folder: Path, location: Location) -> Iterator[Finding]:

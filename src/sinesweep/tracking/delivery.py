@@ -23,7 +23,7 @@ from sinesweep.redaction import redact
 from sinesweep.tracking import entities, pages, record
 from sinesweep.tracking.connection import Connection
 from sinesweep.tracking.location import Location
-from sinesweep.tracking.record import RUN_TAG, STATE_FILE, Event
+from sinesweep.tracking.record import ERROR_TAG, RUN_TAG, STATE_FILE, STATE_TAG, Event
 
 LOCK_FILE = "delivery.lock"
 
@@ -32,6 +32,8 @@ _NOTHING_SENT = {
     "experiment": None,  # its id
     "artifacts": None,  # where the tracker keeps the run's files
     "creating": False,
+    "found": False,  # the run may hold what another process sent
+    "shared": False,  # other processes, which keep records of their own, may have made the run
     "offset": 0,  # in the record: behind what was sent
     "values": 0,  # in the record: behind the last params, metrics and tags that were sent
     "ended": False,
@@ -43,6 +45,7 @@ _FILES = ("artifact", "model")
 _STATUSES = ("resume", "end")
 _TAGGING = (*_STATUSES, "tags")
 _CAN_WAIT = (*_FILES, "view")
+_STATE_TAGS = (STATE_TAG, ERROR_TAG)
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class Delivery:
         location: the tracker.
         connection: to it, where other runs are sent by the same process.
         tags: of the run, besides those that it was begun with.
+        shared: whether another participant of the sweep may have made the run.
     """
 
     def __init__(
@@ -72,12 +76,15 @@ class Delivery:
         location: Location,
         connection: Connection | None = None,
         tags: Mapping[str, str] | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         self._directory = directory
         self._connection = connection or Connection(location, directory)
         self._client = self._connection.client
         self._tags = tags or {}
         self._state = _load(directory)
+        self._state["shared"] |= shared
 
     @property
     def run_id(self) -> str | None:
@@ -93,6 +100,11 @@ class Delivery:
     def has_ended(self) -> bool:
         """Whether the tracker was told that the run has ended."""
         return self._state["ended"]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other participants send to the run, too."""
+        return self._state["shared"]
 
     @property
     def trials(self) -> list[str]:
@@ -136,23 +148,43 @@ class Delivery:
         of = _by_kind(told)
         for event in of["begin"]:
             self._begin(event)
+        params, tags = self._begun(of["begin"])
+        later = (e["tags"] for e, _ in told if e["kind"] in _TAGGING and not e.get("if_running"))
         self._client.log_batch(
             self._id,
-            params=entities.params(_merged(event["params"] for event in of["begin"])),
+            params=entities.params(params),
             metrics=entities.metrics(of["metrics"]),
-            tags=entities.tags(
-                _merged(event["tags"] for event, _ in told if event["kind"] in _TAGGING)
-            ),
+            tags=entities.tags({**tags, **_merged(later)}),
         )
-        if of["resume"]:
+        if of["resume"] or any(event.get("find") for event in of["begin"]):
             self._client.update_run(self._id, status="RUNNING")
         named = dict.fromkeys([*self.trials, *(event["path"] for event in of["trial"])])
         self._state |= {"values": told[-1][1], "trials": list(named)}
 
+    def _begun(self, begins: Sequence[Event]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return the params and tags to be sent; what a found run has stays as it was told."""
+        params = _merged(event["params"] for event in begins)
+        tags = _merged(event["tags"] for event in begins)
+        if not (begins and self._state["found"]):
+            return params, tags
+        known = self._client.get_run(self._id).data
+        said_anew = _STATE_TAGS if any(event.get("find") for event in begins) else ()
+        return (
+            {key: value for key, value in params.items() if entities.name(key) not in known.params},
+            {
+                key: value
+                for key, value in tags.items()
+                if entities.name(key) not in known.tags or key in said_anew
+            },
+        )
+
     def _begin(self, event: Event) -> None:
         if not self.run_id:
-            run = self._find_run(event) or self._create_run(event)
+            self._state["shared"] |= event.get("find", False)
+            found = self._find_run(event)
+            run = found or self._create_run(event)
             self._note(
+                found=found is not None,
                 run_id=run.info.run_id,
                 experiment=run.info.experiment_id,
                 artifacts=run.info.artifact_uri,
@@ -163,8 +195,8 @@ class Delivery:
             self._client.log_inputs(self._id, datasets)
 
     def _find_run(self, event: Event) -> Run | None:
-        """Find the run that a process created and was killed before it could note its id."""
-        if not self._state["creating"]:
+        """Find the run that another participant made, or a process that could not note its id."""
+        if not (self._state["creating"] or self.is_shared):
             return None
         runs = self._client.search_runs(
             [self._connection.experiment(event["experiment"])],
@@ -198,8 +230,17 @@ class Delivery:
         self._state["ended"] = False
 
     def _send_end(self, event: Event) -> None:
-        self._client.set_terminated(self._id, event["status"], event["time"])
+        if event["status"] is not None and self._is_to_end(event):
+            self._client.set_terminated(self._id, event["status"], event["time"])
         self._state["ended"] = True
+
+    def _is_to_end(self, event: Event) -> bool:
+        if not event.get("if_running"):
+            return True
+        is_running = self._client.get_run(self._id).info.status == "RUNNING"
+        if is_running:  # tags that belong to this end alone
+            self._client.log_batch(self._id, tags=entities.tags(event["tags"]))
+        return is_running
 
     def _send_view(self, event: Event) -> None:
         """Save the views of a sweep in its experiment, which the user may have said more of."""

@@ -22,15 +22,20 @@ _LONGEST_TAG = 5000
 _NOT_IN_NAMES = re.compile(r"[^/\w.\- :]")
 
 
+def name(text: str) -> str:
+    """Replace what MLflow allows in no name, such as the @ of a configuration group's package."""
+    return _NOT_IN_NAMES.sub("_", text)[:_LONGEST_NAME]
+
+
 def params(values: Mapping[str, Any]) -> list[Param]:
     """Return parameters, each with its whole value or with what stands for it."""
-    return [Param(_name(key), _whole(_text(value))) for key, value in values.items()]
+    return [Param(name(key), _whole(_text(value))) for key, value in values.items()]
 
 
 def metrics(events: Iterable[Event]) -> list[Metric]:
     """Return the metrics of events, each with the time it was told."""
     return [
-        Metric(_name(key), value, event["time"], event["step"])
+        Metric(name(key), value, event["time"], event["step"])
         for event in events
         for key, value in event["values"].items()
     ]
@@ -38,7 +43,7 @@ def metrics(events: Iterable[Event]) -> list[Metric]:
 
 def tag_texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Return tags as MLflow takes them when a run is created."""
-    return {_name(key): _text(value)[:_LONGEST_TAG] for key, value in values.items()}
+    return {name(key): _text(value)[:_LONGEST_TAG] for key, value in values.items()}
 
 
 def tags(values: Mapping[str, Any]) -> list[RunTag]:
@@ -63,11 +68,6 @@ def signature(event: Event) -> ModelSignature:
     inputs = TensorSpec(np.dtype(np.float32), (-1, event["input_steps"]))
     outputs = TensorSpec(np.dtype(np.float32), (-1, event["output_steps"]))
     return ModelSignature(Schema([inputs]), Schema([outputs]))
-
-
-def _name(text: str) -> str:
-    """Replace what MLflow allows in no name, such as the @ of a configuration group's package."""
-    return _NOT_IN_NAMES.sub("_", text)[:_LONGEST_NAME]
 
 
 def _text(value: Any) -> str:

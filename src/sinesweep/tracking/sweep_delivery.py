@@ -78,6 +78,12 @@ class SweepDelivery:
     def _open(self, path: str) -> Delivery:
         assert self.run_id is not None, "a sweep's record begins before it names trials"
         tags = {PARENT_TAG: self.run_id}
-        delivery = Delivery(self._folder / path, self._location, self._connection, tags)
+        delivery = Delivery(
+            self._folder / path,
+            self._location,
+            self._connection,
+            tags,
+            shared=self._parent.is_shared,
+        )
         self._trials[path] = delivery
         return delivery

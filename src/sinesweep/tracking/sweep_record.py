@@ -11,10 +11,8 @@ from sinesweep.redaction import redact
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, PRUNED, RETRIED, RUNNING, Entry
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
-from sinesweep.tracking.record import RUN_TAG, STATE_TAG, Record
+from sinesweep.tracking.record import DIRECTORY_TAG, ERROR_TAG, RUN_TAG, STATE_TAG, Record
 from sinesweep.tracking.writer_process import WriterProcess
-
-ERROR_TAG = "sinesweep.error"
 
 # What became of a trial, as MLflow calls it.
 _STATUS = {
@@ -26,11 +24,20 @@ _STATUS = {
 }
 
 
+def trial_tag(token: str, number: int) -> str:
+    """Return the RUN_TAG of a shared sweep's trial, by which every participant finds its run."""
+    return f"{token}-{number}"
+
+
 class SweepRecord:
     """The account of a sweep, and the ends of its trials' accounts, as files.
 
     Only the process that has the sweep's lock writes it, and says how trials ended only after the
     study was told: so study and tracker agree.
+
+    Several processes can share a sweep, each a participant with a folder of its own. All of them
+    send to one parent run, which has their common token as its RUN_TAG, and a trial's run is found
+    by the tag that :func:`trial_tag` makes of it.
 
     Args:
         folder: the sweep's.
@@ -41,50 +48,109 @@ class SweepRecord:
         self._record = Record(folder)
         self._experiment = ""
         self._tags: Mapping[str, Any] = {}
+        self._token: str | None = None
         self._named: set[str] = set()
         for event, _ in record.read(folder):
             if event["kind"] == "trial":
                 self._named.add(event["path"])
             elif event["kind"] == "begin":
                 self._experiment, self._tags = event["experiment"], event["tags"]
+                self._token = self._tags[RUN_TAG] if event.get("find") else None
 
     def begin(
-        self, *, name: str, experiment: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+        self,
+        *,
+        name: str,
+        experiment: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, Any],
+        token: str | None = None,
     ) -> None:
-        """Open the sweep, or open it again."""
+        """Open the sweep, or open it again.
+
+        Args:
+            name: how the tracker calls it.
+            experiment: where the tracker lists it.
+            params: what a participant that comes later says of them is not heard.
+            tags: likewise.
+            token: what the participants of a shared sweep have in common: the parent run is then
+                looked for before one is made.
+        """
+        anew = {STATE_TAG: RUNNING, ERROR_TAG: ""}
         if self._experiment:
-            self._record.append("resume", tags={STATE_TAG: RUNNING, ERROR_TAG: ""})
+            self._record.append("resume", tags=anew)
             return
-        self._experiment = experiment
-        self._tags = {**tags, STATE_TAG: RUNNING, RUN_TAG: secrets.token_hex(8)}
+        self._experiment, self._token = experiment, token
+        self._tags = {**tags, STATE_TAG: RUNNING, RUN_TAG: token or secrets.token_hex(8)}
+        shared: dict[str, Any] = {"find": True} if token else {}
         self._record.append(
             "begin",
             name=name,
             experiment=experiment,
             params=dict(params),
-            tags=dict(self._tags),
+            tags={**self._tags, **(anew if token else {})},
             datasets=[],
+            **shared,
         )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other participants may have a part in the sweep."""
+        return self._token is not None
+
+    def names(self, number: int) -> bool:
+        """Whether a trial was begun from this folder, and not by another participant."""
+        return _own_path(number) in self._named
+
+    def has_reaped(self, number: int) -> bool:
+        """Whether a trial of another participant was to be closed from this folder."""
+        return _closed_path(number) in self._named
 
     def trial_started(self, entry: Entry) -> None:
         """Name a trial, once, so that its record is sent."""
-        assert entry.directory is not None
-        path = str(entry.directory.relative_to(self._folder))
+        self._name(_own_path(entry.number))
+
+    def trial_ended(self, entry: Entry) -> None:
+        """Say how a trial ended, once, whatever its worker, or this process, had still told."""
+        tags = {**self._tags, **self._identity(entry)}
+        self._end_trial(_own_path(entry.number), entry, tags, {})
+
+    def trial_reaped(self, entry: Entry) -> None:
+        """Say how a trial of a participant that died ended, once.
+
+        Its nested run is looked for, and made where there is none. One that is closed stays so.
+        """
+        tags = {
+            "sinesweep.sweep": self._tags.get("sinesweep.sweep", self._folder.name),
+            STATE_TAG: RUNNING,
+            **self._identity(entry),
+        }
+        self._end_trial(_closed_path(entry.number), entry, tags, {"if_running": True})
+
+    def _name(self, path: str) -> None:
         if path not in self._named:
             self._named.add(path)
             self._record.append("trial", path=path)
 
-    def trial_ended(self, entry: Entry) -> None:
-        """Say how a trial ended, once, whatever its worker, or this process, had still told."""
-        assert entry.directory is not None
-        self.trial_started(entry)
-        if _has_ended(entry.directory):
+    def _end_trial(
+        self, path: str, entry: Entry, tags: Mapping[str, Any], condition: Mapping[str, bool]
+    ) -> None:
+        self._name(path)
+        directory = self._folder / path
+        if _has_ended(directory):
             return
-        entry.directory.mkdir(parents=True, exist_ok=True)
-        own = Record(entry.directory)
-        if record.last(entry.directory) is None:  # nothing, or a torn line
-            self._begin_trial(own, entry)
-        end_trial(own, entry)
+        directory.mkdir(parents=True, exist_ok=True)
+        own = Record(directory)
+        if record.last(directory) is None:  # nothing, or a torn line
+            own.append(
+                "begin",
+                name=entry.name,
+                experiment=self._experiment,
+                params=dict(entry.params),
+                tags=dict(tags),
+                datasets=[],
+            )
+        end_trial(own, entry, condition)
 
     @property
     def open_trials(self) -> list[str]:
@@ -107,27 +173,26 @@ class SweepRecord:
         """Have the tracker's pages show the sweep in a way; see :func:`pages.view_tags`."""
         self._record.append("view", **view)
 
-    def end(self, outcome: str, error: str | None) -> None:
-        """Close the sweep."""
-        tags = {STATE_TAG: outcome, ERROR_TAG: redact(error or "")}
-        self._record.append("end", status=_STATUS[outcome], tags=tags)
+    def end(self, outcome: str, error: str | None, *, if_running: bool = False) -> None:
+        """Close the sweep.
 
-    def _begin_trial(self, own: Record, entry: Entry) -> None:
-        assert entry.directory is not None
-        tags = {
-            **self._tags,
-            "sinesweep.trial": entry.number,
-            record.DIRECTORY_TAG: str(entry.directory.absolute()),
-            RUN_TAG: secrets.token_hex(8),
-        }
-        own.append(
-            "begin",
-            name=entry.name,
-            experiment=self._experiment,
-            params=dict(entry.params),
-            tags=tags,
-            datasets=[],
-        )
+        Args:
+            outcome: COMPLETE, FAIL or INTERRUPTED.
+            error: why it did not end well.
+            if_running: leave a parent run that another participant has closed as it is.
+        """
+        tags = {STATE_TAG: outcome, ERROR_TAG: redact(error or "")}
+        condition = {"if_running": True} if if_running else {}
+        self._record.append("end", status=_STATUS[outcome], tags=tags, **condition)
+
+    def leave(self) -> None:
+        """Close this record alone: other participants go on, and the parent run stays open."""
+        self._record.append("end", status=None, tags={})
+
+    def _identity(self, entry: Entry) -> Mapping[str, Any]:
+        tag = trial_tag(self._token, entry.number) if self._token else secrets.token_hex(8)
+        place = {DIRECTORY_TAG: str(entry.directory.absolute())} if entry.directory else {}
+        return {"sinesweep.trial": entry.number, RUN_TAG: tag, **place}
 
 
 class SweepTracker:
@@ -144,15 +209,26 @@ class SweepTracker:
         self._writer = WriterProcess(folder, location, of_a_sweep=True) if location else None
 
     def begin(
-        self, *, name: str, experiment: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+        self,
+        *,
+        name: str,
+        experiment: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, Any],
+        token: str | None = None,
     ) -> None:
         """Open the parent run, or open it again; it exists in the tracker when this returns.
+
+        Participants of a shared sweep, which give the same token, do this one after the other.
+        See :meth:`SweepRecord.begin`.
 
         Raises:
             InputError: the tracker refused it.
         """
         if self._record and self._writer:
-            self._record.begin(name=name, experiment=experiment, params=params, tags=tags)
+            self._record.begin(
+                name=name, experiment=experiment, params=params, tags=tags, token=token
+            )
             self.run_id = self._writer.wait_for_run()
 
     def trial_started(self, entry: Entry) -> None:
@@ -166,6 +242,11 @@ class SweepTracker:
             self._record.trial_ended(entry)
         elif entry.directory and record.last(entry.directory) and not _has_ended(entry.directory):
             end_trial(Record(entry.directory), entry)
+
+    def trial_reaped(self, entry: Entry) -> None:
+        """Say how a trial of a participant that died ended, once."""
+        if self._record:
+            self._record.trial_reaped(entry)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Tell metrics of the sweep, once for each step."""
@@ -200,6 +281,11 @@ class SweepTracker:
         if self._record:
             self._record.end(outcome, error)
 
+    def leave(self) -> None:
+        """Leave the parent run open, since other participants go on."""
+        if self._record:
+            self._record.leave()
+
     def close(self) -> bool:
         """Let the writer finish; return whether the tracker has everything."""
         return self._writer is None or self._writer.close()
@@ -210,9 +296,17 @@ def _has_ended(directory: Path) -> bool:
     return last is not None and last["kind"] == "end"  # a trial is never begun again
 
 
-def end_trial(own: Record, entry: Entry) -> None:
-    """Write the end of a trial's record."""
+def _own_path(number: int) -> str:
+    return f"trials/{number}"
+
+
+def _closed_path(number: int) -> str:
+    return f"closed/{number}"
+
+
+def end_trial(own: Record, entry: Entry, condition: Mapping[str, bool] | None = None) -> None:
+    """Write the end of a trial's record, and under which condition it is to be told."""
     tags = {STATE_TAG: entry.outcome}
     if entry.error:
         tags[ERROR_TAG] = redact(entry.error)
-    own.append("end", status=_STATUS[entry.outcome], tags=tags)
+    own.append("end", status=_STATUS[entry.outcome], tags=tags, **(condition or {}))
