@@ -22,10 +22,10 @@ from sinesweep.sweep.entry import (
     RUNNING,
     WAITING,
 )
+from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Place
-from sinesweep.sweep.study import close_orphans
 
 MakePlan = Callable[..., Plan]
 

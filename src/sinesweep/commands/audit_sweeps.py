@@ -57,7 +57,7 @@ def _open_sweeps_outside(root: Path, location: Location) -> list[Path]:
 
 
 def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.sweep.study import close_orphans
+    from sinesweep.sweep.orphans import close_orphans
 
     try:
         entries, closed = close_orphans(folder)

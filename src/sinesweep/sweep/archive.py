@@ -65,7 +65,7 @@ class Archive:
 
     def entries_of(self, trials: Iterable[Any]) -> list[Entry]:
         """Return those of Optuna's trials that began, as the rest of the sweep reads them."""
-        from sinesweep.sweep.study import to_entry
+        from sinesweep.sweep.marks import to_entry
 
         entries = [to_entry(t, self.folder, self._space.overrides(t.params)) for t in trials]
         return [entry for entry in entries if entry.outcome != DROPPED]

@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,15 +77,14 @@ _CUT_OFF = f"""
     JOIN (SELECT pid, objid FROM pg_locks WHERE {_IS_THERE}) AS mark ON mark.pid = turn.pid
     JOIN sinesweep_participant AS p ON p.key = mark.objid::bigint
     WHERE p.study = :name AND p.lease_until < clock_timestamp()
-"""  # noqa: S608 # made of our own
+"""  # made of our own
 # A server that was away let nobody renew a lease: nobody is gone until they have had the time to.
 _ALIVE = """
-    SELECT id FROM sinesweep_participant WHERE study = :name AND (
-        lease_until >= clock_timestamp()
-        OR pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => :lease))
+    SELECT id FROM sinesweep_participant
+    WHERE study = :name AND lease_until >= clock_timestamp()
 """
 _WAS_AWAY = "SELECT pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => :lease)"
-_OTHERS = f"SELECT count(*) FROM pg_locks WHERE {_IS_THERE} AND objid::bigint <> :own"  # noqa: S608
+_OTHERS = f"SELECT count(*) FROM pg_locks WHERE {_IS_THERE} AND objid::bigint <> :own"
 
 
 def make_tables(engine: Engine) -> None:
@@ -178,28 +177,29 @@ class JointLedger(Ledger):
         assert was_away is not None
         if was_away[0]:
             return set()
-        alive = {row[0] for row in self._rows(_ALIVE, lease=self._seconds)}
+        alive = {row[0] for row in self._rows(_ALIVE)}
         return set(participants) - alive
 
-    @property
-    def has_others(self) -> bool:
-        """Whether somebody else takes part and has not been cut off."""
-        others = self._row(_OTHERS, study=self._key, own=self._own_key)
-        assert others is not None
-        return others[0] > 0
+    def depart(self, close: Callable[[bool], object]) -> None:
+        """Take part no more; whoever is the last closes what all have in common."""
+        try:
+            self.in_turn(lambda: self._depart(close))
+        except OperationalError:
+            close(False)  # the database is away: nobody knows
+            raise
 
-    def leave(self) -> None:
-        """Take part no more."""
+    def _depart(self, close: Callable[[bool], object]) -> None:
+        others = self._row(_OTHERS, study=self._key, own=self._own_key)
+        close(others[0] == 0)
         if self._lease is not None:
             self._lease.stop()
-            self._run(
-                "DELETE FROM sinesweep_participant WHERE study = :name AND id = :id",
-                id=self.participant,
-            )
-            self._run(
-                "SELECT pg_advisory_unlock_shared(:study, :own)", study=self._key, own=self._own_key
-            )
-            self._lease, self._own_key = None, 0
+        self._run(
+            "DELETE FROM sinesweep_participant WHERE study = :name AND id = :id",
+            id=self.participant,
+        )
+        self._run(
+            "SELECT pg_advisory_unlock_shared(:study, :own)", study=self._key, own=self._own_key
+        )
 
     def close(self) -> None:
         """Let go of the database; who has not left is taken for dead when its lease is over."""

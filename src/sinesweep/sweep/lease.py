@@ -48,7 +48,8 @@ class Lease:
     def stop(self) -> None:
         """Renew it no more."""
         self._is_over.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._drop_connection()
 
     def renew(self) -> None:

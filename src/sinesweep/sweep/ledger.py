@@ -6,9 +6,12 @@ A study in PostgreSQL may be run by several: see :mod:`sinesweep.sweep.joint_led
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 PLACE_FILE = "sampler.pickle"
 
@@ -74,3 +77,21 @@ class Ledger:
     def gone(self, participants: Collection[str]) -> set[str]:  # noqa: ARG002 # there are none
         """Return those that take part no more, so that their trials are nobody's."""
         return set()
+
+    def depart(self, close: Callable[[bool], object]) -> None:
+        """Take part no more.
+
+        Args:
+            close: closes what the participants have in common, or only what is this one's; told,
+                in a turn, whether nobody else takes part.
+        """
+        close(True)
+
+    def close(self) -> None:
+        """Let go of what the ledger is kept in."""
+
+    def in_turn(self, call: Callable[[], _T]) -> _T:
+        """Return what a call returns that was made in one turn; it is made again until it was."""
+        while True:
+            with suppress(TurnLost), self.turn():
+                return call()

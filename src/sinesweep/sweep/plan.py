@@ -31,6 +31,7 @@ from sinesweep.sweep.wording import error_text, one_line
 
 DEFINITION_FILE = "sweep.yaml"
 SWEEP_LOCK = "sweep.lock"
+JOINED = "joined"  # in a sweep's folder: those of others that run it on the same file system
 # Where a sweep is recorded, and what is made of a trial besides its value, may change.
 _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.
@@ -187,9 +188,16 @@ class Plan:
             InputError: showing what differs.
         """
         path = self.folder / DEFINITION_FILE
-        if not path.exists():
-            return
-        before = dict(_flat(_load(path)["definition"]))
+        if path.exists():
+            self.refuse_other(_load(path)["definition"])
+
+    def refuse_other(self, definition: Mapping[str, Any]) -> None:
+        """Refuse to go on with a sweep that was begun with another definition.
+
+        Raises:
+            InputError: showing what differs.
+        """
+        before = dict(_flat(definition))
         now = dict(_flat(self.definition))
         changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         if not changed:
