@@ -142,8 +142,12 @@ class Plan:
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 
     def job(self, config: DictConfig, number: int, directory: Path) -> DictConfig:
-        """Give a trial's composed configuration Hydra's keys for its job."""
+        """Give a trial's composed configuration Hydra's keys for its job, without credentials.
+
+        Hydra writes them into the trial's folder; the trial itself needs neither study nor tracker.
+        """
         with open_dict(config):
+            _hide_credentials(config.hydra)
             config.hydra.job.id = run_name(number)
             config.hydra.job.num = number
             config.hydra.sweep.dir = str(self.folder)
@@ -234,6 +238,16 @@ class Plan:
     def objective_names(self) -> list[str]:
         """What a trial's values are called."""
         return objective_names(self.base, len(self.settings.objectives))
+
+
+def _hide_credentials(hydra: DictConfig) -> None:
+    for section, key in (("sweeper", "storage"), ("sweeper", "tracking"), ("overrides", "hydra"),
+                         ("overrides", "task"), ("job", "override_dirname")):  # fmt: skip
+        written = OmegaConf.to_container(hydra[section], resolve=False)
+        assert isinstance(written, dict)
+        shown = redact_tree(written.get(key))
+        if shown != written.get(key):
+            hydra[section][key] = shown
 
 
 def _load(path: Path) -> Any:
