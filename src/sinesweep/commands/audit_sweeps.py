@@ -13,7 +13,7 @@ from sinesweep.files import take_lock
 from sinesweep.report import process
 from sinesweep.report.files import REPORT_FILE
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING, Entry
-from sinesweep.sweep.plan import SWEEP_LOCK
+from sinesweep.sweep.plan import JOINED, SWEEP_LOCK
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.sweep_record import SweepRecord
@@ -26,7 +26,9 @@ def audit_sweeps(root: Path, location: Location) -> Iterator[Finding]:
 
     A sweep that is being run is left alone.
     """
-    inside = sorted(path.parent for path in (root / "sweeps").glob(f"*/{SWEEP_LOCK}"))
+    sweeps = root / "sweeps"
+    locks = [*sweeps.glob(f"*/{SWEEP_LOCK}"), *sweeps.glob(f"*/{JOINED}/*/{SWEEP_LOCK}")]
+    inside = sorted(path.parent for path in locks)
     try:
         outside = _open_sweeps_outside(root, location)
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors

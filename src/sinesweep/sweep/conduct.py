@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.terminator import BaseTerminator
+
 from sinesweep.errors import EXIT_DONE, Interrupted, SweepFailed
 from sinesweep.redaction import redact
 from sinesweep.sweep import preflight
@@ -21,7 +26,7 @@ from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.orphans import refuse_lost_study
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.reporter import Reporter
-from sinesweep.sweep.storage import open_storage
+from sinesweep.sweep.storage import close_storage, open_storage
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.taking_part import refuse_trackers_database, taking_part
 from sinesweep.sweep.trial_record import root_tag
@@ -38,14 +43,31 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
         InputError: something that only opening could show is wrong.
         Interrupted: Ctrl-C or SIGTERM; everything is closed and can be continued.
     """
-    sampler = preflight.build_sampler(plan)
-    pruner = preflight.build_pruner(plan)
-    terminator = preflight.build_terminator(plan)
+    built = (
+        preflight.build_sampler(plan),
+        preflight.build_pruner(plan),
+        preflight.build_terminator(plan),
+    )
     refuse_trackers_database(plan, _location(plan))
     kept = plan.settings.storage
     storage = open_storage(kept, plan.folder) if kept else None
-    refuse_lost_study(plan, storage)
-    interrupts.leave_if_any()  # with nothing created
+    try:
+        refuse_lost_study(plan, storage)
+        interrupts.leave_if_any()  # with nothing created
+        return _conduct(plan, built, storage, nursery, interrupts)
+    finally:
+        if storage is not None:
+            close_storage(storage)
+
+
+def _conduct(
+    plan: Plan,
+    built: tuple[BaseSampler, BasePruner, BaseTerminator | None],
+    storage: BaseStorage | None,
+    nursery: Nursery,
+    interrupts: Interrupts,
+) -> int:
+    sampler, pruner, terminator = built
     with taking_part(plan) as (plan, ledger):
         storage = storage or open_storage(None, plan.folder)
         study = SweepStudy(plan, storage, sampler, pruner, ledger)

@@ -96,6 +96,15 @@ def open_storage(
         raise refusal(chosen, error) from error
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Let go of a database's connections."""
+    backend = getattr(storage, "_backend", None)
+    if hasattr(backend, "engine"):
+        assert backend is not None
+        backend.remove_session()
+        backend.engine.dispose()
+
+
 def refusal(chosen: str | Target, error: Exception) -> InputError:
     """Return what to say where a storage cannot be opened, without credentials."""
     shown: Any = redact(chosen) if isinstance(chosen, str) else chosen.target
