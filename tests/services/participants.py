@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial
 from runner import PLAIN, environment
 from servers import Postgres
-from watching import LIMIT, calls_of
+from watching import LIMIT, calls_of, processes_in
 
 from sinesweep.sweep.storage import close_storage
 
@@ -35,7 +37,6 @@ class Participant:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
-        self.folder.mkdir(exist_ok=True)
         return subprocess.Popen(
             self._command,
             cwd=self.folder,
@@ -54,6 +55,18 @@ class Participant:
     def kill(self) -> None:
         """End the process as a failing machine does."""
         self.process.kill()
+        self.process.communicate(timeout=LIMIT)
+
+    @property
+    def family(self) -> list[int]:
+        """The process and all that it has started."""
+        return [self.process.pid, *processes_in(self.process.pid)]
+
+    def end(self) -> None:
+        """Leave nothing behind that a test has not ended."""
+        if self.process.poll() is None:
+            for pid in self.family:
+                os.kill(pid, signal.SIGKILL)
         self.process.communicate(timeout=LIMIT)
 
     @property

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 from participants import Participant, outcome_of, participants_of, present, sweep, trials_of
 from servers import Postgres
-from watching import processes_in, until
+from watching import until
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
 
@@ -23,17 +23,25 @@ Start = Callable[..., Participant]
 
 
 @pytest.fixture
-def start(tmp_path: Path, database: str) -> Start:
-    """Start a participant in a folder of its own, as on a machine of its own."""
+def start(tmp_path: Path, database: str) -> Iterator[Start]:
+    """Start a participant in a folder of its own, as on a machine of its own.
+
+    Trials of one that is gated run until there is a gate in its folder.
+    """
     started: list[Participant] = []
 
-    def begin(*more: str, folder: str | None = None) -> Participant:
-        name = folder or f"machine-{len(started)}"
-        made = Participant(tmp_path / name, sweep(database, *more))
+    def begin(*more: str, folder: str | None = None, gated: bool = False) -> Participant:
+        where = tmp_path / (folder or f"machine-{len(started)}")
+        where.mkdir(exist_ok=True)
+        if not gated:
+            (where / "gate").touch()
+        made = Participant(where, sweep(database, "gate=gate", *more))
         started.append(made)
         return made
 
-    return begin
+    yield begin
+    for each in started:
+        each.end()
 
 
 def test_three_processes_share_a_grid(start: Start, database: str) -> None:
@@ -68,11 +76,10 @@ def test_n_trials_is_the_total_of_all(start: Start, database: str) -> None:
 
 
 def test_the_living_take_over_from_the_dead(
-    start: Start, database: str, postgres: Postgres, tmp_path: Path
+    start: Start, database: str, postgres: Postgres
 ) -> None:
     """The trial of one that is killed and stays away is run again by the other."""
-    gate = tmp_path / "gate"
-    victim = start(*INTERVALS, "hydra.sweeper.n_trials=6", f"gate={gate}")
+    victim = start(*INTERVALS, "hydra.sweeper.n_trials=6", gated=True)
     until(lambda: victim.calls)
     other = start(*INTERVALS, "hydra.sweeper.n_trials=6")
     until(lambda: len(other.calls) == 5)
@@ -85,20 +92,20 @@ def test_the_living_take_over_from_the_dead(
     assert present(postgres, database) == 1  # the dead, who has not left
 
 
-def test_one_that_was_stopped_comes_back(start: Start, database: str, tmp_path: Path) -> None:
+def test_one_that_was_stopped_comes_back(start: Start, database: str) -> None:
     """Its trial was taken over meanwhile: it is left, its end is not told, and the work goes on."""
-    gate = tmp_path / "gate"
-    stopped = start(*INTERVALS, "hydra.sweeper.n_trials=8", f"gate={gate}")
+    command = (*INTERVALS, "hydra.sweeper.n_trials=8", "pause=0.3", "steps=1")
+    stopped = start(*command, gated=True)
     until(lambda: stopped.calls)
-    family = [stopped.process.pid, *processes_in(stopped.process.pid)]
+    family = stopped.family
     for pid in family:
         os.kill(pid, signal.SIGSTOP)
-    other = start(*INTERVALS, "hydra.sweeper.n_trials=8", "pause=0.3", "steps=1")
+    other = start(*command)
     until(lambda: outcome_of(trials_of(database)[0]) == "INTERRUPTED")
     for pid in family:
         os.kill(pid, signal.SIGCONT)
     until(lambda: len(stopped.calls) > 1 or other.process.poll() is not None)
-    gate.touch()
+    (stopped.folder / "gate").touch()
     said = stopped.finish()
     other.finish()
     trials = trials_of(database)
@@ -106,14 +113,13 @@ def test_one_that_was_stopped_comes_back(start: Start, database: str, tmp_path: 
     assert "trial 0 was taken over" in said
 
 
-def test_one_that_is_killed_goes_on_at_once(start: Start, database: str, tmp_path: Path) -> None:
+def test_one_that_is_killed_goes_on_at_once(start: Start, database: str) -> None:
     """Started again where it was, it does not wait for its own lease to end."""
-    gate = tmp_path / "gate"
-    command = (*INTERVALS, "hydra.sweeper.n_trials=3", f"gate={gate}", "hydra.sweeper.lease=600")
-    victim = start(*command)
+    command = (*INTERVALS, "hydra.sweeper.n_trials=3", "hydra.sweeper.lease=600")
+    victim = start(*command, gated=True)
     until(lambda: victim.calls)
     victim.kill()
-    gate.touch()
+    (victim.folder / "gate").touch()
     victim.restart()
     victim.finish()
     trials = trials_of(database)
@@ -121,11 +127,10 @@ def test_one_that_is_killed_goes_on_at_once(start: Start, database: str, tmp_pat
     assert trials[1].params == trials[0].params
 
 
-def test_ctrl_c_ends_one_alone(start: Start, database: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_one_alone(start: Start, database: str) -> None:
     """Its trial is run again by the other, which does not wait for a lease."""
-    gate = tmp_path / "gate"
     command = (*INTERVALS, "hydra.sweeper.n_trials=4", "hydra.sweeper.lease=600")
-    leaving = start(*command, f"gate={gate}")
+    leaving = start(*command, gated=True)
     until(lambda: leaving.calls)
     other = start(*command)
     until(lambda: len(other.calls) == 3)
@@ -149,19 +154,18 @@ def test_a_server_that_is_started_again(start: Start, database: str, postgres: P
     assert "INTERRUPTED" not in map(outcome_of, trials_of(database))
 
 
-def test_who_differs_is_refused(start: Start, database: str, tmp_path: Path) -> None:
+def test_who_differs_is_refused(start: Start, database: str) -> None:
     """One that searches something else, or in another manner, is refused, and makes nothing."""
-    gate = tmp_path / "gate"
-    first = start("x=1,2", f"gate={gate}")
+    first = start("x=1,2", gated=True)
     until(lambda: first.calls)
     for more, words in (
-        (("x=1,3", f"gate={gate}"), "space.x: '1,2' -> '1,3'"),
-        (("x=1,2", f"gate={gate}", "hydra.sweeper.retries=2"), "retries: 0 there, 2 here"),
+        (("x=1,3",), "space.x: '1,2' -> '1,3'"),
+        (("x=1,2", "hydra.sweeper.retries=2"), "retries: 0 there, 2 here"),
     ):
         other = start(*more)
         out, _ = other.process.communicate(timeout=60)
         assert other.process.returncode == 2, out
         assert words in out
         assert not (other.folder / "multirun").exists()
-    gate.touch()
+    (first.folder / "gate").touch()
     first.finish()

@@ -23,6 +23,12 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
+class _Outage:
+    """Since when the database has been away: all calls of the process share their patience."""
+
+    since: float | None = None
+
+
 def patiently(call: Callable[[], _T]) -> _T:
     """Return what a call returns; try it again while the database is away.
 
@@ -34,19 +40,26 @@ def patiently(call: Callable[[], _T]) -> _T:
         Exception: the database was away for longer than :data:`PATIENCE`, or something else is
             wrong.
     """
-    give_up, pause = time.monotonic() + PATIENCE, _SHORTEST
+    pause = _SHORTEST
     while True:
         try:
-            return call()
+            answer = call()
         except Exception as error:
-            if not is_outage(error) or time.monotonic() > give_up:
+            if not is_outage(error):
                 raise
-            if pause == _SHORTEST:
+            is_new = _Outage.since is None
+            _Outage.since = _Outage.since or time.monotonic()
+            if time.monotonic() > _Outage.since + PATIENCE:
+                raise
+            if is_new:
                 _log.warning(
                     "the study's database does not answer (%s): trying for %g s",
                     one_line(redact(str(error.__cause__ or error))),
                     PATIENCE,
                 )
+        else:
+            _Outage.since = None
+            return answer
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST)
 
