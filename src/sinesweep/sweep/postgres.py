@@ -97,8 +97,8 @@ def refuse_trackers_tables(url: str, tracker: str | None) -> None:
         raise InputError(
             f"hydra.sweeper.storage: study and tracker must have a database each, but {redact(url)}"
             " is the tracker's, too, and both keep their versions in a table of the same name: "
-            "make another database (createdb study), or another schema "
-            "(...?options=-csearch_path%3Dstudy), and name that"
+            "make another database (createdb study), or another schema (CREATE SCHEMA study), and "
+            "name that: hydra.sweeper.storage=\"'postgresql://...?options=-csearch_path%3Dstudy'\""
         )
 
 
