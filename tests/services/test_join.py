@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from optuna.trial import TrialState
 from participants import Participant, outcome_of, participants_of, present, sweep, trials_of
+from runner import BARE, Runner
 from servers import Postgres
 from watching import until
 
@@ -169,3 +173,63 @@ def test_who_differs_is_refused(start: Start, database: str) -> None:
         assert not (other.folder / "multirun").exists()
     (first.folder / "gate").touch()
     first.finish()
+
+
+def test_the_reference_task(runner: Runner, database: str) -> None:
+    """A named sweep over PostgreSQL has the trials, and the best one, that it has without."""
+    command = (
+        "-m", "sweeps=depth_width", "model.layers=1,2", "model.width=4,8", "data.num_series=64",
+        "trainer.max_epochs=3", "hydra.sweeper.workers=1", "hydra.sweeper.report=false", *BARE,
+    )  # fmt: skip
+    address = database.replace(":hunter2@", "@")
+    local = runner.train(*command, "hydra.sweeper.study_name=local")
+    joint = runner.train(
+        *command, "hydra.sweeper.study_name=joint", f"hydra.sweeper.storage={address}",
+        PGPASSWORD="hunter2",
+    )  # fmt: skip
+    assert local.code == joint.code == 0, local.err + joint.err
+    folders = [runner.folder / "mlruns" / "sweeps" / name for name in ("local", "joint")]
+    told = [[(row["number"], row["state"], row["value"]) for row in table(f)] for f in folders]
+    assert told[0] == told[1]
+    assert len(told[0]) == 4
+    best = [yaml.safe_load((each / "best.yaml").read_text()) for each in folders]
+    assert (best[0]["overrides"], best[0]["value"]) == (best[1]["overrides"], best[1]["value"])
+    again = runner.sinesweep("rerun", "joint", str(best[1]["trial"]), PGPASSWORD="hunter2")
+    assert again.code == 0, again.err
+    assert "equal bit for bit" in again.out
+
+
+def test_files_on_another_machine(
+    runner: Runner, tmp_path: Path, database: str, start: Start
+) -> None:
+    """What is there of another machine's trials is shown, and where the rest is."""
+    two = [start("x=range(0,8)", "pause=0.1", "steps=2") for _ in range(2)]
+    for each in two:
+        each.finish()
+    two[1].folder.rename(tmp_path / "away")
+    folder = two[0].folder / "multirun" / "joined"
+    definition = folder / "sweep.yaml"  # as if the password had been in a variable
+    definition.write_text(definition.read_text().replace("***@", "sweeper@"))
+    password = {"PGPASSWORD": "hunter2"}
+    shown = runner.sinesweep("show", str(folder), **password)
+    assert shown.code == 0, shown.err
+    assert "8 complete" in shown.out
+    elsewhere = next(row["number"] for row in table(folder) if "machine-1" in row["directory"])
+    again = runner.sinesweep("rerun", str(folder), elsewhere, **password)
+    assert again.code == 0, again.err
+    assert f"is on {socket.gethostname()}, in" in again.out
+    refused = runner.sinesweep(
+        "promote", str(folder), "--trial", elsewhere, "--name", "m", **password
+    )
+    assert refused.code == 2
+    assert "must have its files here" in refused.err
+    report = "import runpy, sys; sys.argv = ['report', sys.argv[1]]; "
+    report += "runpy.run_module('sinesweep.report', run_name='__main__')"
+    done = runner.evaluate(report.replace("sys.argv[1]", repr(str(folder))), **password)
+    assert done.code == 0, done.err
+    assert f">on {socket.gethostname()}<" in (folder / "report.html").read_text()
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a sweep's table."""
+    return list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))

@@ -35,14 +35,12 @@ def test_killing_participants_at_random_moments_loses_nothing(
     """Fifteen times SIGKILL: each trial once, one parent, nothing RUNNING, no run doubled."""
     tracker = f"{database}_tracker"
     postgres.create(tracker.rpartition("/")[2])
-    tracked = (
-        f"hydra.sweeper.tracking={{backend:mlflow,uri:'{tracker}',root:mlruns,experiment:torture}}"
-    )
+    to = f"{{backend:mlflow,uri:'{tracker}',root:mlruns,experiment:torture}}"
     machines = [tmp_path / (f"machine-{i}" if layout == "three disks" else "all") for i in range(3)]
     three = []
     for folder in machines:
         folder.mkdir(exist_ok=True)
-        three.append(Participant(folder, sweep(database, tracked, *COMMAND)))
+        three.append(Participant(folder, sweep(database, f"hydra.sweeper.tracking={to}", *COMMAND)))
     moments = random.Random(0)  # of a test
     for _ in range(KILLS):
         wanted = len(began(machines)) + moments.randrange(4)
