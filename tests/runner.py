@@ -63,11 +63,11 @@ class Runner:
             start_new_session=True,
         )
 
-    def sinesweep(self, *arguments: str) -> Done:
+    def sinesweep(self, *arguments: str, **variables: str) -> Done:
         """Run the ``sinesweep`` command."""
         return self._run(
             ["-c", "import sys; from sinesweep.commands import main; sys.exit(main())", *arguments],
-            {},
+            variables,
         )
 
     def evaluate(self, code: str, **variables: str) -> Done:

@@ -128,3 +128,11 @@ def test_harmless_tree() -> None:
 def test_hidden_keys(tree: dict[str, Any], keys: list[str]) -> None:
     """What was hidden is found again by its key."""
     assert list(hidden_keys(tree)) == keys
+
+
+def test_accounts_of_a_database() -> None:
+    """Who opens a database is kept, so that its address can be used again; a password is not."""
+    assert redact("postgresql://me@host/study") == "postgresql://me@host/study"
+    assert redact("postgresql+psycopg://me:hunter2@host/s") == "postgresql+psycopg://***@host/s"
+    assert redact("postgresql://me@hunter2@host/s") == "postgresql://***@host/s"
+    assert redact("https://token@host/s") == "https://***@host/s"

@@ -9,7 +9,7 @@ from typing import Any
 
 HIDDEN = "***"
 
-_USER_INFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
+_USER_INFO = re.compile(r"(?P<scheme>[\w+.-]*)://(?P<who>[^/\s'\"?#]+)@")
 _NAMES = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|sig|credentials?)"
 _QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 # In the query of a URI, and in an override of a command line.
@@ -19,18 +19,30 @@ _ENTRY = re.compile(
     rf"(?i)([{{,]\s*['\"]?(?:[\w.-]*[._-])?{_NAMES}['\"]?:\s*)(?:{_QUOTED}|[^,}}\s'\"]+)"
 )
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[._-]){_NAMES}$")
-_SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
+_SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "PGPASSWORD",
+)
 
 
 def redact(text: str) -> str:
     """Replace credentials in URIs, and the values of known secret variables, by ``***``."""
-    text = _USER_INFO.sub(f"{HIDDEN}@", text)
+    text = _USER_INFO.sub(_without_user_info, text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
     text = _ENTRY.sub(rf"\g<1>{HIDDEN}", text)
     for name in _SECRET_VARIABLES:
         if value := os.environ.get(name):
             text = text.replace(value, HIDDEN)
     return text
+
+
+def _without_user_info(address: re.Match[str]) -> str:
+    """Hide who it is in an address; an account of PostgreSQL without its password is no secret."""
+    scheme, who = address["scheme"], address["who"]
+    is_account = scheme.startswith("postgresql") and not set(who) & set(":@")
+    return address[0] if is_account else f"{scheme}://{HIDDEN}@"
 
 
 def redact_tree(value: Any, key: str = "") -> Any:

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import optuna
 import pytest
 from hydra._internal.callbacks import Callbacks
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
+from process import Fuse
 
 from sinesweep.sweep import plan, settings
 from sinesweep.sweep.entry import COMPLETE, RUNNING, Entry
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.sampling import Place
 
 _FILES = {
     "config.yaml": """
@@ -115,3 +118,33 @@ def make_entry(tmp_path: Path) -> Callable[..., Entry]:
         return Entry(number=number, state=state, params=params, **given)
 
     return make
+
+
+@pytest.fixture
+def fused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fuse], Fuse]:
+    """Let a fuse kill the process inside of the study's own steps, too."""
+
+    def wire(fuse: Fuse) -> Fuse:
+        set_user_attr, save, tell = optuna.Trial.set_user_attr, Place.save, optuna.Study.tell
+
+        def fused_set_user_attr(self: Any, key: str, value: Any) -> None:
+            if key == "sinesweep":
+                fuse.at("asked")
+            set_user_attr(self, key, value)
+            if key == "sinesweep":
+                fuse.at("marked")
+
+        def fused_save(self: Any, sampler: Any) -> None:
+            save(self, sampler)
+            fuse.at("saved")
+
+        def fused_tell(self: Any, *arguments: Any, **more: Any) -> Any:
+            fuse.at("closing")
+            return tell(self, *arguments, **more)
+
+        monkeypatch.setattr(optuna.Trial, "set_user_attr", fused_set_user_attr)
+        monkeypatch.setattr(Place, "save", fused_save)
+        monkeypatch.setattr(optuna.Study, "tell", fused_tell)
+        return fuse
+
+    return wire

@@ -8,9 +8,9 @@ from typing import Any
 
 from sinesweep.sweep import preflight
 from sinesweep.sweep.entry import RUNNING, Entry
+from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
-from sinesweep.sweep.sampling import Place
 from sinesweep.sweep.storage import open_storage
 from sinesweep.sweep.study import SweepStudy
 
@@ -48,10 +48,9 @@ def open_study(plan: Plan) -> SweepStudy:
     """Open a sweep's study as a process that has just started does."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     plan.save_definition()
-    place = Place(plan.folder, plan.sampler.values)
     storage = open_storage(plan.settings.storage, plan.folder)
-    sampler = preflight.build_sampler(plan)
-    return SweepStudy(plan, storage, sampler, preflight.build_pruner(plan), place)
+    sampler, pruner = preflight.build_sampler(plan), preflight.build_pruner(plan)
+    return SweepStudy(plan, storage, sampler, pruner, Ledger(plan.folder))
 
 
 def objective(params: Params) -> tuple[float, ...]:
@@ -87,6 +86,7 @@ class Worker:
         if not study.has_more:
             return None
         entry = study.next()
+        assert entry is not None
         if entry.state != RUNNING:
             return entry
         assert entry.directory is not None

@@ -36,7 +36,7 @@ from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.seat import Running, Seat
-from sinesweep.sweep.study import SweepStudy
+from sinesweep.sweep.study import News, SweepStudy
 
 DONE = Outcome.complete((1.0,))
 SMALL = 4096  # bytes: a line has room for a few messages
@@ -132,6 +132,8 @@ class Quiet:
 
     def ended(self, entry: Entry) -> None:
         self.ends.append((entry.number, entry.outcome, entry.error))
+
+    def heard(self, news: News) -> None: ...
 
     def reported(self, entry: Entry, value: float, step: int) -> None: ...
 

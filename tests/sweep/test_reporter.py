@@ -56,10 +56,12 @@ class Sweep:
         self.tracker = Tracker()
         self.plan = make_plan(folder, **settings)
         self.occupancy = Occupancy(4)
-        study, tracker = (
-            cast("Any", each) for each in (SimpleNamespace(entries=self.entries), self.tracker)
-        )
+        study, tracker = (cast("Any", each) for each in (self.study(), self.tracker))
         self.reporter = Reporter(self.plan, study, tracker, self.occupancy)
+
+    def study(self) -> Any:
+        """Return what the reporter asks of a study."""
+        return SimpleNamespace(entries=self.entries, participant=None, closed=[])
 
     def end(self, entry: Entry) -> None:
         """Have the study told of a trial's end, and then the reporter."""

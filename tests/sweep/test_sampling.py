@@ -14,7 +14,8 @@ from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
 from sweep.process import Worker, open_study
 
 from sinesweep.sweep import space
-from sinesweep.sweep.sampling import PLACE_FILE, Grid, Place, Sequencer
+from sinesweep.sweep.ledger import PLACE_FILE, Ledger
+from sinesweep.sweep.sampling import Grid, Place, Sequencer, asks
 
 _RANDOM = {"_target_": "optuna.samplers.RandomSampler", "seed": 1}
 _SPACE: dict[str, BaseDistribution] = {"a": IntDistribution(0, 10**9)}
@@ -30,21 +31,21 @@ def saved(folder: Path, after: int) -> list[int]:
     sampler = Sequencer(RandomSampler(seed=1))
     proposals(sampler, after)
     sampler.asks = after
-    Place(folder, _RANDOM).save(sampler)
+    Place(Ledger(folder), _RANDOM).save(sampler)
     return proposals(sampler, 3)
 
 
 def test_place_is_found_again(tmp_path: Path) -> None:
     """A sampler goes on where it was saved."""
     next_ones = saved(tmp_path, after=4)
-    found = Place(tmp_path, _RANDOM).find(RandomSampler(seed=1), begun=4)
-    assert found.asks == Place.asks(tmp_path) == 4
+    found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=4)
+    assert found.asks == asks(Ledger(tmp_path)) == 4
     assert proposals(found, 3) == next_ones
 
 
 def test_no_place(tmp_path: Path) -> None:
     """A new sweep begins with the sampler as it is configured."""
-    found = Place(tmp_path, _RANDOM).find(RandomSampler(seed=1), begun=0)
+    found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=0)
     assert found.asks == Place.asks(tmp_path) == 0
     assert proposals(found, 3) == proposals(RandomSampler(seed=1), 3)
 
@@ -52,7 +53,7 @@ def test_no_place(tmp_path: Path) -> None:
 def test_place_of_another_sampler(tmp_path: Path) -> None:
     """Another sampler does not go on from this one's place, nor begins with known numbers."""
     saved(tmp_path, after=4)
-    place = Place(tmp_path, {**_RANDOM, "seed": 2})
+    place = Place(Ledger(tmp_path), {**_RANDOM, "seed": 2})
     found = place.find(RandomSampler(seed=2), begun=4)
     assert found.asks == 4
     assert proposals(found, 3) != proposals(RandomSampler(seed=2), 3)
@@ -60,7 +61,7 @@ def test_place_of_another_sampler(tmp_path: Path) -> None:
 
 def test_lost_place(tmp_path: Path) -> None:
     """A sweep whose place was deleted does not begin its proposals anew."""
-    found = Place(tmp_path, _RANDOM).find(RandomSampler(seed=1), begun=4)
+    found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=4)
     assert found.asks == 4
     assert proposals(found, 3) != proposals(RandomSampler(seed=1), 3)
 
@@ -68,7 +69,7 @@ def test_lost_place(tmp_path: Path) -> None:
 def test_place_behind_the_study(tmp_path: Path) -> None:
     """A place that is older than the study, as from a backup, is not gone on from."""
     next_ones = saved(tmp_path, after=2)
-    found = Place(tmp_path, _RANDOM).find(RandomSampler(seed=1), begun=9)
+    found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=9)
     assert found.asks == 9
     assert proposals(found, 3) != next_ones
 
@@ -83,8 +84,9 @@ def test_place_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", killed)
         with pytest.raises(OSError, match="killed"):
-            Place(tmp_path, _RANDOM).save(Sequencer(RandomSampler(seed=5), 5))
-    assert proposals(Place(tmp_path, _RANDOM).find(RandomSampler(seed=1), 4), 3) == next_ones
+            Place(Ledger(tmp_path), _RANDOM).save(Sequencer(RandomSampler(seed=5), 5))
+    found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), 4)
+    assert proposals(found, 3) == next_ones
 
 
 def test_place_has_nothing_to_hide_in_its_header(tmp_path: Path) -> None:

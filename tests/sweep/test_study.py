@@ -22,10 +22,9 @@ from sinesweep.sweep.entry import (
     RUNNING,
     WAITING,
 )
+from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
-from sinesweep.sweep.sampling import Place
-from sinesweep.sweep.study import close_orphans
 
 MakePlan = Callable[..., Plan]
 
@@ -69,36 +68,6 @@ _COMMANDS = {
     "brute-force": (*of_optuna("BruteForceSampler"), "hydra.sweeper.n_trials=6", *_FINITE),
 }
 _MOMENTS = ("asked", "marked", "saved", "running", "left its outcome", "told", "closing")
-
-
-@pytest.fixture
-def fused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fuse], Fuse]:
-    """Let a fuse kill the process inside of the study's own steps, too."""
-
-    def wire(fuse: Fuse) -> Fuse:
-        set_user_attr, save, tell = optuna.Trial.set_user_attr, Place.save, optuna.Study.tell
-
-        def fused_set_user_attr(self: Any, key: str, value: Any) -> None:
-            if key == "sinesweep":
-                fuse.at("asked")
-            set_user_attr(self, key, value)
-            if key == "sinesweep":
-                fuse.at("marked")
-
-        def fused_save(self: Any, sampler: Any) -> None:
-            save(self, sampler)
-            fuse.at("saved")
-
-        def fused_tell(self: Any, *arguments: Any, **more: Any) -> Any:
-            fuse.at("closing")
-            return tell(self, *arguments, **more)
-
-        monkeypatch.setattr(optuna.Trial, "set_user_attr", fused_set_user_attr)
-        monkeypatch.setattr(Place, "save", fused_save)
-        monkeypatch.setattr(optuna.Study, "tell", fused_tell)
-        return fuse
-
-    return wire
 
 
 def every_other(visit: int) -> bool:

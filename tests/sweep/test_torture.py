@@ -101,13 +101,12 @@ def assert_whole(runner: Runner, trials: list[FrozenTrial]) -> None:
     for trial in complete:
         x, y = trial.params["x"], trial.params["y"]
         assert trial.value == pytest.approx((x - 1) ** 2 + y)
-    assert_tracked(runner, trials)
+    assert_tracked(f"sqlite:///{runner.folder / 'mlruns' / 'mlflow.db'}", trials)
 
 
-def assert_tracked(runner: Runner, trials: list[FrozenTrial]) -> None:
+def assert_tracked(uri: str, trials: list[FrozenTrial]) -> None:
     """The tracker has one parent, and a run for each trial that began, as the study has it."""
-    database = runner.folder / "mlruns" / "mlflow.db"
-    client = MlflowClient(f"sqlite:///{database}")
+    client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("torture")
     assert experiment is not None
     runs: list[Run] = list(client.search_runs([experiment.experiment_id], max_results=5000))

@@ -73,7 +73,10 @@ class SinesweepConf:
 
     # where
     study_name: str | None = None  # null: the sweep file's name, or one drawn from what is swept
-    storage: Any = None  # null: a journal in the sweep's folder; or an Optuna storage URL
+    # null: a journal in the sweep's folder; or journal:///a/file, an Optuna storage URL, or
+    # postgresql://user@host/database, where the same command on other machines shares the work
+    storage: Any = None
+    lease: Any = 60.0  # seconds without a sign of life until others take over one's trials
     root: str = "multirun"  # the sweep's folder is in it, unless hydra.sweep.dir names one
     tracking: Any = None  # backend, uri, root and experiment of MLflow; null: no tracker
     preload: list[str] = field(default_factory=list)  # modules that all workers share

@@ -37,7 +37,7 @@ def audit_sweeps(root: Path, location: Location) -> Iterator[Finding]:
 
 
 def _audit_sweep(folder: Path, location: Location, sender: Sender) -> Iterator[Finding]:
-    from sinesweep.sweep.study import close_orphans
+    from sinesweep.sweep.orphans import close_orphans
 
     try:
         entries, closed = close_orphans(folder)

@@ -14,7 +14,6 @@ from sinesweep.commands.tables import count
 from sinesweep.redaction import HIDDEN, redact
 from sinesweep.sweep.entry import COMPLETE, FAIL, RETRIED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
-from sinesweep.sweep.plan import SWEEP_LOCK
 from sinesweep.sweep.rerun import rerun_command
 from sinesweep.sweep.results import BEST_FILE
 from sinesweep.sweep.screen import plain_console, say, short_path
@@ -98,8 +97,9 @@ def _what_next(found: Standing, report: Path | None) -> Iterator[tuple[str, str]
 def _command(found: Standing) -> tuple[str, str]:
     archive = found.archive
     if found.state == RUNNING:
-        lock = (archive.folder / SWEEP_LOCK).read_text(encoding="utf-8").partition(" (")[0]
-        return "run by", lock.strip() or "a process that is about to begin"
+        lock = archive.held_lock  # it may have ended just now
+        who = lock.read_text(encoding="utf-8").partition(" (")[0].strip() if lock else ""
+        return "run by", who or "a process that is about to begin"
     typed = shlex.join(["python", *archive.arguments])
     if Path.cwd() != archive.directory:
         typed = f"cd {shlex.quote(str(archive.directory))} && {typed}"

@@ -76,6 +76,8 @@ def _lines(
         yield from (f"  {_shown(difference)}" for difference in differing[:_SHOWN])
         if len(differing) > _SHOWN:
             yield f"  and {len(differing) - _SHOWN} more"
+    if entry.host and entry.directory and not entry.directory.exists():
+        yield f"what it told step by step is on {entry.host}, in {entry.directory}: not compared"
     if changed:
         yield "not made alike:" if differing else "although these differ:"
         yield from (f"  {change}" for change in changed)

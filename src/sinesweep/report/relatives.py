@@ -12,7 +12,7 @@ from sinesweep.errors import InputError
 from sinesweep.report.subject import NOISE, Subject, Trial, trial_of
 from sinesweep.sweep import archive
 from sinesweep.sweep.archive import Archive
-from sinesweep.sweep.plan import DEFINITION_FILE
+from sinesweep.sweep.plan import DEFINITION_FILE, JOINED
 from sinesweep.sweep.ranking import best
 
 
@@ -44,7 +44,10 @@ def relatives(subject: Subject) -> list[Relative]:
 
 def _relatives(subject: Subject) -> Iterator[Relative]:
     noise, rest = _split(subject.definition)
-    paths = subject.folder.absolute().parent.glob(f"*/{DEFINITION_FILE}")
+    root = subject.folder.absolute().parent
+    if root.name == JOINED:  # the folder is that of one who has joined
+        root = root.parent.parent
+    paths = root.glob(f"*/{DEFINITION_FILE}")
     for folder in sorted(path.parent for path in paths):
         if folder == subject.folder.absolute() or (found := _read(folder)) is None:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
@@ -94,11 +95,12 @@ def _number(value: float | None, shape: str | None = None) -> str:
 
 def _run(subject: Subject, trial: Trial) -> str:
     """Link to the tracker's page of the run, or else to its folder beside the page."""
-    address = subject.link(trial)
-    if address is None and trial.entry.directory is not None:
-        address = quote(f"{trial.entry.directory.relative_to(subject.folder)}/")
+    address, directory = subject.link(trial), trial.entry.directory
+    if address is None and directory is not None and directory.exists():
+        address = quote(f"{os.path.relpath(directory, subject.folder)}/")
     if address is None:
-        return '<td class="text"></td>'
+        host = f"on {trial.entry.host}" if trial.entry.host and directory else ""
+        return f'<td class="text">{html.escape(host)}</td>'
     words = trial.run_id[:8] if trial.run_id else f"trials/{trial.number}"
     return f'<td class="text"><a href="{html.escape(address)}">{html.escape(words)}</a></td>'
 

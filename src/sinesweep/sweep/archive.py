@@ -18,7 +18,7 @@ from sinesweep.files import take_lock, write_atomically
 from sinesweep.redaction import HIDDEN
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
-from sinesweep.sweep.plan import DEFINITION_FILE, SWEEP_LOCK
+from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK
 from sinesweep.sweep.results import TRIALS_FILE
 
 STATE_FILE = "state.json"
@@ -65,7 +65,7 @@ class Archive:
 
     def entries_of(self, trials: Iterable[Any]) -> list[Entry]:
         """Return those of Optuna's trials that began, as the rest of the sweep reads them."""
-        from sinesweep.sweep.study import to_entry
+        from sinesweep.sweep.marks import to_entry
 
         entries = [to_entry(t, self.folder, self._space.overrides(t.params)) for t in trials]
         return [entry for entry in entries if entry.outcome != DROPPED]
@@ -100,10 +100,16 @@ class Archive:
     @property
     def state(self) -> str:
         """RUNNING, or how its last command ended: COMPLETE, FAIL or INTERRUPTED."""
-        if _is_running(self.folder):
+        if self.held_lock is not None:
             return RUNNING
         state = _saved_state(self.folder).get("state", INTERRUPTED)
         return INTERRUPTED if state == RUNNING else state  # it was killed
+
+    @property
+    def held_lock(self) -> Path | None:
+        """The lock of a process of this machine that runs the sweep, or None."""
+        joined = sorted(self.folder.glob(f"{JOINED}/*/{SWEEP_LOCK}"))
+        return next((each for each in [self.folder / SWEEP_LOCK, *joined] if _is_held(each)), None)
 
     @property
     def total(self) -> int | None:
@@ -203,8 +209,8 @@ def _saved_state(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _is_running(folder: Path) -> bool:
-    lock = take_lock(folder / SWEEP_LOCK)
+def _is_held(path: Path) -> bool:
+    lock = take_lock(path)
     if lock is None:
         return True
     lock.close()

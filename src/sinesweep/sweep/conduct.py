@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.terminator import BaseTerminator
+
 from sinesweep import runs
-from sinesweep.errors import EXIT_DONE, InputError, Interrupted, SweepFailed
-from sinesweep.files import take_lock
+from sinesweep.errors import EXIT_DONE, Interrupted, SweepFailed
 from sinesweep.redaction import redact
 from sinesweep.sweep import preflight
 from sinesweep.sweep.archive import save_state
-from sinesweep.sweep.command import typed_again
 from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, RUNNING
 from sinesweep.sweep.interrupts import Interrupts
+from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.occupancy import Occupancy
-from sinesweep.sweep.plan import SWEEP_LOCK, Plan
+from sinesweep.sweep.orphans import refuse_lost_study
+from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.reporter import Reporter
-from sinesweep.sweep.sampling import Place
-from sinesweep.sweep.storage import open_storage
-from sinesweep.sweep.study import SweepStudy, refuse_lost_study
+from sinesweep.sweep.storage import close_storage, open_storage
+from sinesweep.sweep.study import SweepStudy
+from sinesweep.sweep.taking_part import refuse_trackers_database, taking_part
 from sinesweep.sweep.trial_record import root_tag
 from sinesweep.sweep.wording import error_text
 from sinesweep.tracking import provenance, record, spool
 from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
-
-_PATIENCE = 0.5  # seconds: whoever looks whether the sweep is running has its lock for a moment
 
 
 def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
@@ -45,19 +45,35 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
         InputError: something that only opening could show is wrong.
         Interrupted: Ctrl-C or SIGTERM; everything is closed and can be continued.
     """
-    sampler = preflight.build_sampler(plan)
-    pruner = preflight.build_pruner(plan)
-    terminator = preflight.build_terminator(plan)
+    built = (
+        preflight.build_sampler(plan),
+        preflight.build_pruner(plan),
+        preflight.build_terminator(plan),
+    )
+    refuse_trackers_database(plan, _location(plan))
     kept = plan.settings.storage
     storage = open_storage(kept, plan.folder) if kept else None
-    refuse_lost_study(plan, storage)
-    interrupts.leave_if_any()  # with nothing created
-    with _alone(plan):
-        plan.save_definition()
-        place = Place(plan.folder, plan.sampler.values)
+    try:
+        refuse_lost_study(plan, storage)
+        interrupts.leave_if_any()  # with nothing created
+        return _conduct(plan, built, storage, nursery, interrupts)
+    finally:
+        if storage is not None:
+            close_storage(storage)
+
+
+def _conduct(
+    plan: Plan,
+    built: tuple[BaseSampler, BasePruner, BaseTerminator | None],
+    storage: BaseStorage | None,
+    nursery: Nursery,
+    interrupts: Interrupts,
+) -> int:
+    sampler, pruner, terminator = built
+    with taking_part(plan) as (plan, ledger):
         storage = storage or open_storage(None, plan.folder)
-        study = SweepStudy(plan, storage, sampler, pruner, place)
-        with _tracked(plan) as tracker:
+        study = SweepStudy(plan, storage, sampler, pruner, ledger)
+        with _tracked(plan, ledger) as tracker:
             interrupts.leave_if_any()
             occupancy = Occupancy(plan.places)
             reporter = Reporter(plan, study, tracker, occupancy)
@@ -80,56 +96,29 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
 
 
 @contextmanager
-def _alone(plan: Plan) -> Iterator[None]:
-    """Hold the sweep's lock; two controllers would run the same trials twice."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    path = plan.folder / SWEEP_LOCK
-    lock = take_lock(path, _PATIENCE)
-    if lock is None:
-        raise InputError(
-            f"sweep {plan.name}: must be run by one process at a time, but is being run by "
-            f"{path.read_text().strip() or 'another one'}: wait for it, or begin another sweep "
-            "with hydra.sweeper.study_name=..."
-        )
-    with lock:
-        lock.truncate(0)
-        lock.write(
-            f"process {os.getpid()} on {socket.gethostname()} since "
-            f"{time.strftime('%Y-%m-%d %H:%M:%S')} ({typed_again()})\n"
-        )
-        lock.flush()
-        yield
-
-
-@contextmanager
-def _tracked(plan: Plan) -> Iterator[SweepTracker]:
-    """Open the parent run, and close it as what happened."""
+def _tracked(plan: Plan, ledger: Ledger) -> Iterator[SweepTracker]:
+    """Open the parent run, and close it as what happened, unless others go on with the sweep."""
     tracker = SweepTracker(plan.folder, _location(plan))
     if plan.settings.is_tracked and plan.settings.tracking:
         runs.note_sweep(Path(plan.settings.tracking.root), plan.folder)
+
+    def end(outcome: str, error: str | None) -> None:
+        ledger.depart(lambda is_last: tracker.end(outcome, error) if is_last else tracker.leave())
+        save_state(plan.folder, outcome, plan.total)
+
     try:
-        tracker.begin(
-            name=plan.name,
-            experiment=plan.settings.tracking.experiment if plan.settings.tracking else "sinesweep",
-            params=_params(plan),
-            tags={
-                **provenance.tags(),
-                "sinesweep.sweep": plan.name,
-                record.DIRECTORY_TAG: str(plan.folder.absolute()),
-                **root_tag(plan),
-            },
-        )
+        ledger.in_turn(lambda: _begin(plan, tracker, ledger.token))
         save_state(plan.folder, RUNNING, plan.total)
         yield tracker
-        _end(plan, tracker, COMPLETE, None)
+        end(COMPLETE, None)
     except Interrupted as interrupted:
-        _end(plan, tracker, INTERRUPTED, str(interrupted))
+        end(INTERRUPTED, str(interrupted))
         raise
     except SweepFailed as failure:
-        _end(plan, tracker, FAIL, str(failure))
+        end(FAIL, str(failure))
         raise
     except BaseException as error:
-        _end(plan, tracker, FAIL, redact(error_text(error)))
+        end(FAIL, redact(error_text(error)))
         raise
     finally:
         _close(plan, tracker)
@@ -141,9 +130,19 @@ def _close(plan: Plan, tracker: SweepTracker) -> None:
         print(spool.warning(plan.folder, tracking.root, tracking.uri), file=sys.stderr)  # noqa: T201
 
 
-def _end(plan: Plan, tracker: SweepTracker, outcome: str, error: str | None) -> None:
-    tracker.end(outcome, error)
-    save_state(plan.folder, outcome, plan.total)
+def _begin(plan: Plan, tracker: SweepTracker, token: str | None) -> None:
+    tracker.begin(
+        name=plan.name,
+        experiment=plan.settings.tracking.experiment if plan.settings.tracking else "sinesweep",
+        params=_params(plan),
+        tags={
+            **provenance.tags(),
+            "sinesweep.sweep": plan.name,
+            record.DIRECTORY_TAG: str(plan.folder.absolute()),
+            **root_tag(plan),
+        },
+        token=token,
+    )
 
 
 def _location(plan: Plan) -> Location | None:

@@ -34,7 +34,7 @@ from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.seat import Running, Seat
-from sinesweep.sweep.study import SweepStudy
+from sinesweep.sweep.study import News, SweepStudy
 from sinesweep.sweep.wording import counted
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class Observer(Protocol):
 
     def ended(self, entry: Entry) -> None:
         """The study has been told of a trial's end."""
+
+    def heard(self, news: News) -> None:
+        """Another participant has begun a trial, or ended it, or was to."""
 
     def reported(self, entry: Entry, value: float, step: int) -> None:
         """A trial has reported a value."""
@@ -98,7 +101,6 @@ class Controller:
         self._seats: dict[int, Seat] = {}
         self._selector = selectors.DefaultSelector()
         self._begun = time.monotonic()
-        self._failures = sum(e.outcome == FAIL for e in study.entries.values())
         self._told_of_alone = False
         self._balance = Balance()
         self._last: Seat | None = None  # who was given a trial last
@@ -136,9 +138,10 @@ class Controller:
 
     def _loop(self) -> None:
         while True:
+            self._hear_of_others()
             reused = self._fill()
-            has_more = self._closing is None and self._study.has_more
-            if not has_more and not self._busy():
+            goes_on = self._closing is None and (self._study.has_more or self._study.awaits_others)
+            if not reused and not self._busy() and not goes_on:
                 return
             for key, _ in self._selector.select(0 if reused else _TICK):
                 self._handle(key.fileobj)
@@ -168,6 +171,8 @@ class Controller:
             if seat is None:
                 return False
             entry = self._study.next()
+            if entry is None:
+                return False
             if entry.outcome == RUNNING:
                 self._assign(seat, entry)
                 continue
@@ -229,7 +234,8 @@ class Controller:
         self._last = seat
         seat.running[entry.number] = Running(entry, time.monotonic())
         self._count()
-        self._send(seat, Assignment(entry.number, entry.overrides, entry.directory))
+        tag = self._study.run_tag(entry.number)
+        self._send(seat, Assignment(entry.number, entry.overrides, entry.directory, tag))
 
     def _send(self, seat: Seat, *messages: Answer | Assignment | Served | Stop) -> None:
         seat.unsent.extend(messages)
@@ -298,20 +304,35 @@ class Controller:
                 self._suspects.add(entry.number)
         self._count()
         self._observer.ended(ended)
+        self._judge_end(ended)
+        return ended
+
+    def _judge_end(self, ended: Entry) -> None:
+        """See whether the sweep goes on after a trial's end, here or elsewhere."""
         if ended.outcome == FAIL:
             self._apply_failure_policy(ended)
         elif self._terminator and self._terminator.should_terminate(self._study.optuna):
             self._close("the terminator sees no more to gain")
-        return ended
+
+    def _hear_of_others(self) -> None:
+        for news in self._study.look():
+            self._observer.heard(news)
+            if news.entry.state == RUNNING:
+                continue
+            self._judge_end(news.entry)
+            for seat in self._busy():
+                if news.entry.number in seat.running:
+                    cause = f"trial {news.entry.number} was taken over: this process seemed dead"
+                    self._observer.message(cause)
+                    self._send(seat, Stop(cause, news.entry.number))
 
     def _apply_failure_policy(self, entry: Entry) -> None:
-        self._failures += 1
         limit = self._settings.max_failure_rate * (self._plan.total or self._study.counted)
         if self._settings.on_failure == "abort":
             self._abort(f"trial {entry.number} failed, and on_failure is abort: {entry.error}")
-        elif self._failures > limit:
+        elif self._study.failed > limit:
             self._abort(
-                f"{counted(self._failures, 'trial')} failed, more than max_failure_rate = "
+                f"{counted(self._study.failed, 'trial')} failed, more than max_failure_rate = "
                 f"{self._settings.max_failure_rate:g} allows; the last one: {entry.error}"
             )
 

@@ -40,6 +40,8 @@ class Entry:
         error: why it failed.
         origin: the number of the trial that this one repeats, or None.
         waited: seconds in which it had begun and waited for one that its worker trained alone.
+        participant: who runs it, where several run the sweep together.
+        host: the machine where its folder is, where that may be another.
     """
 
     number: int
@@ -54,6 +56,8 @@ class Entry:
     error: str | None
     origin: int | None
     waited: float = 0.0
+    participant: str | None = None
+    host: str | None = None
 
     @property
     def end(self) -> float | None:

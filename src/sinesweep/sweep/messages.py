@@ -14,11 +14,15 @@ from sinesweep.sweep.outcome import Outcome
 
 @dataclass(frozen=True)
 class Assignment:
-    """To a worker: run this trial."""
+    """To a worker: run this trial.
+
+    Where others may have to close its run in the tracker, it is tagged as they will look for it.
+    """
 
     number: int
     overrides: Sequence[str]
     directory: Path
+    run_tag: str | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from sinesweep.sweep.wording import error_text, one_line
 
 DEFINITION_FILE = "sweep.yaml"
 SWEEP_LOCK = "sweep.lock"
+JOINED = "joined"  # in a sweep's folder: those of others that run it on the same file system
 # Where a sweep is recorded, and what is made of a trial besides its value, may change.
 _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.
@@ -159,8 +160,12 @@ class Plan:
         return {}
 
     def job(self, config: DictConfig, number: int, directory: Path) -> DictConfig:
-        """Give a trial's composed configuration Hydra's keys for its job."""
+        """Give a trial's composed configuration Hydra's keys for its job, without credentials.
+
+        Hydra writes them into the trial's folder; the trial itself needs neither study nor tracker.
+        """
         with open_dict(config):
+            _hide_credentials(config.hydra)
             config.hydra.job.id = run_name(number)
             config.hydra.job.num = number
             config.hydra.sweep.dir = str(self.folder)
@@ -205,9 +210,16 @@ class Plan:
             InputError: showing what differs.
         """
         path = self.folder / DEFINITION_FILE
-        if not path.exists():
-            return
-        before = dict(_flat(_load(path)["definition"]))
+        if path.exists():
+            self.refuse_other(_load(path)["definition"])
+
+    def refuse_other(self, definition: Mapping[str, Any]) -> None:
+        """Refuse to go on with a sweep that was begun with another definition.
+
+        Raises:
+            InputError: showing what differs.
+        """
+        before = dict(_flat(definition))
         now = dict(_flat(self.definition))
         changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         if not changed:
@@ -244,6 +256,16 @@ class Plan:
     def objective_names(self) -> list[str]:
         """What a trial's values are called."""
         return objective_names(self.base, len(self.settings.objectives))
+
+
+def _hide_credentials(hydra: DictConfig) -> None:
+    for section, key in (("sweeper", "storage"), ("sweeper", "tracking"), ("overrides", "hydra"),
+                         ("overrides", "task"), ("job", "override_dirname")):  # fmt: skip
+        written = OmegaConf.to_container(hydra[section], resolve=False)
+        assert isinstance(written, dict)
+        shown = redact_tree(written.get(key))
+        if shown != written.get(key):
+            hydra[section][key] = shown
 
 
 def _load(path: Path) -> Any:

@@ -22,7 +22,7 @@ from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.ranking import best_values
 from sinesweep.sweep.rerun import rerun_command
 from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, Results
-from sinesweep.sweep.study import SweepStudy
+from sinesweep.sweep.study import News, SweepStudy
 from sinesweep.sweep.summary import show_summary
 from sinesweep.sweep.view import Subject, make_view
 from sinesweep.sweep.wording import counted
@@ -62,7 +62,10 @@ class Reporter:
         self._page = make_page(plan, tracker, sys.argv)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
         for entry in finished:
-            self._tell_tracker(entry)  # a killed process may have been about to
+            if entry.participant == study.participant:
+                self._tell_tracker(entry)  # a killed process may have been about to
+        for entry in study.closed:
+            self._reap(entry)
         self._view = make_view(
             Subject(
                 name=plan.name,
@@ -90,6 +93,15 @@ class Reporter:
         if self._logs:
             self._show(self._logs.ended(entry))
         self._view.ended(entry)
+        self._is_stale = True
+
+    def heard(self, news: News) -> None:
+        """Another participant has begun a trial, or ended it, or was to."""
+        if news.entry.state != RUNNING:
+            if news.closed_here:
+                self._reap(news.entry)
+            if news.entry.outcome != DROPPED:
+                self._view.ended(news.entry)
         self._is_stale = True
 
     def reported(self, entry: Entry, value: float, step: int) -> None:
@@ -159,6 +171,15 @@ class Reporter:
     def _tell_tracker(self, entry: Entry) -> None:
         if entry.outcome not in _WITHOUT_RUN:
             self._tracker.trial_ended(entry)
+
+    def _reap(self, entry: Entry) -> None:
+        """Close the run of a trial whose participant is dead."""
+        if entry.outcome in _WITHOUT_RUN:
+            return
+        if entry.participant == self._study.participant:
+            self._tracker.trial_ended(entry)
+        else:
+            self._tracker.trial_reaped(entry)
 
     def _note_worker(self, entry: Entry, worker: int) -> None:
         note = json.dumps({"trial": entry.number, "worker": worker})

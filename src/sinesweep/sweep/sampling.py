@@ -1,8 +1,8 @@
 """Samplers that keep their place: what a sampler would propose next survives the process.
 
-After each proposal the sampler is written to the sweep's folder. A sweep that is continued goes on
-with the very state it was stopped in, so it proposes what it would have proposed all along, and
-repeats nothing.
+After each proposal the sampler is written to the sweep's ledger. A sweep that is continued, or
+joined, goes on with the very state it was left in, so it proposes what it would have proposed all
+along, and repeats nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -22,9 +21,8 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.space import Space
-
-PLACE_FILE = "sampler.pickle"
 
 # These take a trial's number for its place in the sequence; a trial that was run again has another.
 _BY_NUMBER = (CmaEsSampler, GridSampler)
@@ -263,19 +261,19 @@ def _shown(trials: list[FrozenTrial], sampler: Sequencer) -> list[FrozenTrial]:
 
 
 class Place:
-    """The file in which a sampler's state is kept.
+    """Where a sampler's state is kept.
 
-    Only the sweep's own process writes and reads it. It is a pickle: whoever can write into the
-    sweep's folder can run code in the sweep.
+    Only the sweep's own processes write and read it. It is a pickle: whoever can write into the
+    sweep's folder, or its study's database, can run code in the sweep.
 
     Args:
-        folder: the sweep's folder.
+        ledger: keeps it.
         made_from: the sampler's configuration: another sampler does not go on from this one's
             state.
     """
 
-    def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
-        self._path = folder / PLACE_FILE
+    def __init__(self, ledger: Ledger, made_from: Mapping[str, Any]) -> None:
+        self._ledger = ledger
         self._made_from = json.dumps(made_from, sort_keys=True, default=str)
         self._works = True
 
@@ -286,45 +284,48 @@ class Place:
             fresh: the sampler as configured.
             begun: proposals that the study knows of.
         """
-        if self._path.exists():
-            with self._path.open("rb") as file:
-                header = json.loads(file.readline())
-                # Another sampler does not go on from this one's state.
-                if header["made_from"] == self._made_from and header["asks"] >= begun - 1:
-                    pickled = file.read()
-                    if pickled:
-                        inner = pickle.loads(pickled)  # our own
-                        return Sequencer(
-                            inner, header["asks"], header["notes"], header["wants_to_stop"]
-                        )
-                    begun = header["asks"]
+        kept = self._ledger.load_place()
+        if kept is not None:
+            header, pickled = _parts(kept)
+            # Another sampler does not go on from this one's state.
+            if header["made_from"] == self._made_from and header["asks"] >= begun - 1:
+                if pickled:
+                    inner = pickle.loads(pickled)  # our own
+                    return Sequencer(
+                        inner, header["asks"], header["notes"], header["wants_to_stop"]
+                    )
+                begun = header["asks"]
         elif begun <= 1:
             return Sequencer(fresh)
         # It must not begin with the draws that were made before.
         fresh.reseed_rng()
         return Sequencer(fresh, begun)
 
-    @staticmethod
-    def asks(folder: Path) -> int:
-        """Return how many proposals are known to have been made."""
-        path = folder / PLACE_FILE
-        if not path.exists():
-            return 0
-        with path.open("rb") as file:
-            return json.loads(file.readline())["asks"]
+    def follow(self, sampler: Sequencer) -> None:
+        """Bring a sampler to where another participant, or a turn that was lost, has left it."""
+        if not self._ledger.is_stale:
+            return
+        kept = self._ledger.load_place()
+        assert kept is not None, "whoever opens a shared sweep saves its sampler's place"
+        header, pickled = _parts(kept)
+        if pickled:
+            sampler.inner = pickle.loads(pickled)  # our own
+        sampler.asks, sampler.notes = header["asks"], header["notes"]
+        sampler.wants_to_stop = header["wants_to_stop"]
 
     def save(self, sampler: Sequencer) -> None:
-        """Write the sampler's state, whole or not at all."""
+        """Write the sampler's state, whole or not at all.
+
+        Raises:
+            TurnLost: another participant may have saved its own meanwhile.
+        """
         header = {
             "asks": sampler.asks,
             "made_from": self._made_from,
             "notes": sampler.notes,
             "wants_to_stop": sampler.wants_to_stop,
         }
-        content = json.dumps(header).encode() + b"\n" + self._pickled(sampler.inner)
-        temporary = self._path.with_suffix(".part")
-        temporary.write_bytes(content)
-        temporary.replace(self._path)
+        self._ledger.save_place(json.dumps(header).encode() + b"\n" + self._pickled(sampler.inner))
 
     def _pickled(self, inner: BaseSampler) -> bytes:
         if self._works:
@@ -338,3 +339,14 @@ class Place:
                     error,
                 )
         return b""
+
+
+def asks(ledger: Ledger) -> int:
+    """Return how many proposals are known to have been made."""
+    kept = ledger.load_place()
+    return _parts(kept)[0]["asks"] if kept is not None else 0
+
+
+def _parts(kept: bytes) -> tuple[dict[str, Any], bytes]:
+    header, _, pickled = kept.partition(b"\n")
+    return json.loads(header), pickled

@@ -151,6 +151,7 @@ class Settings(_Closed):
     trial_timeout: Seconds | None
     study_name: FolderName | None
     storage: Name | Target | None
+    lease: Seconds
     root: Name
     tracking: TrackingSettings | None
     stream: Switch

@@ -1,4 +1,4 @@
-"""Where a sweep's study is kept: a journal in the sweep's folder, or any storage of Optuna's."""
+"""Where a sweep's study is kept: a journal, PostgreSQL, or any other storage of Optuna's."""
 
 from __future__ import annotations
 
@@ -57,39 +57,87 @@ class _Backend(JournalFileBackend):
             self._lock.release()
 
 
+def is_shared(chosen: str | Target | None) -> bool:
+    """Whether a study is kept where several processes may run it together: in PostgreSQL."""
+    if not isinstance(chosen, str):
+        return False
+    return chosen.partition("://")[0].partition("+")[0] == "postgresql"
+
+
 def open_storage(
     chosen: str | Target | None, folder: Path, *, read_only: bool = False
 ) -> BaseStorage:
     """Open the storage of a sweep.
 
     Args:
-        chosen: a storage URL, an Optuna storage by ``_target_``, or None for the journal.
+        chosen: an address, an Optuna storage by ``_target_``, or None for the journal in the
+            folder. An address is a database's; or a journal's, ``journal:///`` with a path, or a
+            path that ends with ``.journal``.
         folder: the sweep's folder, which exists.
         read_only: another process may be writing the journal, so it is not mended.
 
     Raises:
-        InputError: the storage does not answer.
+        InputError: the storage does not answer, or its driver is missing.
     """
     if chosen is None:
         return _open_journal(folder / JOURNAL_FILE, mend=not read_only)
     try:
         if isinstance(chosen, Target):
             return build(chosen.values)
+        if (path := _journal(chosen)) is not None:
+            return _open_journal(path, mend=not read_only)
+        if is_shared(chosen):
+            from sinesweep.sweep.joint_ledger import make_tables
+            from sinesweep.sweep.postgres import open_study_storage
+
+            return open_study_storage(chosen, make_tables)
         return get_storage(chosen)
     except Exception as error:  # every database raises its own driver's errors
-        shown: Any = redact(chosen) if isinstance(chosen, str) else chosen.target
-        cause = redact(str(error.__cause__ or error)).splitlines()[0]
-        raise InputError(
-            f"hydra.sweeper.storage: the study's storage must answer, but {shown} does not "
-            f"({cause}): correct the address, or leave the key out to keep the study in the "
-            "sweep's folder"
-        ) from error
+        raise refusal(chosen, error) from error
+
+
+def close_storage(storage: BaseStorage) -> None:
+    """Let go of a database's connections."""
+    backend = getattr(storage, "_backend", None)
+    if hasattr(backend, "engine"):
+        assert backend is not None
+        backend.remove_session()
+        backend.engine.dispose()
+
+
+def refusal(chosen: str | Target, error: Exception) -> InputError:
+    """Return what to say where a storage cannot be opened, without credentials."""
+    shown: Any = redact(chosen) if isinstance(chosen, str) else chosen.target
+    cause = redact(str(error.__cause__ or error)).splitlines()[0]
+    if isinstance(error, ImportError) and is_shared(chosen):
+        return InputError(
+            f"hydra.sweeper.storage: {shown} must have its driver, which is not installed "
+            f'({cause}): pip install "sinesweep[postgresql]"'
+        )
+    return InputError(
+        f"hydra.sweeper.storage: the study's storage must answer, but {shown} does not "
+        f"({cause}): correct the address, or leave the key out to keep the study in the "
+        "sweep's folder"
+    )
+
+
+def _journal(chosen: str) -> Path | None:
+    """Return the file of a journal that is named by its address, as SQLite's are."""
+    scheme = "journal:///"
+    if chosen.startswith(scheme):
+        return Path(chosen.removeprefix(scheme))
+    return Path(chosen) if chosen.endswith(".journal") and "://" not in chosen else None
 
 
 def _open_journal(path: Path, *, mend: bool) -> JournalStorage:
+    lock = _SystemLock(path)
     if mend and path.exists():
-        _drop_torn_line(path)
-    return JournalStorage(_Backend(str(path), lock_obj=_SystemLock(path)))
+        lock.acquire()  # another sweep may be writing a journal that is named
+        try:
+            _drop_torn_line(path)
+        finally:
+            lock.release()
+    return JournalStorage(_Backend(str(path), lock_obj=lock))
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -1,53 +1,78 @@
 """The sweep's study: what was proposed, what became of it, and what is still to be run.
 
 Everything is kept in Optuna's storage at the moment it is known, so that a killed sweep can be
-continued from the storage, the sampler's place and the trials' folders alone. A trial's user
-attribute ``sinesweep`` says which proposal it is, or which trial it runs again; a trial without it
-never began.
+continued from the storage, the sampler's place and the trials' folders alone.
+
+Several processes may run a sweep together. Each begins trials in its turn only, and looks first at
+what the others have begun and ended, so that each point is proposed once and each trial run once.
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import yaml
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from sinesweep.errors import InputError
-from sinesweep.redaction import HIDDEN
 from sinesweep.sweep.custom_space import extend
 from sinesweep.sweep.entry import (
     COMPLETE,
     DROPPED,
     FAIL,
-    PRUNED,
     RETRIED,
     REUSED,
     RUN_AGAIN,
+    RUNNING,
     WAITING,
     Entry,
 )
-from sinesweep.sweep.outcome import Outcome, read_outcome
-from sinesweep.sweep.plan import DEFINITION_FILE, Plan, other_name
+from sinesweep.sweep.ledger import Ledger
+from sinesweep.sweep.marks import OUTCOME, PLACE, WAITED, orphans, place_of, tell, to_entry, whose
+from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Again, Place
-from sinesweep.sweep.storage import JOURNAL_FILE, open_storage
-from sinesweep.sweep.wording import counted
+from sinesweep.tracking.sweep_record import trial_tag
 
-_PLACE = "sinesweep"
-_OUTCOME = "sinesweep.outcome"
-_ERROR = "sinesweep.error"
-_WAITED = "sinesweep.waited"
+_LOOKS = 1.0  # seconds between two looks at what others do
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A trial that was proposed in a turn, and is ours once that has ended well.
+
+    Attributes:
+        entry: the trial, which may have ended at once.
+        trial: Optuna's.
+        first: the trial that is evaluating its point, which it is to wait for.
+    """
+
+    entry: Entry
+    trial: optuna.Trial
+    first: int | None = None
+
+
+@dataclass(frozen=True)
+class News:
+    """What another participant has done, or was to do.
+
+    Attributes:
+        entry: the trial, as it is now.
+        closed_here: whether it was closed by this process, since nobody runs it any more.
+    """
+
+    entry: Entry
+    closed_here: bool = False
 
 
 class SweepStudy:
@@ -58,11 +83,13 @@ class SweepStudy:
         storage: where the study is kept.
         sampler: as configured; it goes on from where it was left.
         pruner: decides on reports.
-        place: where the sampler's state is kept.
+        ledger: keeps the sampler's state, and knows whose turn it is.
 
     Attributes:
         entries: every trial by its number.
         closed: the trials that a killed process had left running, as they were closed.
+        participant: who takes part here, as trials name it, or None where nobody else can.
+        failed: how many trials have failed.
     """
 
     def __init__(
@@ -71,39 +98,47 @@ class SweepStudy:
         storage: BaseStorage,
         sampler: BaseSampler,
         pruner: BasePruner,
-        place: Place,
+        ledger: Ledger,
     ) -> None:
         self._plan = plan
-        self.optuna = optuna.create_study(
-            study_name=plan.name,
-            storage=storage,
-            pruner=pruner,
-            directions=list(plan.settings.objectives),
-            load_if_exists=True,
-        )
-        self._place = place
-        self._sequencer = place.find(sampler, _proposals(self._trials()))
-        self._sequencer.settle(self.optuna)
-        self._sequencer.on_stop = lambda: place.save(self._sequencer)
-        self.optuna.sampler = self._sequencer
+        self._ledger = ledger
+        self.participant = ledger.participant
         self._distributions = plan.space.distributions()
         self._running: dict[int, optuna.Trial] = {}
         self._waiting: dict[int, tuple[optuna.Trial, int]] = {}  # each with whom it waits for
         self._about_to_have: dict[int, float] = {}
         self._known: dict[str, Entry] = {}
+        self._open: set[int] = set()  # that run or wait, here or elsewhere
+        self._seen = 0  # trials that others may have begun have been looked at up to here
+        self._looked = time.monotonic()
+        self._has_orphans = False
+        self._heard: list[News] = []
+        self._again: dict[int, None] = {}  # in the order in which they are run again
+        self._repeated: set[int] = set()
         self._counted = 0
+        self.failed = 0
         self.entries: dict[int, Entry] = {}
-        closed = drop_unbegun(self.optuna, self._sequencer.asks)
-        for trial in self._trials():
-            self._note(trial)
-        self._sequencer.hidden = frozenset(
-            entry.number for entry in self.entries.values() if entry.outcome == DROPPED
+        ledger.in_turn(lambda: self._open_study(storage, sampler, pruner))
+        self._heard.clear()
+
+    def _open_study(self, storage: BaseStorage, sampler: BaseSampler, pruner: BasePruner) -> None:
+        self.optuna = optuna.create_study(
+            study_name=self._plan.name,
+            storage=storage,
+            pruner=pruner,
+            directions=list(self._plan.settings.objectives),
+            load_if_exists=True,
         )
-        for number, outcome in running(self.optuna, plan.folder):
-            self._tell(number, self._or_retried(number, outcome))
-            closed.append(number)
-        self.closed = [self.entries[number] for number in sorted(closed)]
-        self._again = deque(_not_repeated(self.entries.values()))
+        self._place = Place(self._ledger, self._plan.sampler.values)
+        asks = (place_of(trial).get("ask", -1) for trial in self._trials())
+        self._sequencer = self._place.find(sampler, 1 + max(asks, default=-1))
+        self._sequencer.settle(self.optuna)
+        self._sequencer.on_stop = self._save_stop
+        self.optuna.sampler = self._sequencer
+        if self._ledger.is_shared:
+            self._place.save(self._sequencer)  # others go on from it, even from its seed
+        self._see()
+        self.closed = sorted(self._close_orphans(), key=lambda entry: entry.number)
 
     @property
     def counted(self) -> int:
@@ -114,46 +149,90 @@ class SweepStudy:
     def left(self) -> int | None:
         """How many trials are still to begin, or None where another budget ends the sweep."""
         total = self._plan.total
-        return None if total is None else max(0, total - self._counted - len(self._running))
+        under_way = sum(self.entries[number].outcome != WAITING for number in self._open)
+        return None if total is None else max(0, total - self._counted - under_way)
 
     @property
     def has_more(self) -> bool:
-        """Whether another trial may begin."""
-        if self._again or self._settled is not None:
-            return True
+        """Whether another trial may begin, as far as is known."""
+        known = self._again or self._settled is not None or self._has_orphans
+        return bool(known) or self._has_room
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the sampler may propose another trial."""
         if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.places:
             return False
         return self.left != 0
 
-    def next(self) -> Entry:
+    @property
+    def awaits_others(self) -> bool:
+        """Whether others have trials whose ends may leave some to be run here."""
+        return not self._open <= self._running.keys() | self._waiting.keys()
+
+    def look(self) -> list[News]:
+        """Return what others have begun or ended since, or closed although it is ours.
+
+        The study is asked at most once a second.
+        """
+        if self._ledger.is_shared and time.monotonic() > self._looked + _LOOKS:
+            self._see()
+            self._has_orphans = self._may_have_orphans()
+        heard, self._heard = self._heard, []
+        return heard
+
+    def next(self) -> Entry | None:
         """Begin a trial: one that is to be run again, or the sampler's next proposal.
 
         Returns:
             An entry whose outcome is RUNNING, or, where points are not evaluated twice, one that
-            has ended, or one that is WAITING until the trial that evaluates its point has.
+            has ended, or one that is WAITING until the trial that evaluates its point has. None
+            where others have begun what there was.
         """
         if self._settled is not None:
             return self._settle(self._settled)
-        trial = self._ask_again(self._again[0]) if self._again else self._ask()
-        if self._again:
-            self._again.popleft()
-        entry = self._note(self._trials()[trial.number])
+        begun = self._ledger.in_turn(self._begin)
+        return self._keep(begun) if begun else None
+
+    def _begin(self) -> Begun | None:
+        if self._ledger.is_shared:
+            self._place.follow(self._sequencer)
+            self._sequencer.settle(self.optuna)
+            self._see()
+            self._close_orphans()
+            if not self._again and not self._has_room:
+                return None
+        trial = self._ask_again(next(iter(self._again))) if self._again else self._ask()
+        entry = self._note(self._trial(trial.number))
         if self._plan.settings.deduplicate:
             if known := self._known.get(_point(entry.params)):
-                return self._reuse(trial, known)
-            if (first := self._evaluating(entry.params)) is not None:
-                return self._wait(trial, first)
-        self._running[trial.number] = trial
-        return entry
+                return Begun(self._reuse(trial, known), trial)
+            if (first := self._evaluating(entry)) is not None:
+                trial.set_user_attr(OUTCOME, WAITING)
+                return Begun(self._note(self._trial(trial.number)), trial, first)
+        return Begun(entry, trial)
+
+    def _keep(self, begun: Begun) -> Entry:
+        number = begun.entry.number
+        if begun.first is not None:
+            self._waiting[number] = (begun.trial, begun.first)
+        elif begun.entry.outcome == RUNNING:
+            self._running[number] = begun.trial
+        return begun.entry
 
     def end_waiting(self) -> list[Entry]:
         """End the trials that wait for others, when no more trials begin; return them."""
         return [self._settle(number) for number in list(self._waiting)]
 
+    def run_tag(self, number: int) -> str | None:
+        """Return the tag of a trial's run by which others find it, where there may be others."""
+        return trial_tag(self._ledger.token, number) if self._ledger.token else None
+
     def report(self, number: int, value: float, step: int) -> None:
         """Store an intermediate value; Optuna takes none where there are several objectives."""
         if len(self._plan.settings.objectives) == 1:
-            self._running[number].report(value, step)
+            with suppress(UpdateFinishedTrialError):  # another has closed it: look() will say so
+                self._running[number].report(value, step)
 
     def should_prune(self, number: int) -> bool:
         """Ask the pruner."""
@@ -177,6 +256,7 @@ class SweepStudy:
         """Tell the study what became of a trial.
 
         Where the trial is to be run again, that is known from here on, and survives the process.
+        What another participant has said of it, which took this one for dead, holds.
 
         Args:
             number: the trial's.
@@ -184,11 +264,9 @@ class SweepStudy:
             waited: seconds in which it had begun and could not run.
         """
         if waited:
-            self._running[number].set_user_attr(_WAITED, waited)
-        entry = self._tell(number, self._or_retried(number, outcome))
-        if entry.outcome in RUN_AGAIN:
-            self._again.append(number)
-        return entry
+            with suppress(UpdateFinishedTrialError):  # another has closed it
+                self._running[number].set_user_attr(WAITED, waited)
+        return self._tell(number, self._or_retried(number, outcome))
 
     def attempts(self, number: int) -> int:
         """Return how often a trial's point has failed before."""
@@ -199,25 +277,24 @@ class SweepStudy:
             origin = self.entries[origin].origin
         return failed
 
-    def _evaluating(self, params: Mapping[str, Any]) -> int | None:
+    def _evaluating(self, proposed: Entry) -> int | None:
         """Return the trial that is evaluating a point."""
-        point = _point(params)
-        return next((n for n in self._running if _point(self.entries[n].params) == point), None)
+        point = _point(proposed.params)
+        under_way = (self.entries[n] for n in sorted(self._open) if n != proposed.number)
+        return next(
+            (e.number for e in under_way if e.outcome != WAITING and _point(e.params) == point),
+            None,
+        )
 
     def _reuse(self, trial: optuna.Trial, known: Entry) -> Entry:
-        trial.set_user_attr(_OUTCOME, REUSED)
+        trial.set_user_attr(OUTCOME, REUSED)
         return self._tell(trial.number, Outcome(REUSED, values=known.values))
-
-    def _wait(self, trial: optuna.Trial, first: int) -> Entry:
-        trial.set_user_attr(_OUTCOME, WAITING)
-        self._waiting[trial.number] = (trial, first)
-        return self._note(self._trials()[trial.number])
 
     @property
     def _settled(self) -> int | None:
         """A trial that waits for one that has ended."""
         waiting = self._waiting.items()
-        return next((n for n, (_, first) in waiting if first not in self._running), None)
+        return next((n for n, (_, first) in waiting if first not in self._open), None)
 
     def _settle(self, number: int) -> Entry:
         """End a trial that has waited: with the values of the other, or as if it never was.
@@ -227,10 +304,8 @@ class SweepStudy:
         trial, first = self._waiting.pop(number)
         waited = self.entries[number]
         if known := self._known.get(_point(waited.params)):
-            return self._reuse(trial, known)
-        if waited.origin is not None:
-            self._again.append(waited.origin)
-        self._sequencer.hidden |= {number}
+            with suppress(UpdateFinishedTrialError):  # another has closed it
+                return self._reuse(trial, known)
         cause = f"trial {first}, which evaluated this point, did not complete"
         return self._tell(number, Outcome(DROPPED, error=cause))
 
@@ -240,13 +315,13 @@ class SweepStudy:
         return outcome
 
     def _ask_again(self, number: int) -> optuna.Trial:
-        earlier = self._trials()[number]
+        earlier = self._trial(number)
         self.optuna.sampler = Again(earlier)
         try:
             trial = self.optuna.ask(earlier.distributions)
         finally:
             self.optuna.sampler = self._sequencer
-        trial.set_user_attr(_PLACE, {"origin": number})
+        self._mark(trial, {"origin": number})
         return trial
 
     def _ask(self) -> optuna.Trial:
@@ -254,176 +329,107 @@ class SweepStudy:
         if self._plan.settings.custom_search_space:
             extend(self._plan, self._plan.base, trial)
         # In this order: a proposal that was not saved is made again, and this trial dropped.
-        trial.set_user_attr(_PLACE, {"ask": self._sequencer.asks})
+        self._mark(trial, {"ask": self._sequencer.asks})
         self._sequencer.asks += 1
         self._place.save(self._sequencer)
         self._sequencer.settle(self.optuna)
         return trial
 
+    def _mark(self, trial: optuna.Trial, place: Mapping[str, Any]) -> None:
+        """Say whose a trial is: whoever lost the turn before has had it dropped by the next."""
+        if self._ledger.is_shared:
+            self._ledger.hold()
+        directory = self._plan.directory(trial.number)
+        trial.set_user_attr(PLACE, {**place, **whose(self._ledger, directory)})
+
+    def _save_stop(self) -> None:
+        """Keep that the sampler has no more to propose, with the place where the others are."""
+        self._ledger.in_turn(self._save_stop_in_turn)
+
+    def _save_stop_in_turn(self) -> None:
+        self._place.follow(self._sequencer)
+        self._sequencer.wants_to_stop = True
+        self._place.save(self._sequencer)
+
+    # what is known of the trials
+
+    def _see(self) -> None:
+        """Look at the trials that are new, or ran when they were last looked at."""
+        trials = self._trials()
+        for number in [*sorted(self._open), *range(self._seen, len(trials))]:
+            before = self.entries.get(number)
+            entry = self._note(trials[number])
+            is_ours = number in self._running or number in self._waiting
+            if entry != before and not (is_ours and entry.state == RUNNING):
+                self._heard.append(News(entry))
+        self._seen, self._looked = len(trials), time.monotonic()
+
+    @property
+    def _elsewhere(self) -> set[int]:
+        """The trials that run, and not here."""
+        return self._open - self._running.keys() - self._waiting.keys()
+
+    def _may_have_orphans(self) -> bool:
+        """Whether a turn is worth while: a trial is nobody's, or is just being proposed."""
+        mine = self.participant
+        found = {self.entries[number].participant for number in self._elsewhere}
+        others = {each for each in found if each is not None and each != mine}
+        return found != others or bool(self._ledger.gone(others))
+
+    def _close_orphans(self) -> list[Entry]:
+        """Close the trials that nobody runs any more, in a turn; return them."""
+        left = [self._trial(number) for number in sorted(self._elsewhere)]
+        found = orphans(left, self._plan.folder, self._ledger, self._sequencer.asks)
+        closed = [self._tell(number, self._or_retried(number, o)) for number, o in found]
+        self._heard += [News(entry, closed_here=True) for entry in closed]
+        self._has_orphans = False
+        return closed
+
     def _tell(self, number: int, outcome: Outcome) -> Entry:
-        _tell(self.optuna, number, outcome)
+        tell(self.optuna, number, outcome)
         self._running.pop(number, None)
         self._about_to_have.pop(number, None)
-        return self._note(self._trials()[number])
+        return self._note(self._trial(number))
 
     def _trials(self) -> list[FrozenTrial]:
         return self.optuna.get_trials(deepcopy=False)
 
+    def _trial(self, number: int) -> FrozenTrial:
+        storage = self.optuna._storage  # Optuna has no public way to a trial by its number
+        trial_id = storage.get_trial_id_from_study_id_trial_number(self.optuna._study_id, number)
+        return storage.get_trial(trial_id)
+
     def _note(self, trial: FrozenTrial) -> Entry:
         entry = to_entry(trial, self._plan.folder, self._plan.space.overrides(trial.params))
+        before = self.entries.get(entry.number)
         self.entries[entry.number] = entry
+        if before is not None and before.state != RUNNING:
+            return entry
         self._counted += entry.counts
+        self.failed += entry.outcome == FAIL
+        if entry.state == RUNNING:
+            self._open.add(entry.number)
+        else:
+            self._open.discard(entry.number)
         if entry.outcome == COMPLETE:
             self._known.setdefault(_point(entry.params), entry)
+        if entry.outcome == DROPPED:
+            self._sequencer.hidden |= {entry.number}
+        self._note_repeats(entry)
         return entry
 
-
-def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) -> Entry:
-    """Return a trial of Optuna's as the rest of the sweep reads it.
-
-    Args:
-        trial: as the storage has it.
-        folder: the sweep's folder.
-        overrides: what makes the trial's configuration.
-    """
-    outcome = trial.user_attrs.get(_OUTCOME, trial.state.name)
-    start, end = trial.datetime_start, trial.datetime_complete
-    began = outcome not in (DROPPED, WAITING, REUSED)
-    waited = trial.user_attrs.get(_WAITED, 0.0)
-    return Entry(
-        number=trial.number,
-        state=trial.state.name,
-        outcome=outcome,
-        values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
-        params=dict(trial.params),
-        overrides=overrides,
-        directory=folder / "trials" / str(trial.number) if began else None,
-        start=start.timestamp() if start else None,
-        seconds=(end - start).total_seconds() - waited if start and end else None,
-        error=trial.user_attrs.get(_ERROR),
-        origin=trial.user_attrs.get(_PLACE, {}).get("origin"),
-        waited=waited,
-    )
-
-
-def drop_unbegun(study: optuna.Study, asks: int) -> list[int]:
-    """Drop the trials that a killed process had proposed and not begun.
-
-    Args:
-        study: nobody else may be running it.
-        asks: the proposals that the sampler is known to have made.
-
-    Returns:
-        The numbers of the trials that were dropped.
-    """
-    dropped = []
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        place = trial.user_attrs.get(_PLACE)
-        waiting = trial.user_attrs.get(_OUTCOME) == WAITING
-        if place is None or place.get("ask", -1) >= asks or waiting:
-            cause = "the sweep was killed before the trial began"
-            _tell(study, trial.number, Outcome(DROPPED, error=cause))
-            dropped.append(trial.number)
-    return dropped
-
-
-def running(study: optuna.Study, folder: Path) -> list[tuple[int, Outcome]]:
-    """Return the trials that a killed process left running, with what became of them.
-
-    That is what the worker left in the trial's folder, or else INTERRUPTED, to be run again.
-
-    Args:
-        study: nobody else may be running it.
-        folder: the sweep's folder.
-    """
-    trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    found = [(t.number, read_outcome(folder / "trials" / str(t.number))) for t in trials]
-    return [(n, outcome or Outcome.interrupted("the sweep was killed")) for n, outcome in found]
-
-
-def refuse_lost_study(plan: Plan, storage: BaseStorage | None) -> None:
-    """Refuse a folder that holds trials which the study does not know: it is another, or gone.
-
-    Args:
-        plan: the sweep.
-        storage: as configured, or None for the journal in the folder.
-
-    Raises:
-        InputError: the folder holds trials that the study does not know.
-    """
-    there = [int(path.name) for path in (plan.folder / "trials").glob("*") if path.name.isdigit()]
-    if not there:
-        return
-    known = 0
-    if storage is None and (plan.folder / JOURNAL_FILE).exists():
-        storage = open_storage(None, plan.folder, read_only=True)
-    if storage is not None:
-        with suppress(KeyError):  # no such study
-            known = storage.get_n_trials(storage.get_study_id_from_name(plan.name))
-    if max(there) >= known:
-        where = "its study.journal" if plan.settings.storage is None else "hydra.sweeper.storage"
-        raise InputError(
-            f"sweep {plan.name}: must be continued with its study, but {plan.folder} holds the "
-            f"folder of trial {max(there)}, and {where} knows {counted(known, 'trial')}: bring the "
-            f"study back, or begin another sweep: {other_name(plan.name)}"
-        )
-
-
-def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
-    """Close what a sweep's killed process left running, without continuing the sweep.
-
-    Args:
-        folder: a sweep's folder, whose lock the caller has.
-
-    Returns:
-        Every trial, and the numbers of those just closed; none where the study is kept in a storage
-        whose address holds a password, which only the sweep's own command knows.
-    """
-    definition = folder / DEFINITION_FILE
-    if not definition.exists():
-        return [], []
-    kept = yaml.safe_load(definition.read_text(encoding="utf-8"))["study"]
-    if kept["storage"] is None and not (folder / JOURNAL_FILE).exists():
-        return [], []
-    if HIDDEN in str(kept["storage"]) or isinstance(kept["storage"], Mapping):
-        return [], []
-    storage = open_storage(kept["storage"], folder)
-    study = optuna.load_study(study_name=kept["name"], storage=storage)
-    closed = drop_unbegun(study, Place.asks(folder))
-    for number, outcome in running(study, folder):
-        _tell(study, number, outcome)
-        closed.append(number)
-    return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)], closed
-
-
-def _tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
-    if outcome.kind in (COMPLETE, REUSED):
-        study.tell(number, outcome.values, TrialState.COMPLETE)
-        return
-    if outcome.kind == PRUNED:
-        study.tell(number, state=TrialState.PRUNED)
-        return
-    # Optuna has no public way to a trial's attributes by its number.
-    storage = study._storage
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-    storage.set_trial_user_attr(trial_id, _ERROR, outcome.error)
-    storage.set_trial_user_attr(trial_id, _OUTCOME, outcome.kind)
-    if outcome.kind == DROPPED:  # the sampler is not told: to it, the trial never was
-        storage.set_trial_state_values(trial_id, TrialState.FAIL)
-    else:
-        study.tell(number, state=TrialState.FAIL)
-
-
-def _proposals(trials: Iterable[FrozenTrial]) -> int:
-    """Return how many of the sampler's proposals the study knows of."""
-    asks = (trial.user_attrs.get(_PLACE, {}).get("ask", -1) for trial in trials)
-    return 1 + max(asks, default=-1)
-
-
-def _not_repeated(entries: Iterable[Entry]) -> list[int]:
-    entries = list(entries)
-    repeated = {entry.origin for entry in entries if entry.outcome != DROPPED}
-    return [e.number for e in entries if e.outcome in RUN_AGAIN and e.number not in repeated]
+    def _note_repeats(self, entry: Entry) -> None:
+        """Keep account of what is to be run again: a trial that was dropped repeats nothing."""
+        if entry.outcome in RUN_AGAIN and entry.number not in self._repeated:
+            self._again[entry.number] = None
+        if entry.origin is None:
+            return
+        if entry.outcome != DROPPED:
+            self._repeated.add(entry.origin)
+            self._again.pop(entry.origin, None)
+        elif entry.origin in self._repeated:
+            self._repeated.discard(entry.origin)
+            self._again[entry.origin] = None
 
 
 def _point(params: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ class TrialRecord:
             provenance.THREADS_TAG: provenance.threads(),
             record.STATE_TAG: RUNNING,
             record.DIRECTORY_TAG: str(assignment.directory.absolute()),
-            record.RUN_TAG: secrets.token_hex(8),
+            record.RUN_TAG: assignment.run_tag or secrets.token_hex(8),
             **root_tag(plan),
             **_repeat_tags(plan),
         }

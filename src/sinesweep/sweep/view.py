@@ -29,6 +29,7 @@ class PlainView(View):
             self._value(entry, running),
             params_text(entry.params),
             "" if entry.seconds is None else seconds_text(entry.seconds),
+            f"on {entry.host}" if entry.host and running is None else "",
             f"({self._standing()})",
         ]
         say(self._console, "  ".join(part for part in parts if part))

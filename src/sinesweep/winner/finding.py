@@ -86,7 +86,16 @@ def winner(archive: Archive, number: int | None) -> Found:
 
 
 def of_trial(archive: Archive, entry: Entry) -> Found:
-    """Return a trial's run."""
+    """Return a trial's run.
+
+    Raises:
+        InputError: its files are on another machine.
+    """
     assert entry.directory is not None, "only trials that were dropped or reused have none"
     words = f"trial {entry.number} of {archive.name}"
+    if entry.host and not entry.directory.exists():
+        raise InputError(
+            f"{words}: must have its files here, but they are on {entry.host}, in "
+            f"{entry.directory}: type the command there"
+        )
     return Found(entry.directory, words, archive.folder, entry.number)

@@ -1,0 +1,348 @@
+"""The ledger of a sweep whose study is in PostgreSQL: several processes may run it together.
+
+Beside Optuna's tables are two of ours. One has a row for each study: its definition, the sampler's
+place, and the token by which its runs are found. The other has a row for each participant with the
+time until which it is taken to be alive, by the database's clock: its lease.
+
+A participant has its turn while it holds an advisory lock, which goes with its connection when it
+dies. One that hangs in its turn until its lease is over is cut off. Whatever it does afterwards is
+void: the sampler's place is saved over the very connection that holds the lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.exc import OperationalError
+
+from sinesweep.sweep.lease import Lease
+from sinesweep.sweep.ledger import Ledger, TurnLost
+from sinesweep.sweep.patience import is_outage, patiently
+from sinesweep.sweep.postgres import connect, make_engine
+
+_LOOK_AT_HOLDER = "2s"  # so long it waits for the turn before it looks at who has it
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+_metadata = MetaData()
+_studies = Table(
+    "sinesweep_study",
+    _metadata,
+    Column("name", String(512), primary_key=True),
+    Column("definition", Text, nullable=False),
+    Column("token", String(32), nullable=False),
+    Column("place", LargeBinary),
+    Column("version", BigInteger, nullable=False),
+)
+_participants = Table(
+    "sinesweep_participant",
+    _metadata,
+    Column("study", String(512), primary_key=True),
+    Column("id", String(32), primary_key=True),
+    Column("key", Integer, nullable=False),  # the id, as its connection's lock names it
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+)
+
+# Locks of two numbers: the study's, and 0 for the turn or a participant's for being there.
+_IS_TURN = "locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :study AND objid = 0"
+_IS_THERE = "locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :study AND objid <> 0"
+_CUT_OFF = f"""
+    SELECT pg_terminate_backend(turn.pid)
+    FROM (SELECT pid FROM pg_locks WHERE {_IS_TURN} AND granted) AS turn
+    JOIN (SELECT pid, objid FROM pg_locks WHERE {_IS_THERE}) AS mark ON mark.pid = turn.pid
+    JOIN sinesweep_participant AS p ON p.key = mark.objid::bigint
+    WHERE p.study = :name AND p.lease_until < clock_timestamp()
+"""  # made of our own
+# A server that was away let nobody renew a lease: nobody is gone until they have had the time to.
+_ALIVE = """
+    SELECT id FROM sinesweep_participant
+    WHERE study = :name AND lease_until >= clock_timestamp()
+"""
+_WAS_AWAY = "SELECT pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => :lease)"
+_OTHERS = f"SELECT count(*) FROM pg_locks WHERE {_IS_THERE} AND objid::bigint <> :own"
+
+
+def make_tables(engine: Engine) -> None:
+    """Make the ledgers' tables where they are missing."""
+    _metadata.create_all(engine)
+
+
+class JointLedger(Ledger):
+    """The ledger of a sweep that several may run.
+
+    Args:
+        url: of the study's database.
+        study: its name.
+        lease: seconds without a sign of life after which a participant is taken for dead.
+    """
+
+    def __init__(self, url: str, study: str, lease: float) -> None:
+        self._engine = make_engine(url)
+        self._study = study
+        self._seconds = lease
+        self._key = _number(study)
+        self._own_key = 0
+        self._connection: Connection | None = None
+        self._has_turn = False
+        self._version: int | None = None  # of the place that was read, or saved, here
+        self._saved: int | None = None  # of the place that was saved last, by whomever
+        self._lease: Lease | None = None
+
+    @property
+    def is_stale(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether another participant has saved the sampler's place since it was read here."""
+        return self._saved != self._version
+
+    # who takes part
+
+    def definition(self) -> Mapping[str, Any] | None:
+        """Return what the first participant said makes this sweep the same sweep."""
+        row = self._row("SELECT definition FROM sinesweep_study WHERE name = :name")
+        return json.loads(row[0]) if row else None
+
+    def settings_of_others(self) -> dict[str, Mapping[str, Any]]:
+        """Return how those who take part now run the sweep, by where they are."""
+        rows = self._rows(
+            "SELECT host, pid, settings FROM sinesweep_participant "
+            "WHERE study = :name AND lease_until >= clock_timestamp()"
+        )
+        return {f"process {pid} on {host}": json.loads(kept) for host, pid, kept in rows}
+
+    def enter(
+        self, folder: Path, definition: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> None:
+        """Take part.
+
+        Args:
+            folder: the participant's, whose lock the caller has: whoever took part from there
+                before is dead.
+            definition: what makes the sweep the same sweep, kept where it is the first.
+            settings: how it is run, which is to be the same for all who run it at a time.
+        """
+        self.participant = participant_of(folder)
+        self._own_key = _number(self.participant) or 1
+        row = {
+            "study": self._study,
+            "id": self.participant,
+            "key": self._own_key,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "folder": str(folder.absolute()),
+            "settings": json.dumps(settings),
+        }
+        self._lease = Lease(self._engine, row, self._seconds)
+        patiently(self._lease.renew)
+        self._lease.start()
+        self._drop_connection()  # the next one is marked as ours
+        self._run(
+            "INSERT INTO sinesweep_study (name, definition, token, version) "
+            "VALUES (:name, :definition, :token, 0) ON CONFLICT DO NOTHING",
+            definition=json.dumps(definition),
+            token=secrets.token_hex(8),
+        )
+        token = self._row("SELECT token FROM sinesweep_study WHERE name = :name")
+        assert token is not None
+        self.token = token[0]
+
+    def gone(self, participants: Collection[str]) -> set[str]:
+        """Return those whose leases are over."""
+        if not participants:
+            return set()
+        was_away = self._row(_WAS_AWAY, lease=self._seconds)
+        assert was_away is not None
+        if was_away[0]:
+            return set()
+        alive = {row[0] for row in self._rows(_ALIVE)}
+        return set(participants) - alive
+
+    def depart(self, close: Callable[[bool], object]) -> None:
+        """Take part no more; whoever is the last closes what all have in common."""
+        try:
+            self.in_turn(lambda: self._depart(close))
+        except OperationalError:
+            close(False)  # the database is away: nobody knows
+            raise
+
+    def _depart(self, close: Callable[[bool], object]) -> None:
+        others = self._row(_OTHERS, study=self._key, own=self._own_key)
+        close(others[0] == 0)
+        if self._lease is not None:
+            self._lease.stop()
+        self._run(
+            "DELETE FROM sinesweep_participant WHERE study = :name AND id = :id",
+            id=self.participant,
+        )
+        self._run(
+            "SELECT pg_advisory_unlock_shared(:study, :own)", study=self._key, own=self._own_key
+        )
+
+    def close(self) -> None:
+        """Let go of the database; who has not left is taken for dead when its lease is over."""
+        if self._lease is not None:
+            self._lease.stop()
+        self._drop_connection()
+
+    # the turn
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the turn, and give it back; a turn within a turn is the same."""
+        if self._has_turn:
+            yield
+            return
+        self._take_turn()
+        try:
+            yield
+        except BaseException as error:
+            if not self._give_turn_back() and isinstance(error, Exception):
+                raise TurnLost from error
+            raise
+        if not self._give_turn_back():
+            raise TurnLost
+
+    def hold(self) -> None:
+        """See that the turn is still ours: the server answers over the connection that has it."""
+        if not self._has_turn:
+            raise TurnLost
+        self._run("SELECT 1")
+
+    def load_place(self) -> bytes | None:
+        """Return what was last saved as the sampler's place."""
+        row = self._row("SELECT place, version FROM sinesweep_study WHERE name = :name")
+        if row is None or row[0] is None:
+            return None
+        self._version = self._saved = row[1]
+        return bytes(row[0])
+
+    def save_place(self, content: bytes) -> None:
+        """Keep the sampler's place, over the connection that has the turn."""
+        self.hold()
+        row = self._row(
+            "UPDATE sinesweep_study SET place = :place, version = version + 1 "
+            "WHERE name = :name RETURNING version",
+            place=content,
+        )
+        assert row is not None
+        self._version = self._saved = row[0]
+
+    def _take_turn(self) -> None:
+        while True:
+            try:
+                self._run("SELECT pg_advisory_lock(:study, 0)", study=self._key)
+                row = self._row("SELECT version FROM sinesweep_study WHERE name = :name")
+            except OperationalError as error:
+                if is_outage(error):
+                    raise
+                self._run(_CUT_OFF, study=self._key)
+                continue
+            self._has_turn = True
+            self._saved = row[0] if row else None
+            return
+
+    def _give_turn_back(self) -> bool:
+        """Return whether it was ours until now."""
+        was_ours = False
+        try:
+            if self._has_turn:
+                row = self._row("SELECT pg_advisory_unlock(:study, 0)", study=self._key)
+                was_ours = bool(row and row[0])
+        except TurnLost:
+            pass  # with the connection
+        self._has_turn = False
+        if not was_ours:
+            self._version = None  # what was proposed in it is proposed again
+        return was_ours
+
+    # the connection
+
+    def _run(self, statement: str, **values: Any) -> None:
+        self._execute(statement, values, fetch=False)
+
+    def _row(self, statement: str, **values: Any) -> Any:
+        rows = self._execute(statement, values)
+        return rows[0] if rows else None
+
+    def _rows(self, statement: str, **values: Any) -> list[Any]:
+        return self._execute(statement, values)
+
+    def _execute(self, statement: str, values: Mapping[str, Any], fetch: bool = True) -> list[Any]:
+        """Run a statement; the turn does not survive its connection, anything else does.
+
+        Raises:
+            TurnLost: the connection broke in a turn.
+        """
+        given = {"name": self._study, **values}
+
+        def execute() -> list[Any]:
+            if self._connection is None:
+                self._connection = self._connect()
+            try:
+                result = self._connection.execute(text(statement), given)
+                return list(result) if fetch else []
+            except OperationalError as error:
+                if is_outage(error):
+                    self._drop_connection()
+                raise
+
+        if not self._has_turn:
+            return patiently(execute)
+        try:
+            return execute()
+        except OperationalError as error:
+            self._has_turn = False
+            raise TurnLost from error
+
+    def _connect(self) -> Connection:
+        connection = connect(self._engine)
+        connection.execute(text(f"SET lock_timeout = '{_LOOK_AT_HOLDER}'"))
+        if self._own_key:
+            mark = text("SELECT pg_advisory_lock_shared(:study, :own)")
+            connection.execute(mark, {"study": self._key, "own": self._own_key})
+        return connection
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+
+def participant_of(folder: Path) -> str:
+    """Return who takes part from a folder of this machine, since it was started.
+
+    Whoever has the folder's lock can so know that the one before is dead. A copy of the folder is
+    another participant's, and so is the same folder on another machine.
+    """
+    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+    where = [socket.gethostname(), boot, str(folder.resolve()), str(folder.stat().st_ino)]
+    return hashlib.sha256("\n".join(where).encode()).hexdigest()[:16]
+
+
+def _number(text: str) -> int:
+    """Return a lock's number for a name: 31 bits, as PostgreSQL shows them without a sign."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF

@@ -1,0 +1,77 @@
+"""A participant's lease: a thread renews it, whatever the control loop is busy with."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from sinesweep.sweep.postgres import connect
+
+_SHARE = 4  # renewals in a lease
+_log = logging.getLogger(__name__)
+
+_RENEW = """
+    INSERT INTO sinesweep_participant (study, id, key, host, pid, folder, settings, lease_until)
+    VALUES (:study, :id, :key, :host, :pid, :folder, :settings,
+            clock_timestamp() + make_interval(secs => :seconds))
+    ON CONFLICT (study, id) DO UPDATE SET host = EXCLUDED.host, pid = EXCLUDED.pid,
+        folder = EXCLUDED.folder, settings = EXCLUDED.settings, lease_until = EXCLUDED.lease_until
+"""
+
+
+class Lease:
+    """Keeps a participant's row up to date, over a connection of its own.
+
+    Args:
+        engine: of the study's database.
+        participant: its row, without the time.
+        seconds: how long it is taken for alive without a sign of life.
+    """
+
+    def __init__(self, engine: Engine, participant: Mapping[str, Any], seconds: float) -> None:
+        self._engine = engine
+        self._values = {**participant, "seconds": seconds}
+        self._pause = seconds / _SHARE
+        self._connection: Connection | None = None
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="sinesweep-lease", daemon=True)
+
+    def start(self) -> None:
+        """Renew it from here on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew it no more."""
+        self._is_over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._drop_connection()
+
+    def renew(self) -> None:
+        """Renew it once; a row that was taken away is there again."""
+        if self._connection is None:
+            self._connection = connect(self._engine)
+        try:
+            self._connection.execute(text(_RENEW), self._values)
+        except SQLAlchemyError:
+            self._drop_connection()
+            raise
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(self._pause):
+            try:
+                self.renew()
+            except SQLAlchemyError as error:
+                # The control loop says that the database is away; this goes on trying.
+                _log.debug("the lease could not be renewed: %s", error)
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,145 @@
+"""What a sweep notes in Optuna's trials, and how it reads them.
+
+A trial's user attribute ``sinesweep`` says which proposal it is, or which trial it runs again, and
+who runs it where; a trial without it never began.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from sinesweep.sweep.entry import COMPLETE, DROPPED, PRUNED, REUSED, WAITING, Entry
+from sinesweep.sweep.ledger import Ledger
+from sinesweep.sweep.outcome import Outcome, read_outcome
+
+PLACE = "sinesweep"
+OUTCOME = "sinesweep.outcome"
+WAITED = "sinesweep.waited"
+_ERROR = "sinesweep.error"
+
+
+def place_of(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what a trial is, and whose; nothing where it never began."""
+    return trial.user_attrs.get(PLACE, {})
+
+
+def whose(ledger: Ledger, directory: Path) -> dict[str, Any]:
+    """Return what a trial's place says of who runs it where: nothing where that is one only."""
+    if not ledger.is_shared:
+        return {}
+    return {
+        "participant": ledger.participant,
+        "host": socket.gethostname(),
+        "directory": str(directory.absolute()),
+    }
+
+
+def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) -> Entry:
+    """Return a trial of Optuna's as the rest of the sweep reads it.
+
+    Args:
+        trial: as the storage has it.
+        folder: the sweep's folder, or the participant's.
+        overrides: what makes the trial's configuration.
+    """
+    outcome = trial.user_attrs.get(OUTCOME, trial.state.name)
+    start, end = trial.datetime_start, trial.datetime_complete
+    began = outcome not in (DROPPED, WAITING, REUSED)
+    place, waited = place_of(trial), trial.user_attrs.get(WAITED, 0.0)
+    return Entry(
+        number=trial.number,
+        state=trial.state.name,
+        outcome=outcome,
+        values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+        params=dict(trial.params),
+        overrides=overrides,
+        directory=_directory(trial, folder) if began else None,
+        start=start.timestamp() if start else None,
+        seconds=(end - start).total_seconds() - waited if start and end else None,
+        error=trial.user_attrs.get(_ERROR),
+        origin=place.get("origin"),
+        waited=waited,
+        participant=place.get("participant"),
+        host=place.get("host"),
+    )
+
+
+def _directory(trial: FrozenTrial, folder: Path) -> Path:
+    own = folder / "trials" / str(trial.number)
+    said = place_of(trial).get("directory")
+    return own if said is None or said == str(own.absolute()) else Path(said)
+
+
+def orphans(
+    trials: Iterable[FrozenTrial], folder: Path, ledger: Ledger, asks: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Find the trials that nobody runs, with what became of them, those that never began first.
+
+    One that was begun is what its worker left in its folder, where that can be read here, or else
+    INTERRUPTED, to be run again.
+
+    Args:
+        trials: that run, and not in the caller's hands.
+        folder: the sweep's folder, or the participant's.
+        ledger: who takes part; the turn is the caller's, so that nobody is about to begin a trial.
+        asks: the proposals that the sampler is known to have made.
+    """
+    found = list(trials)
+    known = {place_of(trial).get("participant") for trial in found}
+    others = {each for each in known if each not in (None, ledger.participant)}
+    gone = {None, ledger.participant, *ledger.gone(others)}
+    left = []
+    for trial in found:
+        place = place_of(trial)
+        is_nobodys = place.get("participant") in gone
+        if not place or place.get("ask", -1) >= asks or (_waits(trial) and is_nobodys):
+            cause = "the sweep was killed before the trial began"
+            yield trial.number, Outcome(DROPPED, error=cause)
+        elif is_nobodys:
+            left.append(trial)
+    for trial in left:
+        host = place_of(trial).get("host")
+        cause = f"the sweep was killed on {host}" if host else "the sweep was killed"
+        outcome = read_outcome(_directory(trial, folder))
+        yield trial.number, outcome or Outcome.interrupted(cause)
+
+
+def _waits(trial: FrozenTrial) -> bool:
+    return trial.user_attrs.get(OUTCOME) == WAITING
+
+
+def tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
+    """Tell the study what became of a trial; what another participant has said of it holds."""
+    # Optuna has no public way to a trial's attributes by its number.
+    storage = study._storage
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    if storage.get_trial(trial_id).state.is_finished():
+        return
+    try:
+        _tell(study, trial_id, number, outcome)
+    except (UpdateFinishedTrialError, ValueError):  # the latter is how study.tell says it
+        if not storage.get_trial(trial_id).state.is_finished():
+            raise
+
+
+def _tell(study: optuna.Study, trial_id: int, number: int, outcome: Outcome) -> None:
+    if outcome.kind in (COMPLETE, REUSED):
+        study.tell(number, outcome.values, TrialState.COMPLETE)
+        return
+    if outcome.kind == PRUNED:
+        study.tell(number, state=TrialState.PRUNED)
+        return
+    storage = study._storage
+    storage.set_trial_user_attr(trial_id, _ERROR, outcome.error)
+    storage.set_trial_user_attr(trial_id, OUTCOME, outcome.kind)
+    if outcome.kind == DROPPED:  # the sampler is not told: to it, the trial never was
+        storage.set_trial_state_values(trial_id, TrialState.FAIL)
+    else:
+        study.tell(number, state=TrialState.FAIL)

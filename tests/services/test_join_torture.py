@@ -1,0 +1,73 @@
+"""Processes that run one sweep together are killed again and again: it ends as one left alone."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from participants import Participant, outcome_of, sweep, trials_of
+from servers import Postgres
+from sweep.test_torture import assert_tracked
+from watching import until
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("postgres"),
+]
+
+TRIALS = 40
+KILLS = 15
+COMMAND = (
+    "x=interval(0,9)", "y=interval(0,9)", "steps=10", "pause=0.02",
+    f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.sampler.seed=1", "hydra.sweeper.workers=2",
+    "hydra.sweeper.root=mlruns/sweeps",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["three disks", "one disk"])
+def test_killing_participants_at_random_moments_loses_nothing(
+    tmp_path: Path, database: str, postgres: Postgres, layout: str
+) -> None:
+    """Fifteen times SIGKILL: each trial once, one parent, nothing RUNNING, no run doubled."""
+    tracker = f"{database}_tracker"
+    postgres.create(tracker.rpartition("/")[2])
+    to = f"{{backend:mlflow,uri:'{tracker}',root:mlruns,experiment:torture}}"
+    machines = [tmp_path / (f"machine-{i}" if layout == "three disks" else "all") for i in range(3)]
+    three = []
+    for folder in machines:
+        folder.mkdir(exist_ok=True)
+        three.append(Participant(folder, sweep(database, f"hydra.sweeper.tracking={to}", *COMMAND)))
+    moments = random.Random(0)  # of a test
+    for _ in range(KILLS):
+        wanted = len(began(machines)) + moments.randrange(4)
+        until(lambda: len(began(machines)) >= wanted or not any(map(runs, three)))  # noqa: B023
+        time.sleep(moments.uniform(0, 0.3))  # any moment will do
+        victim = moments.choice(three)
+        victim.kill()
+        victim.restart()
+    for each in three:
+        each.finish()
+
+    trials = trials_of(database)
+    outcomes = Counter(map(outcome_of, trials))
+    assert outcomes["COMPLETE"] == TRIALS
+    assert set(outcomes) <= {"COMPLETE", "INTERRUPTED", "DROPPED"}
+    assert outcomes["INTERRUPTED"] > 0
+    points = {(t.params["x"], t.params["y"]) for t in trials if outcome_of(t) == "COMPLETE"}
+    assert len(points) == TRIALS
+    assert_tracked(tracker, trials)
+
+
+def began(machines: list[Path]) -> list[str]:
+    """Return a line for each call of the function, wherever."""
+    files = {folder / "calls.txt" for folder in machines}
+    return [line for file in files if file.exists() for line in file.read_text().splitlines()]
+
+
+def runs(participant: Participant) -> bool:
+    """Whether it has not ended."""
+    return participant.process.poll() is None

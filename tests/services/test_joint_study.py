@@ -1,0 +1,235 @@
+"""A study in PostgreSQL, asked and told by participants that are played in the test's process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import optuna
+import pytest
+from process import Fuse, Killed, Worker
+from servers import Postgres
+from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
+
+from sinesweep.sweep import preflight
+from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
+from sinesweep.sweep.joint_ledger import JointLedger
+from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.sampling import Place
+from sinesweep.sweep.storage import close_storage, open_storage
+from sinesweep.sweep.study import SweepStudy
+
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
+
+MakePlan = Callable[..., Plan]
+
+_INFINITE = ("x=interval(0,1)", "y=tag(log,interval(1e-3,1))", "a=int(interval(1,9))")
+_SAMPLERS = {
+    "tpe": ("hydra.sweeper.n_trials=8", "hydra.sweeper.sampler.n_startup_trials=3", *_INFINITE),
+    "cmaes": ("hydra/sweeper/sampler=cmaes", "hydra.sweeper.n_trials=12", *_INFINITE),
+    "nsgaii": (
+        "hydra/sweeper/sampler=nsgaii",
+        "hydra.sweeper.sampler.population_size=4",
+        "hydra.sweeper.n_trials=10",
+        *_INFINITE,
+    ),
+    "grid": ("a=1,2,3", "b=range(0,3)"),
+}
+_MOMENTS = ("asked", "marked", "running", "left its outcome", "told")
+
+
+@contextmanager
+def taking_part(plan: Plan, where: str = "", lease: float = 60.0) -> Iterator[SweepStudy]:
+    """Take part until the process is killed or ends; it never says that it leaves."""
+    assert isinstance(plan.settings.storage, str)
+    plan = replace(plan, folder=plan.folder / where)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(plan.settings.storage, plan.folder)
+    ledger = JointLedger(plan.settings.storage, plan.name, lease)
+    try:
+        ledger.enter(plan.folder, plan.definition, {})
+        sampler, pruner = preflight.build_sampler(plan), preflight.build_pruner(plan)
+        yield SweepStudy(plan, storage, sampler, pruner, ledger)
+    finally:
+        ledger.close()
+        close_storage(storage)
+
+
+def finish(worker: Worker, plan: Plan) -> None:
+    """Run a sweep to its end, with a new process whenever one was killed."""
+    while True:
+        with suppress(Killed), taking_part(plan) as study:
+            while worker.run(study):
+                pass
+            return
+
+
+@pytest.fixture
+def plan_in(make_plan: MakePlan, database: str) -> Callable[..., Plan]:  # noqa: F811
+    """Plan a sweep of the test's database, with a seed."""
+
+    def plan(*command: str) -> Plan:
+        return make_plan(
+            f"hydra.sweeper.storage={database}", "hydra.sweeper.study_name=s", *command
+        )
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    # what the sampler's place can lose, it loses where it is saved: that stands for all moments
+    [("tpe", moment) for moment in _MOMENTS]
+    + [(name, moment) for name in _SAMPLERS for moment in ("never", "saved")],
+)
+def test_one_participant_is_as_a_local_sweep(
+    plan_in: Callable[..., Plan],
+    make_plan: MakePlan,  # noqa: F811
+    fused: Callable[[Fuse], Fuse],  # noqa: F811
+    name: str,
+    moment: str,
+) -> None:
+    """It evaluates the very points that it would with a journal, however often it is killed."""
+    local = Worker()
+    local.finish(make_plan("hydra.sweeper.study_name=local", *_SAMPLERS[name]))
+    joint = Worker(fuse := fused(Fuse(moment, lambda visit: visit % 2 == 0)))
+    finish(joint, plan_in(*_SAMPLERS[name]))
+    assert joint.evaluated == local.evaluated
+    assert bool(fuse.burnt) == (moment != "never")
+
+
+@pytest.mark.parametrize("name", _SAMPLERS)
+def test_two_in_turn_are_as_one(
+    plan_in: Callable[..., Plan],
+    make_plan: MakePlan,  # noqa: F811
+    name: str,
+) -> None:
+    """Where only one runs a trial at a time, the sampler goes on as if there were one process."""
+    local, both = Worker(), Worker()
+    local.finish(make_plan("hydra.sweeper.study_name=local", *_SAMPLERS[name]))
+    plan = plan_in(*_SAMPLERS[name])
+    with taking_part(plan) as one, taking_part(plan, "joined/2") as other:
+        for _ in range(len(local.evaluated) // 2):
+            assert both.run(one)
+            assert both.run(other)
+        rest = [each for each in (one, other) if each.next() is not None]
+    assert both.evaluated == local.evaluated[: len(both.evaluated)]
+    assert len(rest) == len(local.evaluated) % 2
+
+
+def test_nobody_begins_what_another_has(plan_in: Callable[..., Plan]) -> None:
+    """The last trial is begun once, and the other waits for how it ends."""
+    plan = plan_in("hydra.sweeper.n_trials=1", *_INFINITE)
+    with taking_part(plan) as one, taking_part(plan, "joined/2") as other:
+        assert one.has_more
+        assert other.has_more
+        begun = one.next()
+        assert begun is not None
+        assert other.next() is None
+        assert not other.has_more
+        assert other.awaits_others
+        one.end(begun.number, Outcome.interrupted("Ctrl-C"))
+        again = other.next()
+        assert again is not None
+        assert (again.origin, again.params) == (begun.number, begun.params)
+
+
+def test_pruners_see_the_trials_of_all(plan_in: Callable[..., Plan]) -> None:
+    """A trial is given up for what others' trials have reported elsewhere."""
+    plan = plan_in(
+        "hydra/sweeper/pruner=asha", "hydra.sweeper.pruner.min_resource=1",
+        "hydra.sweeper.pruner.reduction_factor=2", "hydra.sweeper.n_trials=9", *_INFINITE,
+    )  # fmt: skip
+    with taking_part(plan) as one, taking_part(plan, "joined/2") as other:
+        for value in (0.1, 0.2, 0.3, 0.4):
+            entry = one.next()
+            assert entry is not None
+            one.report(entry.number, value, 1)
+            one.should_prune(entry.number)  # by which its rung is known
+        bad = other.next()
+        assert bad is not None
+        other.report(bad.number, 0.9, 1)
+        assert other.should_prune(bad.number)
+
+
+def test_a_point_that_another_is_evaluating(plan_in: Callable[..., Plan]) -> None:
+    """It is waited for, and told the value of the other participant's trial."""
+    plan = plan_in("hydra.sweeper.deduplicate=true", "hydra/sweeper/sampler=random", "a=1,2")
+    plan = replace(plan, settings=plan.settings.model_copy(update={"n_trials": 9}))
+    with taking_part(plan) as one, taking_part(plan, "joined/2") as other:
+        first = one.next()
+        assert first is not None
+        while (second := other.next()) and second.outcome == RUNNING:
+            assert second.params != first.params
+            other.end(second.number, Outcome.complete((2.0,)))
+        while second and second.outcome == REUSED:
+            second = other.next()
+        assert second is not None
+        assert (second.outcome, second.params) == (WAITING, first.params)
+        one.end(first.number, Outcome.complete((1.0,)))
+        assert other.next() is None or other.has_more
+        other._see()
+        settled = other.next()
+        assert settled is not None
+        assert (settled.number, settled.outcome, settled.values) == (second.number, REUSED, (1.0,))
+
+
+@pytest.mark.parametrize("moment", ["asked", "marked", "saved"])
+def test_a_turn_that_is_lost(
+    plan_in: Callable[..., Plan],
+    make_plan: MakePlan,  # noqa: F811
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """Where the connection breaks in a turn, what was proposed in it is proposed again, once."""
+    local, joint = Worker(), Worker()
+    local.finish(make_plan("hydra.sweeper.study_name=local", *_SAMPLERS["tpe"]))
+    set_user_attr, save = optuna.Trial.set_user_attr, Place.save
+    breaks = iter([False, True, False, True])
+
+    def cut(now: str) -> None:
+        if now == moment and next(breaks, False):
+            postgres.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks "
+                "WHERE locktype = 'advisory' AND objid = 0"
+            )
+
+    def cut_set_user_attr(self: optuna.Trial, key: str, value: object) -> None:
+        if key == "sinesweep":
+            cut("asked")
+        set_user_attr(self, key, value)
+        if key == "sinesweep":
+            cut("marked")
+
+    def cut_save(self: Place, sampler: object) -> None:
+        save(self, sampler)  # type: ignore[arg-type]
+        cut("saved")
+
+    plan = plan_in(*_SAMPLERS["tpe"])
+    with taking_part(plan) as study:
+        monkeypatch.setattr(optuna.Trial, "set_user_attr", cut_set_user_attr)
+        monkeypatch.setattr(Place, "save", cut_save)
+        while joint.run(study):
+            pass
+    assert joint.evaluated == local.evaluated
+    outcomes = [entry.outcome for entry in study.entries.values()]
+    assert outcomes.count(COMPLETE) == len(local.evaluated)
+    assert outcomes.count(INTERRUPTED if moment == "saved" else DROPPED) == 2
+    assert RUNNING not in outcomes
+
+
+def test_one_that_hangs_in_its_turn(plan_in: Callable[..., Plan], database: str) -> None:
+    """It is cut off when its lease is over, and what it does then is void."""
+    plan = plan_in("hydra.sweeper.n_trials=2", *_INFINITE)
+    with taking_part(plan, lease=2.0) as hanging, taking_part(plan, "joined/2") as other:
+        ledger = hanging._ledger
+        assert isinstance(ledger, JointLedger)
+        assert ledger._lease is not None
+        ledger._take_turn()
+        ledger._lease.stop()
+        begun = other.next()
+        assert begun is not None
+        assert not ledger._give_turn_back()
