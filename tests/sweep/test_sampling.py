@@ -46,7 +46,7 @@ def test_place_is_found_again(tmp_path: Path) -> None:
 def test_no_place(tmp_path: Path) -> None:
     """A new sweep begins with the sampler as it is configured."""
     found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=0)
-    assert found.asks == Place.asks(tmp_path) == 0
+    assert found.asks == asks(Ledger(tmp_path)) == 0
     assert proposals(found, 3) == proposals(RandomSampler(seed=1), 3)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sinesweep import runs
 from sinesweep.commands.finding import Finding
 from sinesweep.files import take_lock
-from sinesweep.sweep.plan import SWEEP_LOCK
+from sinesweep.sweep.plan import JOINED, SWEEP_LOCK
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location, limit_waiting, silence
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def sweep_folders(root: Path) -> list[Path]:
     """Return the folders of all sweeps recorded with a root, each participant's own among them."""
-    inside = [path for each in ("*", "*/joined/*") for path in (root / "sweeps").glob(each)]
+    inside = [path for each in ("*", f"*/{JOINED}/*") for path in (root / "sweeps").glob(each)]
     folders = [*sorted(inside), *runs.sweeps_elsewhere(root)]
     return [folder for folder in folders if (folder / SWEEP_LOCK).exists()]
 
