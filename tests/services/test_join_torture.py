@@ -52,7 +52,6 @@ def test_killing_participants_at_random_moments_loses_nothing(
     outcomes = Counter(map(outcome_of, trials))
     assert outcomes["COMPLETE"] == TRIALS
     assert set(outcomes) <= {"COMPLETE", "INTERRUPTED", "DROPPED"}
-    print(outcomes)
     assert outcomes["INTERRUPTED"] > 0
     points = {(t.params["x"], t.params["y"]) for t in trials if outcome_of(t) == "COMPLETE"}
     assert len(points) == TRIALS
