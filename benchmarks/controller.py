@@ -60,9 +60,11 @@ def per_trial(ends: Sequence[float]) -> float:
     return (counted[-1] - counted[0]) / (len(counted) - 1) * 1e3
 
 
-def begun_study(storage: BaseStorage, sampler: BaseSampler, before: int) -> optuna.Study:
+def begun_study(
+    storage: BaseStorage, sampler: BaseSampler, before: int, name: str = "noop"
+) -> optuna.Study:
     """Return a study with completed trials that a sweep takes for its own."""
-    study = optuna.create_study(study_name="noop", storage=storage, sampler=sampler)
+    study = optuna.create_study(study_name=name, storage=storage, sampler=sampler)
     drawn = optuna.create_study(sampler=RandomSampler(seed=SEED))
     for index in range(before):
         params = drawn.ask(SPACE).params

@@ -1,13 +1,14 @@
-"""An epoch of 16 networks in one batched computation against PyTorch's own LSTM, one by one.
+"""An epoch of 8 networks, compiled or in one batched computation, against PyTorch's own LSTM.
 
 python benchmarks/kernel.py [repeats]
 
-The same 16 networks, data and optimizer, on one thread, training and evaluation, in turn. What a
-Trainer costs besides is in neither.
+The same 8 networks, data and optimizer, on one thread, training and evaluation, in turn. What a
+Trainer costs besides is in none.
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from functools import partial
@@ -15,13 +16,17 @@ from functools import partial
 import torch
 from measuring import print_header, print_ratio
 
-from sinesweep.fused.engines import Batched, Engine, OneByOne
+from sinesweep.fused.batched import Batched
+from sinesweep.fused.compiled import GATES
+from sinesweep.fused.engines import Engine, OneByOne
+from sinesweep.fused.in_turn import InTurn
 from sinesweep.fused.member import Member
 from sinesweep.task.datamodule import DampedSinesDataModule
 from sinesweep.task.module import Forecaster
 
-NETWORKS = 16
-SHAPES = [(layers, width) for layers in (1, 2, 3) for width in (8, 16, 24, 32, 48)]
+NETWORKS = 8
+WIDTHS = (8, 13, 16, 20, 24, 32, 48, 56, 64, 128)
+SHAPES = [(layers, width) for layers in (1, 2, 3) for width in WIDTHS]
 SEED = 0
 
 
@@ -66,19 +71,32 @@ def epoch(engine: Engine) -> float:
     return time.perf_counter() - start
 
 
+def rate(layers: int, width: int, seconds: float) -> float:
+    """Return the GFLOP/s of the products of all networks' training and evaluation."""
+    training, evaluation = 3, 1
+    parameters = GATES * width * ((width + 1) + (layers - 1) * 2 * width)
+    return 2e-9 * (training + evaluation) * parameters * 50 * 800 * NETWORKS / seconds
+
+
 def main() -> None:
-    """Print a ratio for each shape."""
+    """Print ratios for each shape."""
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     torch.set_num_threads(1)
     print_header(f"{NETWORKS} networks, an epoch each, one thread", repeats, SEED)
     for layers, width in SHAPES:
-        together = Batched([make_member(layers, width, seed) for seed in range(NETWORKS)])
         alone = [OneByOne(make_member(layers, width, seed)) for seed in range(NETWORKS)]
-        epoch(together)  # its buffers are made
-        pairs = [(sum(map(epoch, alone)), epoch(together)) for _ in range(repeats)]
-        ours, theirs = ([pair[index] for pair in pairs] for index in (1, 0))
-        name = f"{layers} layers, {width} wide: one by one / batched"
-        print_ratio(name, theirs, ours, "s")
+        compiled, batched = (
+            kind([make_member(layers, width, seed) for seed in range(NETWORKS)])
+            for kind in (InTurn, Batched)
+        )
+        for engine in (compiled, batched):
+            epoch(engine)  # its buffers are made
+        rounds = [(sum(map(epoch, alone)), epoch(compiled), epoch(batched)) for _ in range(repeats)]
+        theirs, ours, torchs = zip(*rounds, strict=True)
+        shape = f"{layers} x {width}"
+        print_ratio(f"{shape}: one by one / compiled", theirs, ours, "s")
+        print(f"    compiled: {rate(layers, width, statistics.median(ours)):.0f} GFLOP/s")
+        print_ratio(f"{shape}: one by one / batched", theirs, torchs, "s")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from importlib import metadata
 
 def print_header(title: str, repeats: int, seed: int | None = None) -> None:
     """Print what was measured where."""
-    names = ("torch", "mlflow", "optuna", "hydra-core")
+    names = ("torch", "numba", "mlflow", "optuna", "hydra-core")
     versions = " ".join(f"{name} {metadata.version(name)}" for name in names)
     lightning = metadata.version("pytorch-lightning")
     print(title)

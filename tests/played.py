@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sinesweep.sweep.messages import Answer, IsAmongBest, MayBePruned, Report, Stop
+from sinesweep.sweep.messages import Alone, Answer, IsAmongBest, MayBePruned, Report, Stop
 
 
 class Controller:
@@ -19,12 +19,15 @@ class Controller:
         self._best = best
         self._sent: list[Answer | Stop] = []
         self.reports: list[tuple[int, float]] = []
+        self.alone: list[str] = []
 
     def send(self, message: object) -> None:
         """Take a message of the trial, and answer it."""
         match message:
             case Report(_, value, step):
                 self.reports.append((step, value))
+            case Alone(_, reason):
+                self.alone.append(reason)
             case IsAmongBest(trial):
                 self._sent.append(Answer(trial, self._best))
             case MayBePruned(trial):

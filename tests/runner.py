@@ -50,12 +50,12 @@ class Runner:
         """Sweep the tests' plain application."""
         return self._run([PLAIN, "-m", *overrides], variables)
 
-    def start_sweep(self, *overrides: str) -> subprocess.Popen[str]:
+    def start_sweep(self, *overrides: str, **variables: str) -> subprocess.Popen[str]:
         """Start a sweep of the tests' plain application; the test ends it."""
         return subprocess.Popen(
             [sys.executable, PLAIN, "-m", *overrides],
             cwd=self.folder,
-            env=environment(),
+            env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
@@ -62,15 +63,25 @@ def test_a_wrong_password_is_refused_before_anything_is_created(runner):
     assert list(runner.folder.iterdir()) == []
 
 
-LATE = {
-    "an argument that the optimizer lacks": ("+optimizer.foo=1", "unexpected keyword argument"),
-    "a class that is not there": ("model._target_=no.such.Class", "No module named 'no'"),
-    "a strategy that Lightning lacks": ("trainer.strategy=warp", "trainer: "),
-    "a duration that is none": ("+trainer.max_time=soon", "not a valid duration"),
-}
+def late(name: str, override: str, message: str, *, slow: bool = True) -> Any:
+    """Return a case of what only building shows; each imports torch and Lightning."""
+    return pytest.param(override, message, id=name, marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.parametrize(("override", "message"), LATE.values(), ids=LATE.keys())
+LATE = [
+    late(
+        "an argument that the optimizer lacks",
+        "+optimizer.foo=1",
+        "unexpected keyword argument",
+        slow=False,
+    ),
+    late("a class that is not there", "model._target_=no.such.Class", "No module named 'no'"),
+    late("a strategy that Lightning lacks", "trainer.strategy=warp", "trainer: "),
+    late("a duration that is none", "+trainer.max_time=soon", "not a valid duration"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), LATE)
 def test_what_only_building_shows_is_refused_and_removed(runner, override, message):
     """What torch or Lightning refuse while they are built is the user's input, too."""
     done = runner.train(override)

@@ -290,3 +290,12 @@ def test_root_id_stays(tmp_path: Path) -> None:
 def test_root_ids_differ(tmp_path: Path) -> None:
     """Two roots have two ids."""
     assert runs.make_root_id(tmp_path / "a") != runs.make_root_id(tmp_path / "b")
+
+
+def test_sweeps_elsewhere(tmp_path: Path) -> None:
+    """A root remembers, once, the sweeps that are recorded with it and kept outside of it."""
+    root, outside = tmp_path / "mlruns", tmp_path / "multirun" / "quick"
+    assert runs.sweeps_elsewhere(root) == []
+    for folder in (root / "sweeps" / "inside", outside, outside):
+        runs.note_sweep(root, folder)
+    assert runs.sweeps_elsewhere(root) == [outside]

@@ -22,9 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 from sinesweep import config as schema
 from sinesweep import distributed, preflight, refusal, runs
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+from sinesweep.fused.reference import is_trained_together
 from sinesweep.redaction import redact
 from sinesweep.sweep.trial import current_trial
+from sinesweep.tracking import spool
 from sinesweep.tracking.location import locate
+from sinesweep.tracking.provenance import command
 
 if TYPE_CHECKING:
     pass
@@ -104,7 +107,8 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
         _remove_unused(directory)
         sys.exit(_refuse(error))
     except Interrupted as interrupted:
-        sys.exit(_say_how_to_continue(interrupted, directory, overrides))
+        whole = not is_trained_together(_read(cfg, overrides))
+        sys.exit(_say_how_to_continue(interrupted, directory, overrides, is_kept=whole))
     except Exception:  # noqa: BLE001 # whatever the user's training raised
         print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         _remove_unused(directory)
@@ -128,11 +132,8 @@ def _train(
         return None
     show(result, config.settings.objective, _ui_command(config))
     if not result.tracked:
-        print(  # noqa: T201
-            "sinesweep: the tracker did not take everything; what is missing is kept in "
-            f"{directory}: send it with\n  sinesweep audit{_place(config)}",
-            file=sys.stderr,
-        )
+        tracking = config.tracking
+        print(spool.warning(directory, tracking.root, tracking.uri), file=sys.stderr)  # noqa: T201
     return returned(config, result)
 
 
@@ -148,12 +149,7 @@ def _ui_command(config: schema.Config) -> str | None:
     location = locate(config.tracking.uri, Path(config.tracking.root))
     if location.uri.startswith("http"):
         return location.shown
-    return "sinesweep ui" + _place(config)
-
-
-def _place(config: schema.Config) -> str:
-    root = "" if config.tracking.root == "mlruns" else f" --root {config.tracking.root}"
-    return root + (f" --uri {redact(config.tracking.uri)}" if config.tracking.uri else "")
+    return "sinesweep ui" + spool.place(config.tracking.root, config.tracking.uri)
 
 
 def _refuse(error: Exception) -> int:
@@ -161,10 +157,18 @@ def _refuse(error: Exception) -> int:
     return EXIT_INPUT
 
 
-def _say_how_to_continue(interrupted: Interrupted, directory: Path, overrides: list[str]) -> int:
+def _say_how_to_continue(
+    interrupted: Interrupted, directory: Path, overrides: list[str], *, is_kept: bool
+) -> int:
     _remove_unused(directory)
     print(f"\nsinesweep: interrupted ({interrupted})", file=sys.stderr)  # noqa: T201
-    if directory.exists():
+    if not is_kept:
+        print(  # noqa: T201
+            "it cannot be continued, since with together=true a run keeps its best epoch alone: "
+            f"begin it again with\n  {command()}",
+            file=sys.stderr,
+        )
+    elif directory.exists():
         run = directory.name.rpartition("-")[2]
         # Where to record, and what to make at the end, is not part of what was trained; secrets are
         # not kept.
@@ -173,8 +177,8 @@ def _say_how_to_continue(interrupted: Interrupted, directory: Path, overrides: l
             for word in overrides
             if word.startswith(("tracking", "artifacts")) or redact(word) != word
         ]
-        command = shlex.join(["python", sys.argv[0], f"resume={run}", *again])
-        print(f"continue with\n  {command}", file=sys.stderr)  # noqa: T201
+        continuing = shlex.join(["python", sys.argv[0], f"resume={run}", *again])
+        print(f"continue with\n  {continuing}", file=sys.stderr)  # noqa: T201
     return EXIT_INTERRUPTED
 
 

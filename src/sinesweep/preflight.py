@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sinesweep.config import Config
 from sinesweep.errors import InputError
+from sinesweep.fused.reference import is_trained_together
 from sinesweep.tracking import location
 
 _ROOM = 50 * 2**20  # bytes that a run's files may need
@@ -21,7 +22,7 @@ def check(config: Config) -> None:
         InputError: naming what is missing and how to mend it.
     """
     _check_packages()
-    if config.settings.resume and config.settings.together:
+    if config.settings.resume and is_trained_together(config):
         raise InputError(
             f"resume: must name a run that keeps checkpoints to go on from, but "
             f"{config.settings.resume} was trained as sweeps with slots do (together=true), which "

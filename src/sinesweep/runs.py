@@ -25,6 +25,7 @@ CONFIG_FILE = "config.yaml"
 LOCK_FILE = "run.lock"
 CHECKPOINTS = "checkpoints"
 ROOT_ID_FILE = ".root-id"
+ELSEWHERE_FILE = ".sweeps-elsewhere"
 
 _NOT_COMPARED = ("tracking", "artifacts", "resume")
 _ID_LETTERS = 8
@@ -69,6 +70,22 @@ def make_root_id(root: Path) -> str:
             os.link(new, path)
         new.unlink()
     return path.read_text(encoding="utf-8")
+
+
+def note_sweep(root: Path, folder: Path) -> None:
+    """Remember a sweep that is recorded with a root and kept outside of it."""
+    whole = folder.absolute()
+    if not whole.is_relative_to(root.absolute()) and whole not in sweeps_elsewhere(root):
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / ELSEWHERE_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"{whole}\n")
+
+
+def sweeps_elsewhere(root: Path) -> list[Path]:
+    """Return the folders outside of a root in which applications keep sweeps recorded with it."""
+    path = root / ELSEWHERE_FILE
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [Path(line) for line in lines]
 
 
 def folders(root: Path) -> Iterator[Path]:

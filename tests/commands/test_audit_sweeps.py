@@ -22,7 +22,7 @@ from sinesweep.tracking.delivery import LOCK_FILE
 from sinesweep.tracking.location import locate
 from sinesweep.tracking.record import Record
 from sinesweep.tracking.sweep_delivery import SweepDelivery
-from sinesweep.tracking.sweep_record import SweepRecord
+from sinesweep.tracking.sweep_record import SweepRecord, trial_tag
 
 
 @pytest.fixture(autouse=True)
@@ -72,19 +72,20 @@ def entry_of(folder: Path, number: int, outcome: str) -> Entry:
     )
 
 
-def make_sweep(root: Path, folder: Path) -> Path:
+def make_sweep(root: Path, folder: Path, token: str | None = None) -> Path:
     """Make a sweep of two running trials, of which the second has written nothing yet."""
     folder.mkdir(parents=True)
     (folder / SWEEP_LOCK).touch()
     account = SweepRecord(folder)
     tags = {record.ROOT_TAG: runs.make_root_id(root), record.DIRECTORY_TAG: str(folder)}
-    account.begin(name=folder.name, experiment="e", params={}, tags=tags)
+    account.begin(name=folder.name, experiment="e", params={}, tags=tags, token=token)
     for number in range(2):
         account.trial_started(entry_of(folder, number, RUNNING))
     begun = folder / "trials" / "0"
     begun.mkdir(parents=True)
     told = {"name": "trial-00000", "experiment": "e", "params": {}, "datasets": []}
-    Record(begun).append("begin", tags={**tags, record.DIRECTORY_TAG: str(begun)}, **told)
+    tags |= {record.DIRECTORY_TAG: str(begun), record.RUN_TAG: trial_tag(token or "own", 0)}
+    Record(begun).append("begin", tags=tags, **told)
     SweepDelivery(folder, locate(None, root)).pump()
     return folder
 
@@ -193,11 +194,34 @@ def test_a_sweep_whose_folder_is_gone(
     assert "sweeps/quick/trials/0 is gone: closed as INTERRUPTED" in said
 
 
+def test_a_participant_of_a_sweep_that_goes_on(root: Path, study: Callable[..., None]) -> None:
+    """What died of it is closed; the parent run, and the others' trials, are left to the others."""
+    folder = make_sweep(root, root / "sweeps" / "quick", token="0123")
+    study(COMPLETE, INTERRUPTED, RUNNING, COMPLETE, closed=(1,))
+    assert audit(root) == 0
+    assert told_of(root) == {
+        "quick": ("RUNNING", "RUNNING"),
+        "trial-00000": ("FINISHED", "COMPLETE"),
+        "trial-00001": ("KILLED", "INTERRUPTED"),
+    }
+    assert record.last_end(folder) is not None
+
+
+def test_another_participants_trial_that_died(root: Path, study: Callable[..., None]) -> None:
+    """Whoever closes it in the study closes its run, and the sweep, where nobody is left."""
+    make_sweep(root, root / "sweeps" / "quick", token="0123")
+    study(COMPLETE, COMPLETE, INTERRUPTED, closed=(2,))
+    assert audit(root) == 0
+    told = told_of(root)
+    assert told["quick"] == ("KILLED", "INTERRUPTED")
+    assert told["trial-00002"] == ("KILLED", "INTERRUPTED")
+
+
 @pytest.mark.slow
 def test_a_killed_sweep_is_audited_and_continued(runner: Runner) -> None:
     """After SIGKILL an audit closes what ran, and the same command goes on in the same run.
 
-    The application keeps its sweeps in a folder of its own: the tracker knows where.
+    The application keeps its sweeps in a folder of its own: the root knows where.
     """
     command = ("x=0,1,2", "gate=gate", "gated_from=1", "hydra.sweeper.workers=1")
     command = (*command, "hydra.sweeper.tracking={root:mlruns}")

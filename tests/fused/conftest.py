@@ -26,6 +26,7 @@ def _as_it_was() -> Iterator[None]:
     """Undo what a training does to its process."""
     threads = torch.get_num_threads()
     yield
+    torch.use_deterministic_algorithms(False)
     set_current(None)
     torch.set_num_threads(threads)
     gc.unfreeze()

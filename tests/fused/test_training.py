@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import torch
 from played import Controller
 
 from sinesweep.errors import Interrupted
+from sinesweep.fused import engines
+from sinesweep.fused.engines import Engine
+from sinesweep.fused.member import Member
 from sinesweep.sweep.messages import Stop
 from sinesweep.sweep.trial import TrialPruned
 from sinesweep.tracking import record
@@ -64,6 +67,9 @@ def test_every_number_is_that_of_the_same_trial_alone(make_trials: MakeTrials) -
             load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")
             for kind in ("serial", "fused")
         ]
+        for key in ("epoch", "global_step"):
+            assert best[1][key] == best[0][key]
+        assert best[1]["sinesweep"]["best_epoch"] == best[0]["sinesweep"]["best_epoch"]
         for name, weights in best[0]["state_dict"].items():
             torch.testing.assert_close(best[1]["state_dict"][name], weights, atol=1e-9, rtol=0)
 
@@ -92,6 +98,39 @@ def test_a_trial_that_diverges_changes_not_one_bit_of_its_neighbours(
         assert history(trials.folder, "beside", number) == history(trials.folder, "usual", number)
 
 
+def test_the_best_epoch_is_noted_as_alone(make_trials: MakeTrials) -> None:
+    """Where it is not the last, its checkpoint says so, in a batch and one by one."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=4", "optimizer.lr=0.3")
+    varied = [("model.width=5",), ("model.width=6", "optimizer=sgd", "optimizer.lr=0.5")]
+    trials.serially(*varied)
+    controllers = Controller(), Controller()
+    trials.together(*varied, t0=controllers[0], t1=controllers[1])
+    reason = "its optimizer is SGD, not Adam or AdamW"
+    assert [each.alone for each in controllers] == [[], [reason]]
+    for number in range(len(varied)):
+        alone, among = (
+            load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")
+            for kind in ("serial", "fused")
+        )
+        assert alone["sinesweep"]["best_epoch"] < 3
+        for key in ("epoch", "global_step"):
+            assert among[key] == alone[key]
+
+
+def test_a_trial_that_never_had_a_best_epoch(make_trials: MakeTrials) -> None:
+    """Its test scores are those of the weights that it ends with, as alone, and not its first."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=2", "model.width=24", "optimizer.lr=3e37")
+    with pytest.raises(ArithmeticError, match="the objective val/mae is inf"):
+        trials.serially(("seed=9",))
+    (error,) = trials.together(("seed=9",)).values()
+    assert isinstance(error, ArithmeticError)
+    for kind in ("serial", "fused"):
+        ((step, value),) = history(trials.folder, kind, 0)["test/mae"]
+        assert step == 2
+        assert not math.isfinite(value)
+    assert not (trials.folder / "fused" / "0" / "checkpoints" / "best.ckpt").exists()
+
+
 def test_a_pruned_trial_leaves_and_keeps_its_checkpoint(make_trials: MakeTrials) -> None:
     """The others go on as if nothing had been."""
     trials = make_trials(*SMALL, "trainer.max_epochs=4", "model.width=8")
@@ -109,6 +148,43 @@ def test_a_stopped_trial_leaves(make_trials: MakeTrials) -> None:
     ended = trials.together(("seed=0",), ("seed=1",), t0=Controller(Stop("SIGINT")))
     assert isinstance(ended[0], Interrupted)
     assert isinstance(ended[1], float)
+
+
+def test_an_engine_that_cannot_be_made_costs_those_of_its_kind(
+    make_trials: MakeTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be no memory for the wide ones: the others are trained."""
+    made = engines.Batched
+
+    def batched(members: Sequence[Member]) -> Engine:
+        if members[0].width == 16:
+            raise MemoryError("no room")
+        return made(members)
+
+    monkeypatch.setattr(engines, "Batched", batched)
+    trials = make_trials(*SMALL, *DOUBLE, "trainer.max_epochs=2")
+    ended = trials.together(("model.width=16",), ("model.width=8",), ("model.width=16", "seed=2"))
+    assert [str(ended[number]) for number in (0, 2)] == ["no room"] * 2
+    assert isinstance(ended[1], float)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_on", "warns"),
+    [
+        (("false", "false"), False, False),
+        (("false", "true"), True, False),
+        (("warn", "true"), True, False),
+        (("warn", "false"), True, True),
+    ],
+)
+def test_deterministic(
+    make_trials: MakeTrials, asked: tuple[str, ...], is_on: bool, warns: bool
+) -> None:
+    """The strictest of those trained together holds, as under a Trainer."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=1", "model.width=4")
+    trials.together(*((f"trainer.deterministic={each}",) for each in asked))
+    assert torch.are_deterministic_algorithms_enabled() is is_on
+    assert torch.is_deterministic_algorithms_warn_only_enabled() is warns
 
 
 def test_figures_for_those_among_the_best(make_trials: MakeTrials) -> None:

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -63,11 +65,18 @@ class OwnData(pl.LightningDataModule):
         return self._loader()
 
 
+def _wait() -> None:
+    """Go on once the test says so."""
+    while not Path(os.environ["GATE"]).exists():
+        time.sleep(0.01)
+
+
 def _raise() -> None:
     raise ValueError("the layer exploded at https://bob:hunter2@example.org/")
 
 
 MISDEEDS = {
+    "wait": _wait,
     "raise": _raise,
     "exit": lambda: sys.exit(0),
     "SIGINT": lambda: os.kill(os.getpid(), signal.SIGINT),

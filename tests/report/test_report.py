@@ -412,6 +412,24 @@ def test_workers(tmp_path: Path) -> None:
     assert workers(is_packed=True) == ["worker 0"] * 3
 
 
+def test_slots(tmp_path: Path) -> None:
+    """Trials that one worker had at once are drawn on rows of their own, as few as fit."""
+    begins = (0.0, 0.0, 2.0, 10.0, 12.0)
+    trials = [Made({"x": i}, [1.0], begin=begin) for i, begin in enumerate(begins)]
+    folder = make_sweep(tmp_path / "mine", trials)
+    notes = [{"trial": i, "worker": worker} for i, worker in enumerate((0, 1, 0, 0, 0))]
+    (folder / "workers.jsonl").write_text("".join(f"{json.dumps(note)}\n" for note in notes))
+    page = Page(build.write(build.read(folder)))
+    idle, *drawn = page.figures["timeline"]["traces"]
+    rows = ["worker 0, slot 0", "worker 0, slot 1", "worker 1"]
+    assert idle["y"] == rows
+    assert dict(zip(drawn[0]["base"], drawn[0]["y"], strict=True)) == {
+        0.0: rows[2], 0.0333: rows[1], 0.1667: rows[0], 0.2: rows[1],
+    }  # fmt: skip
+    assert "2 workers were busy 72.7% of the 22.0 s" in page.texts["main"]
+    assert "the longest wait between two trials was 0.00 s" in page.texts["main"]
+
+
 def test_trials_since_the_best(report: Report) -> None:
     """Only trials that have ended since count among those that brought no better one."""
     trials = [Made({"x": 1}, [0.2]), Made({"x": 2}, [0.1])]

@@ -18,6 +18,7 @@ from urllib.error import URLError
 from runner import environment
 
 LIMIT = 60  # seconds: no wait hangs a test
+_QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 _AS_POSTGRES = ("--reuid=postgres", "--regid=postgres", "--clear-groups")
 
 
@@ -95,7 +96,7 @@ class Postgres:
         self._run("pg_ctl", "stop", "-w", "--mode=immediate", f"--pgdata={self.folder / 'data'}")
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(_binary(program)), *arguments]
+        command = [str(binary(program)), *arguments]
         if os.geteuid() == 0:
             command = [
                 "setpriv",
@@ -113,7 +114,8 @@ class Postgres:
         assert done.returncode == 0, (self.folder / f"{program}.log").read_text()
 
 
-def _binary(program: str) -> Path:
+def binary(program: str) -> Path:
+    """Return where one of PostgreSQL's programs is."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
     on_path = shutil.which(program)
     assert found or on_path, f"{program} must be installed: apt-get install postgresql"
@@ -140,19 +142,29 @@ class TrackingServer:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it; it answers when this returns."""
+    def start(
+        self, command: list[str] | None = None, variables: dict[str, str] | None = None
+    ) -> None:
+        """Start it; it answers when this returns.
+
+        Args:
+            command: another one than the tests' own.
+            variables: the environment for that.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
-                    "--port", str(self.port), "--backend-store-uri", self.store, "--workers", "1",
-                    "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts",
-                ],
-                cwd=self.folder, env=environment(), start_new_session=True, stdout=log, stderr=log,
+                command or self._command(), cwd=self.folder, env=variables or environment(),
+                start_new_session=True, stdout=log, stderr=log,
             )  # fmt: skip
         wait_for(self._answers)
+
+    def _command(self) -> list[str]:
+        return [
+            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
+            "--port", str(self.port), "--backend-store-uri", self.store, "--workers", "1",
+            "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts",
+        ]  # fmt: skip
 
     def stop(self) -> None:
         """Kill it and all that it started."""
@@ -160,12 +172,18 @@ class TrackingServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+            wait_for(self._port_is_free)  # the last of its processes may live a moment longer
+
+    def _port_is_free(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
 
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "server.log").read_text()
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+            # Its first answer takes long: it imports, and makes the database's tables.
+            with urllib.request.urlopen(f"{self.url}{_QUESTION}", timeout=LIMIT) as answer:
                 return answer.status == 200
         except (URLError, ConnectionError, TimeoutError):
             return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, cast
@@ -16,32 +16,57 @@ from typing import Any, cast
 import pytest
 from process import open_study
 
+from sinesweep.errors import SweepFailed
 from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
-from sinesweep.sweep.messages import Answer, Assignment, Ended, MayBePruned, Served
+from sinesweep.sweep.messages import (
+    Alone,
+    Answer,
+    Assignment,
+    Ended,
+    Held,
+    MayBePruned,
+    Ready,
+    Served,
+    Stop,
+)
 from sinesweep.sweep.nursery import Exit, Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.seat import Running, Seat
 from sinesweep.sweep.study import News, SweepStudy
 
 DONE = Outcome.complete((1.0,))
 SMALL = 4096  # bytes: a line has room for a few messages
-KILLED = int(signal.SIGKILL)  # as waitpid has it
+KILLED = "the worker process was killed by SIGKILL"
 
-Play = Callable[[Connection], int]
+
+@dataclass(frozen=True)
+class Stillborn:
+    """A worker that ends before it has begun."""
+
+    cause: str
+    is_final: bool = False
+
+
+PENDING = None
+"""A worker that there is no room for."""
+
+Play = Callable[[Connection], str]
+Worker = Play | Stillborn | None
 
 
 class PlayedNursery:
     """Plays workers in threads.
 
     Args:
-        plays: what each worker that is started does with its connection, until it returns its
-            status.
+        plays: what each worker that is started does with its connection, once it has begun, until
+            it returns how it has ended.
     """
 
-    def __init__(self, *plays: Play) -> None:
+    def __init__(self, *plays: Worker) -> None:
         self._plays = deque(plays)
         self._readable, self._writable = os.pipe()
         self._exits: deque[Exit] = deque()
@@ -56,9 +81,14 @@ class PlayedNursery:
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         self.ends[worker] = theirs
-        thread = threading.Thread(target=self._run, args=(self._plays.popleft(), worker, theirs))
-        self._threads.append(thread)
-        thread.start()
+        play = self._plays.popleft()
+        if isinstance(play, Stillborn):
+            theirs.close()
+            self._end(Exit(worker, play.cause, play.is_final))
+        elif play is not PENDING:
+            thread = threading.Thread(target=self._run, args=(play, worker, theirs))
+            self._threads.append(thread)
+            thread.start()
         return Connection(ours.detach())
 
     def kill(self, worker: int) -> None:
@@ -71,23 +101,30 @@ class PlayedNursery:
     def close(self) -> None:
         for thread in self._threads:
             thread.join()
+        for end in self.ends.values():
+            end.close()
 
     def _run(self, play: Play, worker: int, end: socket.socket) -> None:
         with Connection(os.dup(end.fileno())) as connection:
             try:
-                status = play(connection)
+                connection.send(Ready())
+                cause = play(connection)
             except (EOFError, OSError):
-                status = KILLED
+                cause = KILLED
         end.close()
-        self._exits.append(Exit(worker, status))
+        self._end(Exit(worker, cause))
+
+    def _end(self, exit_: Exit) -> None:
+        self._exits.append(exit_)
         os.write(self._writable, b"!")
 
 
 class Quiet:
-    """Notes how trials ended."""
+    """Notes how trials ended, and what the user is told."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[int, str, str | None]] = []
+        self.messages: list[str] = []
 
     def started(self, entry: Entry, worker: int) -> None:
         assert entry.directory is not None
@@ -100,7 +137,8 @@ class Quiet:
 
     def reported(self, entry: Entry, value: float, step: int) -> None: ...
 
-    def message(self, text: str) -> None: ...
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
     def tick(self) -> None: ...
 
@@ -116,12 +154,12 @@ def interrupts() -> Iterator[Interrupts]:
 def sweep(
     make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, interrupts: Interrupts
 ) -> Callable[..., tuple[SweepStudy, Quiet]]:
-    """Run a sweep over ``a`` in one worker with so many slots."""
+    """Run a sweep over ``a`` with so many slots in one worker, or as many as ``more`` says."""
     form = ModuleType("own")
     form.__dict__.update(refusal=lambda config: None, make=lambda: None)
     monkeypatch.setitem(sys.modules, "own", form)
 
-    def run(slots: int, trials: int, *plays: Play, more: tuple[str, ...] = ()) -> Any:
+    def run(slots: int, trials: int, *plays: Worker, more: tuple[str, ...] = ()) -> Any:
         plan = make_plan(
             f"a=range(0,{trials})", "hydra.sweeper.workers=1", "hydra.sweeper.fused=own",
             f"hydra.sweeper.slots={slots}", *more,
@@ -129,8 +167,10 @@ def sweep(
         study, quiet, nursery = open_study(plan), Quiet(), PlayedNursery(*plays)
         occupancy = Occupancy(plan.places)
         made = cast("Nursery", nursery)
-        Controller(plan, study, made, None, quiet, interrupts, occupancy).run()
-        nursery.close()
+        try:
+            Controller(plan, study, made, None, quiet, interrupts, occupancy).run()
+        finally:
+            nursery.close()
         return study, quiet
 
     return run
@@ -145,7 +185,7 @@ def take(connection: Connection, count: int) -> list[Assignment]:
     return found
 
 
-def completes(connection: Connection) -> int:
+def completes(connection: Connection) -> str:
     """Complete whatever comes, one after another."""
     while True:
         for each in take(connection, 1):
@@ -155,7 +195,7 @@ def completes(connection: Connection) -> int:
 def test_last_words_are_heard(sweep: Callable[..., tuple[SweepStudy, Quiet]]) -> None:
     """What a worker said before it died holds; whom it had not told of are run again."""
 
-    def ends_one_and_dies(connection: Connection) -> int:
+    def ends_one_and_dies(connection: Connection) -> str:
         first, *_ = take(connection, 3)
         connection.send(Ended(first.number, DONE))
         return KILLED
@@ -172,7 +212,7 @@ def test_what_a_worker_left_behind_counts(
 ) -> None:
     """A trial that had ended, and could not say so any more, has ended, and kills nobody."""
 
-    def writes_and_dies(connection: Connection) -> int:
+    def writes_and_dies(connection: Connection) -> str:
         first, second = take(connection, 2)
         DONE.write(first.directory)
         Outcome.failed("its own fault").write(second.directory)
@@ -187,7 +227,7 @@ def test_what_was_left_behind_counts_for_a_worker_that_was_killed(
 ) -> None:
     """Of those whose round hangs, the ones that had ended have ended; others are run again."""
 
-    def hangs(connection: Connection) -> int:
+    def hangs(connection: Connection) -> str:
         first, *_ = take(connection, 3)
         DONE.write(first.directory)
         while True:
@@ -207,16 +247,16 @@ def test_those_to_be_run_again_one_at_a_time_stay_so(
     """A suspect that is retried has its worker for itself again, and so have all until then."""
     alone: list[int] = []
 
-    def dies_of_two(connection: Connection) -> int:
+    def dies_of_two(connection: Connection) -> str:
         take(connection, 2)
         return KILLED
 
-    def dies_of_one(connection: Connection) -> int:
+    def dies_of_one(connection: Connection) -> str:
         (first,) = take(connection, 1)
         alone.append(first.number)
         return KILLED
 
-    def is_alone(connection: Connection) -> int:
+    def is_alone(connection: Connection) -> str:
         while len(alone) < 3:
             (one,) = take(connection, 1)
             connection.send(MayBePruned(one.number))  # it has filled the places when it hears that
@@ -244,7 +284,7 @@ def test_nobody_waits_for_the_other_to_listen(
     """A worker may say more than fits the line before it listens to what it was given meanwhile."""
     count = 40
 
-    def ends_all_at_once(connection: Connection) -> int:
+    def ends_all_at_once(connection: Connection) -> str:
         for each in take(connection, count):
             connection.send(Ended(each.number, DONE))
         served = 0
@@ -257,3 +297,123 @@ def test_nobody_waits_for_the_other_to_listen(
 
     study, _ = sweep(count, 2 * count, ends_all_at_once)
     assert sum(entry.outcome == "COMPLETE" for entry in study.entries.values()) == 2 * count
+
+
+def test_clocks_stand_still_for_those_that_wait(make_entry: Callable[..., Entry]) -> None:
+    """While one trial has the worker to itself, its clock alone runs."""
+    ours, theirs = socket.socketpair()
+    with Connection(ours.detach()) as connection, theirs:
+        seat = Seat(0, connection)
+        seat.running = {n: Running(make_entry(n), started=10.0 * n) for n in range(2)}
+        seat.hold(1, now=15.0)
+        assert seat.going == [seat.running[1]]
+        seat.running[2] = Running(make_entry(2), started=20.0)
+        seat.hold(2, now=30.0)  # that one is over, and the next begins
+        seat.hold(None, now=35.0)
+        assert seat.going == list(seat.running.values())
+    assert [seat.running[n].waited for n in range(3)] == [20.0, 5.0, 10.0]
+    assert [seat.running[n].ran(40.0) for n in range(3)] == [20.0, 25.0, 10.0]
+
+
+def test_a_trial_that_holds_the_others_for_too_long(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """It is told to stop, and fails with its worker; those that waited for it are run again."""
+    stopped: list[int | None] = []
+
+    def hangs(connection: Connection) -> int:
+        first, *_ = take(connection, 3)
+        connection.send(Alone(first.number, "too wide"))
+        connection.send(Held(first.number, True))
+        while True:
+            message = connection.recv()
+            stopped.extend([message.trial] if isinstance(message, Stop) else [])
+
+    study, quiet = sweep(3, 3, hangs, completes, more=("hydra.sweeper.trial_timeout=1",))
+    assert stopped == [0]
+    assert quiet.ends[0] == (0, "FAIL", "took longer than trial_timeout = 1 s")
+    waited = "trial 0, which it waited for, took longer than trial_timeout = 1 s"
+    assert quiet.ends[1:3] == [(n, "INTERRUPTED", waited) for n in (1, 2)]
+    assert [study.entries[n].outcome for n in (3, 4)] == ["COMPLETE"] * 2
+    assert study.entries[1].waited > 1
+    assert quiet.messages == ["trial 0, for one, is trained alone: too wide"]
+
+
+def test_the_user_is_told_once_of_trials_alone(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Each trial's own log says it, too."""
+
+    def is_alone(connection: Connection) -> int:
+        while True:
+            (one,) = take(connection, 1)
+            connection.send(Alone(one.number, f"width {one.number}"))
+            connection.send(Ended(one.number, DONE))
+
+    _, quiet = sweep(2, 3, is_alone)
+    assert quiet.messages == ["trial 0, for one, is trained alone: width 0"]
+
+
+def test_trials_go_to_and_fro_between_workers(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Where every other trial is wide, each worker gets as many of them."""
+    all_given = threading.Barrier(2)
+    given: list[list[int]] = []
+
+    def waits_for_the_other(connection: Connection) -> int:
+        found = take(connection, 4)
+        given.append([each.number for each in found])
+        all_given.wait()
+        for each in found:
+            connection.send(Ended(each.number, DONE))
+        return completes(connection)
+
+    sweep(4, 8, *[waits_for_the_other] * 2, more=("hydra.sweeper.workers=2",))
+    assert sorted(given) == [[0, 3, 4, 7], [1, 2, 5, 6]]
+
+
+def test_a_worker_that_waits_for_room_has_no_trial(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """On a cluster that is too small for all workers, those that it has room for do the work."""
+    study, _ = sweep(1, 4, PENDING, completes, PENDING, more=("hydra.sweeper.workers=3",))
+    assert [study.entries[number].outcome for number in range(4)] == ["COMPLETE"] * 4
+
+
+def test_a_worker_that_is_first_leaves_the_others_their_share(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Trials that all fit one worker's slots wait for one that was started with it."""
+    had: list[int] = []
+    is_here = threading.Event()
+
+    def takes(connection: Connection) -> str:
+        count = len(take(connection, 2))
+        is_here.wait()
+        had.append(count + connection.poll(0))
+        raise EOFError
+
+    def is_late(connection: Connection) -> str:
+        had.append(len(take(connection, 2)))
+        is_here.set()
+        raise EOFError
+
+    sweep(4, 4, takes, is_late, completes, completes, more=("hydra.sweeper.workers=2",))
+    assert had[:2] == [2, 2]
+
+
+def test_workers_that_never_begin_end_the_sweep(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Where no worker gets as far as its first trial, no trial fails for it."""
+    with pytest.raises(SweepFailed, match=r"^3 workers ended before they began: no luck$"):
+        sweep(1, 4, *[Stillborn("no luck")] * 3)
+
+
+def test_what_would_end_every_worker_ends_the_sweep(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """A worker that says so is not started again."""
+    with pytest.raises(SweepFailed, match=r"^no such folder$"):
+        sweep(1, 4, Stillborn("no such folder", is_final=True))

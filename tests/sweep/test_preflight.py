@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import optuna
 import pytest
+from omegaconf import DictConfig
 from optuna.samplers import RandomSampler
 from optuna.terminator import Terminator
 
@@ -488,6 +489,26 @@ def test_slots(make_plan: MakePlan, fused: tuple[str, ...]) -> None:
     preflight.check(plan)
     assert preflight.trained_alone(plan) is None
     assert (plan.slots, plan.places) == (4, 8)
+
+
+def test_samples_are_composed_once(
+    make_plan: MakePlan, module: ModuleType, fused: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at a sample beforehand looks at the same."""
+    composed: list[Sequence[str]] = []
+    compose = Plan.compose
+
+    def noting(plan: Plan, overrides: Sequence[str]) -> DictConfig:
+        composed.append(overrides)
+        return compose(plan, overrides)
+
+    monkeypatch.setattr(Plan, "compose", noting)
+    module.check = lambda configs, swept, objectives: None  # pyright: ignore
+    plan = make_plan("a=1,2,3", "hydra.sweeper.check=own.check", *fused)
+    preflight.check(plan)
+    assert plan.slots == 4
+    samples = [each for each in composed if any(word.startswith("a=") for word in each)]
+    assert samples == [("a=1",), ("a=2",), ("a=3",)]
 
 
 @pytest.mark.parametrize("missing", ["make", "refusal"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def test_place_is_found_again(tmp_path: Path) -> None:
 def test_no_place(tmp_path: Path) -> None:
     """A new sweep begins with the sampler as it is configured."""
     found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=0)
-    assert found.asks == Place.asks(tmp_path) == 0
+    assert found.asks == asks(Ledger(tmp_path)) == 0
     assert proposals(found, 3) == proposals(RandomSampler(seed=1), 3)
 
 
@@ -213,3 +214,9 @@ def test_reseeding() -> None:
     np.random.seed(0)  # noqa: NPY002 # Optuna draws the new seed where it likes
     sampler.reseed_rng()
     assert proposals(sampler, 3) != proposals(RandomSampler(seed=1), 3)
+
+
+def test_a_saved_grid_holds_no_overrides() -> None:
+    """What every trial gets may hold a password, which the file of the sampler's place must not."""
+    found = space.read({}, ["a=1,2", "db=postgresql://ann:hunter2@host"])
+    assert b"hunter2" not in pickle.dumps(Grid(found))

@@ -84,17 +84,55 @@ def test_interpolations_are_resolved() -> None:
     assert parse(sampler=config.sampler).sampler.values == {"_target_": "S", "seed": 7}
 
 
+def test_numbers_and_switches_as_text() -> None:
+    """An environment variable, say, is text: numbers are read as Hydra reads them."""
+    found = parse(n_trials="20", timeout="1e3", trial_timeout=5, n_jobs="-1", report="no")
+    assert (found.n_trials, found.timeout, found.trial_timeout) == (20, 1000.0, 5.0)
+    assert (found.n_jobs, found.report) == (-1, False)
+
+
 def test_storage_by_target() -> None:
     """A storage is a URL or a class."""
     assert parse(storage="sqlite:///s.db").storage == "sqlite:///s.db"
     assert isinstance(parse(storage={"_target_": "S"}).storage, Target)
 
 
+def ray(**keys: Any) -> dict[str, Any]:
+    """Return the keys of a sweep on Ray."""
+    section = {"address": None, "num_cpus": 1, "num_gpus": 0, "resources": None}
+    return {"backend": "ray", "ray": {**section, "runtime_env": None, **keys}}
+
+
+def test_what_an_actor_takes() -> None:
+    """Resources are named as Ray names them; what is none is left out."""
+    found = parse(**ray(num_cpus=0.5, resources={"big": 2})).ray
+    assert found.demand == {"CPU": 0.5, "big": 2}
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
+        ({"backend": "slurm"}, r"^hydra.sweeper.backend: must be 'local' or 'ray', but is 'slurm'"),
+        (ray(num_cpus=0), r"^hydra.sweeper.ray.num_cpus: must be greater than 0, but is 0"),
+        (
+            ray(num_gpus=1.5),
+            r"^hydra.sweeper.ray.num_gpus: must be a whole number where it is",
+        ),
+        (
+            ray(address="ray://x:1"),
+            r"^hydra.sweeper.ray.address: must be auto, or host:port of",
+        ),
+        (ray(resources={"GPU": 1}), r"^hydra.sweeper.ray: resources must be custom ones, but name"),
+        (ray(cpus=1), r"^hydra.sweeper.ray.cpus: there is no such key; did you mean .*num_cpus\?$"),
         ({"n_trials": 0}, r"^hydra.sweeper.n_trials: must be greater than or equal to 1, but is 0"),
         ({"n_trials": "ten"}, r"^hydra.sweeper.n_trials: must be a valid integer, but is 'ten'$"),
+        ({"slots": "abc"}, r"^hydra.sweeper.slots: must be a valid integer, but is 'abc'$"),
+        ({"slots": 1.5}, r"^hydra.sweeper.slots: must be a valid integer, but is 1.5$"),
+        ({"slots": True}, r"^hydra.sweeper.slots: must be a valid integer, but is True$"),
+        ({"slots": None}, r"^hydra.sweeper.slots: must be a valid integer, but is None$"),
+        ({"timeout": "soon"}, r"^hydra.sweeper.timeout: must be a valid number, but is 'soon'$"),
+        ({"max_failure_rate": "x"}, r"^hydra.sweeper.max_failure_rate: must be a valid number"),
+        ({"report": "maybe"}, r"^hydra.sweeper.report: must be a valid boolean, .* is 'maybe'$"),
         ({"timeout": 0.0}, r"^hydra.sweeper.timeout: must be greater than 0, but is 0.0$"),
         ({"timeout": float("inf")}, r"^hydra.sweeper.timeout: must be a finite number"),
         ({"trial_timeout": -1.0}, r"^hydra.sweeper.trial_timeout: must be greater than 0"),
@@ -111,7 +149,7 @@ def test_storage_by_target() -> None:
         ({"n_trial": 3}, r"^hydra.sweeper.n_trial: there is no such key; did you mean .*n_trials"),
         (
             {"tracking": {"backend": "wandb"}},
-            r"^hydra.sweeper.tracking: must be 'mlflow' or 'none', but is 'wandb'",
+            r"^hydra.sweeper.tracking.backend: must be 'mlflow' or 'none', but is 'wandb'",
         ),
     ],
 )

@@ -26,6 +26,7 @@ from watching import (
 
 ONE = "hydra.sweeper.workers=1"
 FUSED = "hydra.sweeper.fused=rounds"
+SLOW = pytest.mark.slow  # what is much the same without slots, and tested so
 
 
 def slots(count: int) -> tuple[str, str, str]:
@@ -141,9 +142,13 @@ def test_a_pruned_trial_leaves_its_place(runner: Runner) -> None:
     ("misdeed", "cause"),
     [
         ("raise", "ValueError: it broke at https://***@example.org/"),
-        ("exit", "the function called sys.exit(3)"),
+        pytest.param("exit", "the function called sys.exit(3)", marks=SLOW),
         ("not_a_number", "ArithmeticError: the objective must be finite, but is nan"),
-        ("two", "TypeError: the function must return a number, but returned (1.0, 2.0)"),
+        pytest.param(
+            "two",
+            "TypeError: the function must return a number, but returned (1.0, 2.0)",
+            marks=SLOW,
+        ),
         ("admit", "ValueError: not to be had"),
     ],
 )
@@ -211,6 +216,7 @@ def test_on_failure_abort_ends_the_sweep(runner: Runner) -> None:
     assert len(found) < 5
 
 
+@SLOW
 def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
     """max_failure_rate is a share of all trials."""
     done = runner.sweep(
@@ -222,6 +228,7 @@ def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
     assert "2 trials failed, more than max_failure_rate = 0.1 allows" in done.err
 
 
+@SLOW
 def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
     """With retries the point takes another place, and the failure is not one of n_trials."""
     done = runner.sweep("x=0,1,2", "misbehave=raise", *slots(2), "hydra.sweeper.retries=2")
@@ -232,7 +239,7 @@ def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("leaks", [False, True])
+@pytest.mark.parametrize("leaks", [False, pytest.param(True, marks=SLOW)])
 def test_a_trial_that_takes_too_long_leaves_the_others_alone(runner: Runner, leaks: bool) -> None:
     """It is told to stop at its next report; if the form lets that through, others run again."""
     done = runner.sweep(
@@ -249,6 +256,7 @@ def test_a_trial_that_takes_too_long_leaves_the_others_alone(runner: Runner, lea
     assert len({pid for *_, pid in calls_of(runner.folder)}) == 1
 
 
+@SLOW
 def test_a_round_that_hangs_is_found_out(runner: Runner) -> None:
     """Its worker is killed; whoever hangs alone, too, fails, and the others complete."""
     done = runner.sweep(
@@ -450,6 +458,10 @@ def test_a_trial_that_turns_out_to_have_no_fused_form_is_refused(runner: Runner)
             "and some trials are trained one by one, not 2 together: x=1 is for one alone",
         ),
         (("hydra.sweeper.fused=nowhere",), "hydra.sweeper.fused: must name a module"),
+        (
+            ("hydra.sweeper.slots=abc",),
+            "sinesweep: hydra.sweeper.slots: must be a valid integer, but is 'abc'",
+        ),
         (("hydra.sweeper.slots=0", FUSED), "hydra.sweeper.slots: must be greater than or equal to"),
     ],
 )
@@ -465,6 +477,7 @@ def test_wrong_input_is_refused_with_nothing_created(
     assert list(runner.folder.iterdir()) == []
 
 
+@SLOW
 def test_several_objectives(runner: Runner) -> None:
     """A trial that is trained with others may come to one value for each direction."""
     done = runner.sweep(

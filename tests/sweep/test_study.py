@@ -539,3 +539,16 @@ def test_enumeration_that_is_given_a_budget(make_plan: MakePlan) -> None:
     budgeted = make_plan("hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=9", *_FINITE)
     study = Worker().finish(budgeted)
     assert study.counted == 9
+
+
+def test_a_trial_that_waited(make_plan: MakePlan) -> None:
+    """What it waited for another is no part of how long it took, and is over when it ends."""
+    study = open_study(make_plan("a=1,2"))
+    waiting, other = study.next(), study.next()
+    entry = study.end(waiting.number, Outcome.complete((1.0,)), waited=100.0)
+    assert entry.waited == 100.0
+    assert entry.start is not None
+    assert entry.seconds is not None
+    assert entry.seconds < 0  # it has not waited that long
+    assert entry.end == pytest.approx(entry.start + 100.0 + entry.seconds)
+    assert study.end(other.number, Outcome.complete((2.0,))).waited == 0.0

@@ -12,7 +12,7 @@ import pytest
 import sinesweep
 from sinesweep.errors import Interrupted
 from sinesweep.sweep.channel import Channel
-from sinesweep.sweep.messages import Answer, IsAmongBest, MayBePruned, Report, Stop
+from sinesweep.sweep.messages import Alone, Answer, Held, IsAmongBest, MayBePruned, Report, Stop
 from sinesweep.sweep.trial import ManagedTrial, current_trial, set_current
 
 
@@ -148,3 +148,16 @@ def test_trial_that_does_not_listen(
     assert trial.should_prune() is False
     assert not controller.poll()
     assert noted == []
+
+
+def test_a_trial_that_is_trained_alone(
+    trial: ManagedTrial, controller: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so in its log and to the controller, and for how long the others wait for it."""
+    trial.alone("it is too wide")
+    with pytest.raises(ValueError, match="broken"), trial.holding():
+        raise ValueError("broken")
+    assert [controller.recv() for _ in range(3)] == [
+        Alone(3, "it is too wide"), Held(3, True), Held(3, False),
+    ]  # fmt: skip
+    assert capsys.readouterr().out == "trained alone: it is too wide\n"

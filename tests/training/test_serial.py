@@ -426,6 +426,23 @@ def test_a_continued_run_ends_with_the_numbers_of_an_uninterrupted_one(
 
 
 @pytest.mark.slow
+def test_a_run_trained_as_among_others_is_begun_again(runner):
+    """It keeps no state to go on from: the command that it names is its own."""
+    overrides = (*SMALL, "together=true", "trainer.max_epochs=100000", *UNTRACKED)
+    training = start_training(runner, *overrides)
+    wait_for(lambda: '"step": 2' in record_text(runner))
+    training.send_signal(signal.SIGINT)
+
+    assert training.wait(timeout=LIMIT) == 130
+    told = (runner.folder / "stderr").read_text()
+    assert "since with together=true a run keeps its best epoch alone: begin it again with" in told
+    assert f"train.py {' '.join(overrides)}" in told.splitlines()[-1]
+    refused = runner.train(f"resume={runner.run_folder().name}", *UNTRACKED)
+    assert refused.code == 2
+    assert "which keep the best epoch alone: run its command again" in refused.err
+
+
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(runner, tmp_path_factory):
     """With a truncated last checkpoint a run goes on from the previous one, and says so."""
     from runner import Runner
@@ -612,35 +629,6 @@ def test_several_first_runs_share_one_experiment(runner):
     assert len({run.info.experiment_id for run in found}) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.services
-def test_a_tracking_server_that_dies_loses_nothing(runner):
-    """A server that goes away in mid-run costs a warning; an audit sends what it missed."""
-    port = free_port()
-    uri = f"http://127.0.0.1:{port}"
-    server = start_server(runner, port)
-    try:
-        training = start_training(runner, "trainer.max_epochs=40", *BARE, f"tracking.uri={uri}")
-        wait_for(lambda: '"step": 3' in record_text(runner))
-    finally:
-        stop_server(server)
-    assert training.wait(timeout=LIMIT) == 0
-    assert f"sinesweep audit --uri {uri}" in (runner.folder / "stderr").read_text()
-
-    server = start_server(runner, port)
-    try:
-        done = runner.sinesweep("audit", "--uri", uri)
-    finally:
-        stop_server(server)
-
-    assert "sent to the tracker as run" in done.out
-    client = MlflowClient(f"sqlite:///{runner.folder}/server.db")
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    (run,) = client.search_runs(experiments)
-    assert run.info.status == "FINISHED"
-    assert [step for step, _ in history(client, run)["val/mae"]] == list(range(40))
-
-
 def run_parameters(width: int, layers: int, outputs: int = 5) -> int:
     """Count the parameters of a stacked LSTM with one bias a gate."""
     first = 4 * width * (1 + width + 1)
@@ -667,25 +655,6 @@ def start_training(runner, *overrides: str) -> subprocess.Popen[str]:
             stderr=err,
             text=True,
         )
-
-
-def start_server(runner, port: int) -> subprocess.Popen[bytes]:
-    server = subprocess.Popen(
-        [
-            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-            "--backend-store-uri", f"sqlite:///{runner.folder}/server.db",
-            "--artifacts-destination", f"{runner.folder}/server-artifacts", "--workers", "1",
-        ],
-        env=environment(MLFLOW_DISABLE_TELEMETRY="true"),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"))
-    return server
-
-
-def stop_server(server: subprocess.Popen[bytes]) -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
 
 
 def record_text(runner) -> str:

@@ -16,8 +16,23 @@ from omegaconf import MISSING, OmegaConf
 
 
 @dataclass
+class RayConf:
+    """Keys of ``hydra.sweeper.ray``: the cluster, and what each worker takes of it."""
+
+    address: str | None = None  # host:port, or auto; null: a cluster of this machine's own
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+    resources: Any = None  # custom ones: {name: amount}
+    runtime_env: Any = None  # Ray's: working_dir, pip, env_vars, ...
+
+
+@dataclass
 class SinesweepConf:
-    """Keys of ``hydra.sweeper``. Those that hydra-optuna-sweeper has mean what they mean there."""
+    """Keys of ``hydra.sweeper``. Those that hydra-optuna-sweeper has mean what they mean there.
+
+    Numbers and switches have no type here: :mod:`sinesweep.sweep.settings` checks them, and says
+    what is wrong in the sweep's own way, where Hydra would refuse to compose.
+    """
 
     _target_: str = "hydra_plugins.sinesweep_sweeper.sweeper.SinesweepSweeper"
     _recursive_: bool = False  # sampler and pruner are built when the sweep has been checked
@@ -30,29 +45,31 @@ class SinesweepConf:
     directions: Any = None  # another name for a list of directions
     params: Any = None  # key: value in the override grammar, e.g. model.width: range(8, 65, 8)
     custom_search_space: str | None = None  # function of (config, optuna trial)
-    repeats: int = 1  # evaluate each point under so many seeds; the study is told the mean
+    repeats: Any = 1  # evaluate each point under so many seeds; the study is told the mean
     seed_key: str = "seed"  # the key that repeats change
-    deduplicate: bool = False  # a point is evaluated once: again, it is told its old value
+    deduplicate: Any = False  # a point is evaluated once: again, it is told its old value
 
     # how long
-    n_trials: int | None = None  # the total; null: every combination, or 20 where there is no end
-    timeout: float | None = None  # seconds for the sweep
+    n_trials: Any = None  # the total; null: every combination, or 20 where there is no end
+    timeout: Any = None  # seconds for the sweep
     # one of Optuna's that needs no cross-validation: {_target_: optuna.terminator.Terminator,
     # improvement_evaluator: {_target_: optuna.terminator.BestValueStagnationEvaluator}}
     terminator: Any = None
 
     # on what
-    workers: int | None = None  # processes; null: n_jobs, or else one for each core
-    n_jobs: int | None = None
-    slots: int = 1  # trials that each worker trains together
+    workers: Any = None  # processes; null: n_jobs, or else one for each core
+    n_jobs: Any = None
+    backend: str = "local"  # processes of this machine, or ray: actors on a cluster
+    ray: Any = field(default_factory=RayConf)  # Any: Hydra may have imported this module twice
+    slots: Any = 1  # trials that each worker trains together
     fused: str | None = None  # the module that can: see sinesweep.sweep.together
     unfused: str = "serial"  # a trial that has no fused form is run alone, or: refuse
 
     # what when a trial fails
     on_failure: str = "continue"  # or abort
-    retries: int = 0  # run a failed trial again so often
-    max_failure_rate: float = 1.0  # end the sweep when more than this share of n_trials failed
-    trial_timeout: float | None = None  # seconds for one trial
+    retries: Any = 0  # run a failed trial again so often
+    max_failure_rate: Any = 1.0  # end the sweep when more than this share of n_trials failed
+    trial_timeout: Any = None  # seconds for one trial
 
     # where
     study_name: str | None = None  # null: the sweep file's name, or one drawn from what is swept
@@ -63,8 +80,8 @@ class SinesweepConf:
     root: str = "multirun"  # the sweep's folder is in it, unless hydra.sweep.dir names one
     tracking: Any = None  # backend, uri, root and experiment of MLflow; null: no tracker
     preload: list[str] = field(default_factory=list)  # modules that all workers share
-    report: bool = True  # write report.html while the sweep runs, if plotly is installed
-    stream: bool = False  # show what trials print, each line with its trial's number
+    report: Any = True  # write report.html while the sweep runs, if plotly is installed
+    stream: Any = False  # show what trials print, each line with its trial's number
 
     # the application's own look at a sweep before it begins: a function of
     # (sample configurations, swept keys, objectives) that raises sinesweep.InputError

@@ -18,7 +18,8 @@ from sinesweep.errors import EXIT_DONE, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.redaction import redact
 
 COMMANDS = (
-    "ui", "list", "show", "compare", "rerun", "replicate", "promote", "predict", "export", "audit"
+    "ui", "list", "show", "compare", "rerun", "replicate", "promote", "predict", "export", "sync",
+    "audit",
 )  # fmt: skip
 
 

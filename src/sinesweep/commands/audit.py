@@ -9,7 +9,7 @@ from sinesweep.commands.arguments import add_place
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact
 
-HELP = "close runs whose process died, and send what the tracker is missing"
+HELP = "close runs and sweeps whose process died, then send what the tracker is missing, as sync"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sinesweep import runs
 from sinesweep.commands.audit_sweeps import audit_sweeps
 from sinesweep.commands.finding import Finding
-from sinesweep.commands.sending import send
+from sinesweep.commands.sending import Sender
 from sinesweep.tracking.location import Location, check, locate
 from sinesweep.tracking.writer import close_if_open
 
@@ -22,10 +23,11 @@ def audit(root: Path, uri: str | None) -> Iterator[Finding]:
     location = locate(uri, root)
     check(location)
     changed = 0
+    sender = Sender(location)
     for folder in runs.folders(root):
-        for found in _audit_run(folder, location):
+        for found in _audit_run(folder, sender):
             changed += 1
-            yield Finding(f"{folder.name}: {found.text}", found.remains)
+            yield replace(found, text=f"{folder.name}: {found.text}")
     for found in audit_sweeps(root, location):
         changed += 1
         yield found
@@ -36,23 +38,12 @@ def audit(root: Path, uri: str | None) -> Iterator[Finding]:
         yield Finding("every run is as the tracker says")
 
 
-def _audit_run(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.tracking.delivery import Delivery, is_delivered
-
+def _audit_run(folder: Path, sender: Sender) -> Iterator[Finding]:
     if runs.is_alive(folder):
         return
     if close_if_open(folder, "the process died"):
         yield Finding("its process is gone: closed as INTERRUPTED")
-    if is_delivered(folder) or not _is_tracked(folder):
-        return
-    yield from send(folder, location, Delivery)
-
-
-def _is_tracked(folder: Path) -> bool:
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.load(folder / runs.CONFIG_FILE)
-    return OmegaConf.select(config, "tracking.backend") == "mlflow"
+    yield from sender.run(folder)
 
 
 def _audit_lost_runs(root: Path, location: Location) -> Iterator[Finding]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sinesweep import runs
 from sinesweep.commands.finding import Finding
-from sinesweep.commands.sending import send
+from sinesweep.commands.sending import Sender, shown, sweep_folders
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
 from sinesweep.report import process
 from sinesweep.report.files import REPORT_FILE
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING, Entry
-from sinesweep.sweep.plan import JOINED, SWEEP_LOCK
+from sinesweep.sweep.plan import SWEEP_LOCK
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.sweep_record import SweepRecord
@@ -26,39 +26,17 @@ def audit_sweeps(root: Path, location: Location) -> Iterator[Finding]:
 
     A sweep that is being run is left alone.
     """
-    sweeps = root / "sweeps"
-    locks = [*sweeps.glob(f"*/{SWEEP_LOCK}"), *sweeps.glob(f"*/{JOINED}/*/{SWEEP_LOCK}")]
-    inside = sorted(path.parent for path in locks)
-    try:
-        outside = _open_sweeps_outside(root, location)
-    except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
-        outside = []
-        yield Finding(f"sweeps in other folders were not looked for ({error})", remains=True)
-    for folder in (*inside, *outside):
+    sender = Sender(location)
+    for folder in sweep_folders(root):
         lock = take_lock(folder / SWEEP_LOCK)
         if lock is None:
             continue
         with lock:
-            for found in _audit_sweep(folder, location):
-                yield Finding(f"{folder.name}: {found.text}", found.remains)
+            for found in _audit_sweep(folder, location, sender):
+                yield replace(found, text=f"{shown(folder, root)}: {found.text}")
 
 
-def _open_sweeps_outside(root: Path, location: Location) -> list[Path]:
-    """Return the sweeps that the tracker calls RUNNING and an application keeps elsewhere."""
-    from sinesweep.tracking.connection import open_runs
-
-    known = runs.root_id(root)
-    if known is None:
-        return []
-    folders = sorted({Path(directory) for _, directory in open_runs(location, known)})
-    return [
-        folder
-        for folder in folders
-        if (folder / SWEEP_LOCK).exists() and not folder.is_relative_to(root.absolute())
-    ]
-
-
-def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
+def _audit_sweep(folder: Path, location: Location, sender: Sender) -> Iterator[Finding]:
     from sinesweep.sweep.orphans import close_orphans
 
     try:
@@ -89,7 +67,7 @@ def _audit_sweep(folder: Path, location: Location) -> Iterator[Finding]:
         yield Finding(f"{text}: continue the sweep with the command that began it", remains=True)
     if record.last_end(folder) is None:
         yield Finding(_end(account, entries))
-    yield from _send(folder, location)
+    yield from sender.sweep(folder)
 
 
 def _end_trials(account: SweepRecord, entries: Sequence[Entry], closed: Sequence[int]) -> None:
@@ -109,14 +87,6 @@ def _end(account: SweepRecord, entries: Sequence[Entry]) -> str:
         return "its process is gone: others go on with the sweep"
     account.end(INTERRUPTED, "the sweep was killed", if_running=account.is_shared)
     return "its process is gone: closed as INTERRUPTED"
-
-
-def _send(folder: Path, location: Location) -> Iterator[Finding]:
-    from sinesweep.tracking.delivery import unsent
-    from sinesweep.tracking.sweep_delivery import SweepDelivery
-
-    if unsent(folder):
-        yield from send(folder, location, SweepDelivery)
 
 
 def _write_table(folder: Path, entries: Sequence[Entry]) -> None:

@@ -118,7 +118,7 @@ def _keep(archive: Archive, verdict: Verdict, options: argparse.Namespace) -> No
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
         print(  # noqa: T201
             redact(
-                f"sinesweep: the tracker did not take {path} ({error}): sinesweep audit sends it"
+                f"sinesweep: the tracker did not take {path} ({error}): sinesweep sync sends it"
             ),
             file=sys.stderr,
         )

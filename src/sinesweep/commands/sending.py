@@ -1,4 +1,4 @@
-"""What an audit sends to the tracker: whatever of a record the tracker was not told."""
+"""What ``audit`` and ``sync`` send: whatever of a record the tracker was not told."""
 
 from __future__ import annotations
 
@@ -6,45 +6,96 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sinesweep import runs
 from sinesweep.commands.finding import Finding
 from sinesweep.files import take_lock
-from sinesweep.tracking.location import Location
+from sinesweep.sweep.plan import JOINED, SWEEP_LOCK
+from sinesweep.tracking import record
+from sinesweep.tracking.location import Location, limit_waiting, silence
 
 if TYPE_CHECKING:
     from sinesweep.tracking.delivery import Delivery
     from sinesweep.tracking.sweep_delivery import SweepDelivery
 
-Open = Callable[[Path, Location], "Delivery | SweepDelivery"]
+    Open = Callable[[Path, Location], Delivery | SweepDelivery]
 
 
-def send(folder: Path, location: Location, delivery: Open) -> Iterator[Finding]:
-    """Send what was not sent, unless another process is about it; yield what came of it.
+def sweep_folders(root: Path) -> list[Path]:
+    """Return the folders of all sweeps recorded with a root, each participant's own among them."""
+    inside = [path for each in ("*", f"*/{JOINED}/*") for path in (root / "sweeps").glob(each)]
+    folders = [*sorted(inside), *runs.sweeps_elsewhere(root)]
+    return [folder for folder in folders if (folder / SWEEP_LOCK).exists()]
+
+
+def shown(folder: Path, root: Path) -> str:
+    """Return what a sweep's folder is called: its name, with the sweep's where it joined that."""
+    sweeps = root / "sweeps"
+    return str(folder.relative_to(sweeps)) if folder.is_relative_to(sweeps) else folder.name
+
+
+class Sender:
+    """Sends records to a tracker, each from where the last delivery of it stopped.
 
     Args:
-        folder: a run's or a sweep's.
-        location: the tracker.
-        delivery: the class that sends such a folder.
+        location: the tracker; once it does not answer any more, nothing else is tried.
     """
-    from sinesweep.tracking.delivery import LOCK_FILE, unsent
 
-    lock = take_lock(folder / LOCK_FILE)
-    if lock is None:
-        yield Finding("its writer is still sending")
-        return
-    with lock:
+    def __init__(self, location: Location) -> None:
+        limit_waiting()
+        self._location = location
+        self._silence = silence(location)
+
+    def run(self, folder: Path) -> Iterator[Finding]:
+        """Send a run's record, unless another process is about it; yield what came of it."""
+        from sinesweep.tracking.delivery import Delivery
+
+        if _is_tracked(folder):
+            yield from self._send(folder, Delivery)
+
+    def sweep(self, folder: Path) -> Iterator[Finding]:
+        """Send a sweep's record and its trials', as :meth:`run` does."""
+        from sinesweep.tracking.sweep_delivery import SweepDelivery
+
+        if (folder / record.FILE_NAME).exists():
+            yield from self._send(folder, SweepDelivery)
+
+    def _send(self, folder: Path, delivery: Open) -> Iterator[Finding]:
+        from sinesweep.sweep.wording import counted
+        from sinesweep.tracking.delivery import LOCK_FILE, unsent
+
+        to_go = unsent(folder)
+        if not to_go:
+            return
+        lock = take_lock(folder / LOCK_FILE)
+        if lock is None:
+            yield Finding("its writer is still sending")
+            return
+        with lock:
+            try:
+                run_id = self._pump(folder, delivery)
+            except Exception as error:  # noqa: BLE001 # what comes after it may still be sent
+                self._silence = silence(self._location)
+                left = unsent(folder)
+                text = f"not all could be sent to the tracker, {left} to go ({error})"
+                yield Finding(text, remains=True, unsent=left)
+            else:
+                yield Finding(f"sent to the tracker as run {run_id}: {counted(to_go, 'event')}")
+
+    def _pump(self, folder: Path, delivery: Open) -> str | None:
+        if self._silence:
+            raise ConnectionError(f"the tracker does not answer: {self._silence}")
+        opened = delivery(folder, self._location)
         try:
-            run_id = _pump(delivery(folder, location))
-        except Exception as error:  # noqa: BLE001 # what comes after it may still be sent
-            text = f"not all could be sent to the tracker, {unsent(folder)} to go ({error})"
-            yield Finding(text, remains=True)
-        else:
-            yield Finding(f"sent to the tracker as run {run_id}")
+            opened.pump()
+        except Exception:
+            if silence(self._location) is None:
+                opened.pump(skip_files=True)  # a lost file must not keep an end from being told
+            raise
+        return opened.run_id
 
 
-def _pump(delivery: Delivery | SweepDelivery) -> str | None:
-    try:
-        delivery.pump()
-    except Exception:
-        delivery.pump(skip_files=True)  # a lost file must not keep an end from being told
-        raise
-    return delivery.run_id
+def _is_tracked(folder: Path) -> bool:
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(folder / runs.CONFIG_FILE)
+    return OmegaConf.select(config, "tracking.backend") == "mlflow"

@@ -69,7 +69,7 @@ class Standing:
         if self.state == RUNNING:
             return time.time()
         begun = (self.archive.folder / DEFINITION_FILE).stat().st_mtime
-        ends = (e.start + (e.seconds or 0.0) for e in self.entries if e.start is not None)
+        ends = (e.end or e.start for e in self.entries if e.start is not None)
         return max(ends, default=begun)
 
     @property

@@ -6,7 +6,9 @@ AdamW with decoupled weight decay (Loshchilov and Hutter, 2019).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -25,52 +27,73 @@ def refusal(optimizer: torch.optim.Optimizer) -> str | None:
     return f"its optimizer has {given[0]}" if given else None
 
 
+class Rates(NamedTuple):
+    """What one optimizer goes by.
+
+    Attributes:
+        lr, beta1, beta2, eps: as PyTorch calls them.
+        in_gradient: weight decay that is a part of the gradient.
+        apart: weight decay that is decoupled.
+        clip: the largest norm of the gradient, infinite where there is none.
+    """
+
+    lr: float
+    beta1: float
+    beta2: float
+    eps: float
+    in_gradient: float
+    apart: float
+    clip: float
+
+
+def rates_of(optimizer: torch.optim.Optimizer, clip: float | None) -> Rates:
+    """Read an optimizer's numbers; schedules change its learning rate."""
+    (group,) = optimizer.param_groups
+    decay = float(group["weight_decay"])
+    decoupled = group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW))
+    return Rates(
+        lr=float(group["lr"]),
+        beta1=float(group["betas"][0]),
+        beta2=float(group["betas"][1]),
+        eps=float(group["eps"]),
+        in_gradient=0.0 if decoupled else decay,
+        apart=decay if decoupled else 0.0,
+        clip=math.inf if clip is None else float(clip),
+    )
+
+
 class Adam:
     """One optimizer for blocks of K_l models each.
 
     Args:
-        optimizers: the models' own, which say their learning rates: schedules change these.
+        rates: each model's.
         steps: how many each has taken.
-        clips: the largest norm of each model's gradient, or None; as clip_grad_norm_ has it.
         blocks: parameters, (K_l, ...), the first K_l models' each.
         first, second: the moments, alike.
     """
 
     def __init__(
         self,
-        optimizers: Sequence[torch.optim.Optimizer],
+        rates: Sequence[Rates],
         steps: Sequence[int],
-        clips: Sequence[float | None],
         blocks: Sequence[torch.Tensor],
         first: Sequence[torch.Tensor],
         second: Sequence[torch.Tensor],
     ) -> None:
         like = blocks[0]
-        groups = [optimizer.param_groups[0] for optimizer in optimizers]
-        decoupled = [
-            bool(group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW)))
-            for group, optimizer in zip(groups, optimizers, strict=True)
-        ]
-
-        def column(values: Sequence[float]) -> torch.Tensor:
-            return torch.tensor(values, dtype=torch.float64)
-
+        columns = dict(zip(Rates._fields, torch.tensor(rates, dtype=torch.float64).T, strict=True))
         self._blocks, self._first, self._second = blocks, first, second
-        self._steps = column(steps)
-        self._lr = column([float(group["lr"]) for group in groups])
-        self._beta1 = column([group["betas"][0] for group in groups])
-        self._beta2 = column([group["betas"][1] for group in groups])
+        self._steps = torch.tensor(steps, dtype=torch.float64)
+        self._lr, self._beta1, self._beta2 = (columns[n] for n in ("lr", "beta1", "beta2"))
         self._lerp = self._ready(1 - self._beta1, like)
         self._keep = self._ready(self._beta2, like)
         self._add = self._ready(1 - self._beta2, like)
-        self._eps = self._ready(column([group["eps"] for group in groups]), like)
-        decays = column([group["weight_decay"] for group in groups])
-        apart = torch.tensor(decoupled)
-        self._in_gradient = self._where_any(torch.where(apart, 0.0, decays), like)
-        shrink = 1 - self._lr * torch.where(apart, decays, 0.0)
+        self._eps = self._ready(columns["eps"], like)
+        decays, limits = columns["in_gradient"], columns["clip"]
+        self._in_gradient = self._ready(decays, like) if bool(decays.any()) else None
+        shrink = 1 - self._lr * columns["apart"]
         self._shrink = self._ready(shrink, like) if bool((shrink != 1).any()) else None
-        limits = column([torch.inf if clip is None else clip for clip in clips])
-        self._limit = limits.to(like) if any(clip is not None for clip in clips) else None
+        self._limit = None if bool(limits.isinf().all()) else limits.to(like)
         self._work = [torch.empty_like(block) for block in blocks]
         self._root = [torch.empty_like(block) for block in blocks]
 
@@ -103,13 +126,12 @@ class Adam:
         squares = torch.zeros_like(self._limit)
         for gradient in gradients:
             squares[: len(gradient)] += gradient.square().sum((1, 2))
-        factor = (self._limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)[:, None, None]
+        factor = (self._limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+        # Without a limit of its own, a model's infinite gradient stays what it is.
+        factor = factor.masked_fill(self._limit.isinf(), 1.0)[:, None, None]
         for gradient in gradients:
             gradient.mul_(factor[: len(gradient)])
 
     @staticmethod
     def _ready(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         return values.to(like)[:, None, None]
-
-    def _where_any(self, values: torch.Tensor, like: torch.Tensor) -> torch.Tensor | None:
-        return self._ready(values, like) if bool((values != 0).any()) else None

@@ -8,12 +8,13 @@ memory. A layer's step is one batched product of its weights (K_l, 4H, I + 1 + H
 (K_l, I + 1 + H, B): its input (I rows: 1, or H of the layer below), a row of ones for the bias, and
 its last output. Everything for one step of time is done while it is in cache.
 
-The gates are in the order i, f, o, g. What is done between two products numba compiles, in single
-precision on a CPU, if it is installed: see :mod:`sinesweep.fused.compiled`. Otherwise PyTorch's
-operations do it. There, with tanh(x) = 2 sigmoid(2x) - 1, one sigmoid over all four gates serves:
-the rows of g are doubled beforehand, and the cell's state is kept doubled. Factors of two are
-exact, so nothing is lost by that; in the backward pass they are put into the weights, once a batch.
-torch's tanh takes five times as long as its sigmoid on a CPU.
+The gates are in the order i, f, o, g. With tanh(x) = 2 sigmoid(2x) - 1, one sigmoid over all four
+serves: the rows of g are doubled beforehand, and the cell's state is kept doubled. Factors of two
+are exact, so nothing is lost by that; in the backward pass they are put into the weights, once a
+batch. torch's tanh takes five times as long as its sigmoid on a CPU.
+
+In single precision on a CPU :mod:`sinesweep.fused.compiled` is faster and serves instead, where
+numba is installed.
 
 A model narrower than H has zeros in its unused rows and columns: its unused units then put out
 zero, and their gradients are exactly zero. No product and no sum runs over models, so what one of
@@ -22,8 +23,6 @@ them computes, NaN among it, reaches no other.
 
 from __future__ import annotations
 
-import importlib.util
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,12 +31,6 @@ import torch
 
 GATES = 4
 _F, _G = 1, 3
-_HAS_NUMBA = importlib.util.find_spec("numba") is not None
-
-
-def is_compiled(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether numba does what is between two products."""
-    return _HAS_NUMBA and dtype == torch.float32 and device.type == "cpu"
 
 
 @dataclass(frozen=True)
@@ -65,11 +58,6 @@ class Shape:
         """How to make a tensor."""
         return {"dtype": self.dtype, "device": self.device}
 
-    @property
-    def is_compiled(self) -> bool:
-        """Whether numba does what is between two products."""
-        return is_compiled(self.dtype, self.device)
-
     def below(self, layer: int) -> int:
         """Return I, how many inputs a layer reads for each series."""
         return self.width if layer else 1
@@ -79,8 +67,8 @@ class Shape:
         return self.below(layer) + 1 + self.width
 
 
-class _Layer(ABC):
-    """The buffers of one layer, and views of them by step, made once."""
+class _Layer:
+    """The buffers of one layer, and views of them by step, made once. The cell is doubled."""
 
     def __init__(self, shape: Shape, layer: int, batch: int, kept: int) -> None:
         k, h, below = shape.models[layer], shape.width, shape.below(layer)
@@ -88,37 +76,21 @@ class _Layer(ABC):
         # [input, 1, last output] at each step; the one behind the last takes the last output.
         self.read = torch.zeros(kept + 1, k, shape.rows(layer), batch, **options)
         self.read[:, :, below] = 1.0
-        self.all_gates = torch.empty(kept, k, GATES * h, batch, **options)
-        self.all_cells = torch.zeros(kept + 1, k, h, batch, **options)
-        self.all_shown = torch.empty(kept, k, h, batch, **options)  # tanh of the cell
+        gates = torch.empty(kept, k, GATES * h, batch, **options)
         self.below = below
-        self.reads, self.gates = list(self.read), list(self.all_gates)
-        self.cells, self.shown = list(self.all_cells), list(self.all_shown)
+        self.reads, self.gates = list(self.read), list(gates)
+        self.cells = list(torch.zeros(kept + 1, k, h, batch, **options))
+        self.shown = list(torch.empty(kept, k, h, batch, **options))  # tanh of the cell
         self.inputs = [step[:, :below] for step in self.reads]
         self.outputs = [step[:, below + 1 :] for step in self.reads]
-
-    @abstractmethod
-    def step(self, now: int) -> None:
-        """Go from the gates' inputs to the cell and the output."""
-
-    @abstractmethod
-    def gradients(self, shape: Shape, layer: int, batch: int) -> _Gradients:
-        """Return the buffers of the way back."""
-
-
-class _TorchLayer(_Layer):
-    """By PyTorch's operations; the cell is doubled."""
-
-    def __init__(self, shape: Shape, layer: int, batch: int, kept: int) -> None:
-        super().__init__(shape, layer, batch, kept)
-        h = shape.width
         self.i, self.f, self.o, self.g = (
             [step[:, n * h : (n + 1) * h] for step in self.gates] for n in range(GATES)
         )
         self._squashed = torch.empty_like(self.cells[0])  # tanh of g
-        self._minus_one = torch.tensor(-1.0, **shape.options)
+        self._minus_one = torch.tensor(-1.0, **options)
 
     def step(self, now: int) -> None:
+        """Go from the gates' inputs to the cell and the output."""
         self.gates[now].sigmoid_()
         squashed = torch.add(self._minus_one, self.g[now], alpha=2, out=self._squashed)
         cell = torch.mul(self.f[now], self.cells[now], out=self.cells[now + 1])
@@ -126,28 +98,6 @@ class _TorchLayer(_Layer):
         shown = torch.sigmoid(cell, out=self.shown[now])
         torch.add(self._minus_one, shown, alpha=2, out=shown)
         torch.mul(self.o[now], shown, out=self.outputs[now + 1])
-
-    def gradients(self, shape: Shape, layer: int, batch: int) -> _Gradients:
-        return _TorchGradients(self, shape, layer, batch)
-
-
-class _CompiledLayer(_Layer):
-    """By numba."""
-
-    def __init__(self, shape: Shape, layer: int, batch: int, kept: int) -> None:
-        from sinesweep.fused import compiled
-
-        super().__init__(shape, layer, batch, kept)
-        kept_arrays = (self.all_gates, self.all_cells, self.all_shown)
-        self.arrays = tuple(tensor.numpy() for tensor in kept_arrays)
-        self._read = self.read.numpy()
-        self._forward = compiled.forward
-
-    def step(self, now: int) -> None:
-        self._forward(*self.arrays, self._read, self.below, now)
-
-    def gradients(self, shape: Shape, layer: int, batch: int) -> _Gradients:
-        return _CompiledGradients(self, shape, layer, batch)
 
 
 class Forward:
@@ -164,8 +114,7 @@ class Forward:
         self.batch = batch
         self.keeps = keep
         kept = shape.steps if keep else 1
-        kind = _CompiledLayer if shape.is_compiled else _TorchLayer
-        self.layers = [kind(shape, n, batch, kept) for n in range(len(shape.models))]
+        self.layers = [_Layer(shape, n, batch, kept) for n in range(len(shape.models))]
         self.states = torch.ones(shape.models[0], shape.width + 1, batch, **shape.options)
 
     def __call__(
@@ -226,11 +175,9 @@ class Forward:
 
 
 def prepared(
-    shape: Shape, weights: Sequence[torch.Tensor], into: Sequence[torch.Tensor]
+    weights: Sequence[torch.Tensor], into: Sequence[torch.Tensor]
 ) -> Sequence[torch.Tensor]:
-    """Return a forward pass's weights: as they are, or copied, with those of g doubled."""
-    if shape.is_compiled:
-        return weights
+    """Return copies of weights, with those of g doubled, as a forward pass takes them."""
     for weight, copy in zip(weights, into, strict=True):
         copy.copy_(weight)
         copy[:, _G * copy.shape[1] // GATES :] *= 2
@@ -244,11 +191,10 @@ class Backward:
         shape, batch = forward.shape, forward.batch
         h, options = shape.width, shape.options
         self._forward = forward
-        self._layers = [each.gradients(shape, n, batch) for n, each in enumerate(forward.layers)]
+        self._layers = [_Gradients(each, shape, n, batch) for n, each in enumerate(forward.layers)]
         # What stands in the buffers of the gates, times this, is their gradient.
         factors = torch.ones(GATES, **options)
-        if not shape.is_compiled:
-            factors[_F], factors[_G] = 0.5, 4.0
+        factors[_F], factors[_G] = 0.5, 4.0
         self._factors = factors.repeat_interleave(h).view(1, GATES * h, 1)
 
     def __call__(
@@ -292,7 +238,7 @@ class Backward:
             d_weight.mul_(self._factors)
 
 
-class _Gradients(ABC):
+class _Gradients:
     """One layer's buffers for gradients at one step."""
 
     def __init__(self, kept: _Layer, shape: Shape, layer: int, batch: int) -> None:
@@ -305,6 +251,12 @@ class _Gradients(ABC):
         self._d_output = self.d_read[:, below + 1 :]
         self.d_input = self.d_read[:, :below]
         self.d_cell = torch.empty(k, h, batch, **options)
+        self._kept = kept
+        self._d_i, self._d_f, self._d_o, self._d_g = (
+            self.d_gates[:, n * h : (n + 1) * h] for n in range(GATES)
+        )
+        self._work = torch.empty_like(self.d_cell)
+        self._minus_one = torch.tensor(-1.0, **options)
 
     def start(self, d_states: torch.Tensor, above: int) -> None:
         """Begin behind the last step, where only models without a layer above have a gradient."""
@@ -320,25 +272,8 @@ class _Gradients(ABC):
         else:
             d_output.addcmul_(above.d_input, mask)
 
-    @abstractmethod
     def step(self, step: int) -> None:
         """Go one step back: from the output's and the cell's gradients to the gates'."""
-
-
-class _TorchGradients(_Gradients):
-    """By PyTorch's operations."""
-
-    def __init__(self, kept: _TorchLayer, shape: Shape, layer: int, batch: int) -> None:
-        super().__init__(kept, shape, layer, batch)
-        self._kept = kept
-        h = shape.width
-        self._d_i, self._d_f, self._d_o, self._d_g = (
-            self.d_gates[:, n * h : (n + 1) * h] for n in range(GATES)
-        )
-        self._work = torch.empty_like(self.d_cell)
-        self._minus_one = torch.tensor(-1.0, **shape.options)
-
-    def step(self, step: int) -> None:
         kept = self._kept
         d_output, d_cell, work, shown = self._d_output, self.d_cell, self._work, kept.shown[step]
         torch.mul(d_output, shown, out=self._d_o)
@@ -354,19 +289,3 @@ class _TorchGradients(_Gradients):
         torch.ops.aten.sigmoid_backward.grad_input(
             self.d_gates, kept.gates[step], grad_input=self.d_gates
         )
-
-
-class _CompiledGradients(_Gradients):
-    """By numba."""
-
-    def __init__(self, kept: _CompiledLayer, shape: Shape, layer: int, batch: int) -> None:
-        from sinesweep.fused import compiled
-
-        super().__init__(kept, shape, layer, batch)
-        self._kept = kept
-        self._arrays = tuple(each.numpy() for each in (self.d_read, self.d_cell, self.d_gates))
-        self._backward = compiled.backward
-
-    def step(self, step: int) -> None:
-        kept = self._kept
-        self._backward(*kept.arrays, *self._arrays, kept.below, step)

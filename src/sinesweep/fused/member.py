@@ -29,7 +29,7 @@ class Member:
         evaluated: rows of the sets that it is evaluated on.
         epoch: how many it has behind it.
         steps: how many steps its optimizer has taken.
-        blocks, first, second: weights and moments where it is trained in a batch; see
+        blocks, first, second: weights and moments, but for PyTorch's own LSTM; see
             :mod:`sinesweep.fused.weights`.
     """
 

@@ -51,6 +51,11 @@ def refusal_of(config: Config) -> str | None:
     return None
 
 
+def is_trained_together(config: Config) -> bool:
+    """Whether a run of its own is trained as among others, and so keeps its best epoch alone."""
+    return config.settings.together and refusal_of(config) is None
+
+
 def make() -> FusedTraining:
     """Return the training, empty."""
     from sinesweep.fused.training import FusedTraining

@@ -7,13 +7,14 @@ alone.
 
 from __future__ import annotations
 
-import json
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import torch
@@ -23,9 +24,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from sinesweep import runs
 from sinesweep.config import Config, parse
 from sinesweep.errors import Interrupted
-from sinesweep.fused import adam
-from sinesweep.fused.engines import Batched, Engine, OneByOne
-from sinesweep.fused.kernel import is_compiled
+from sinesweep.fused.engines import Engine, alone, engines_of
+from sinesweep.fused.kept_data import KeptData
 from sinesweep.fused.member import Member
 from sinesweep.fused.reference import refusal_of
 from sinesweep.redaction import redact_tree
@@ -37,16 +37,13 @@ from sinesweep.task.module import Forecaster
 from sinesweep.task.series import Windows
 from sinesweep.tracking.tracker import Membership, Tracker
 from sinesweep.training.account import conclude, open_run
-from sinesweep.training.building import build_data, build_module
+from sinesweep.training.building import build_module
 from sinesweep.training.checkpoint import BEST, OWN_KEY, AtomicCheckpointIO, is_better
 from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
 from sinesweep.training.result import Result, returned, show
 
-# Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM, by whether its
-# steps are compiled; see benchmarks/kernel.py.
-WIDEST_ON_A_CPU = {True: 64, False: 24}
-_DATA_KEPT = 64  # sets of series in memory, some hundred kB each
+_DATA = KeptData(256 * 2**20)
 _DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
 
 
@@ -86,6 +83,10 @@ class Run:
         assert self.trial.number is not None
         return self.trial.number
 
+    def steps(self, epochs: int) -> int:
+        """Return how many steps its optimizer has taken after so many epochs."""
+        return epochs * -(-len(self.member.train) // self.member.batch_size)
+
 
 class FusedTraining:
     """Trains the trials that it has admitted, a round at a time."""
@@ -93,6 +94,7 @@ class FusedTraining:
     def __init__(self) -> None:
         self._runs: dict[int, Run] = {}
         self._engines: list[Engine] = []
+        self._left = time.monotonic()  # when the last round was over
 
     def admit(self, config: DictConfig, trial: ManagedTrial, directory: Path) -> None:
         """Take a trial in; it takes part from the next round on.
@@ -117,6 +119,8 @@ class FusedTraining:
         run = _prepare(checked, trial, Tracker(directory, None, membership), directory / LOG_FILE)
         device = name_of(run.member.like.device)
         open_run(checked, run_name(run.number), run.tracker, run.data, run.module, device)
+        if reason := alone(run.member):
+            trial.alone(reason)
         self._runs[run.number] = run
         self._engines.clear()
 
@@ -127,11 +131,16 @@ class FusedTraining:
             What the trials that have ended with it have come to, by number: what their function
             returns, or the exception that they ended with.
         """
-        ended: dict[int, Any] = {}
-        for engine, runs_of in self._grouped():
+        self._skip_pause()
+        _choose_algorithms(self._runs.values())
+        ended = self._make_engines() if not self._engines else {}
+        by_member = {run.member: run for run in self._runs.values()}
+        for engine in self._engines:
+            runs_of = [by_member[member] for member in engine.members]
             try:
                 told = _epoch(engine, runs_of)
             except Exception as error:  # noqa: BLE001 # it costs those who trained together
+                clear_frames(error.__traceback__)  # what they hold may be all the memory
                 ended |= {run.number: error for run in runs_of}
                 continue
             for run, values in zip(runs_of, told, strict=True):
@@ -140,16 +149,31 @@ class FusedTraining:
             del self._runs[number]
         if ended:
             self._engines.clear()
+        self._left = time.monotonic()
         return ended
 
-    def _grouped(self) -> Iterator[tuple[Engine, list[Run]]]:
-        if not self._engines:
-            self._engines = [*_engines([run.member for run in self._runs.values()])]
-            told = ", ".join(engine.description for engine in self._engines)
-            print(f"{len(self._runs)} trials: {told}", flush=True)  # noqa: T201 # the worker's log
+    def _skip_pause(self) -> None:
+        """Leave out of the runs' time what was between two rounds: others' training, say."""
+        now = time.monotonic()
+        for run in self._runs.values():
+            run.started += now - max(self._left, run.started)
+
+    def _make_engines(self) -> dict[int, Any]:
+        """Make an engine for each kind of trial; return what those have ended with that had none.
+
+        There may be no memory for the one, and enough for the others.
+        """
         by_member = {run.member: run for run in self._runs.values()}
-        for engine in list(self._engines):
-            yield engine, [by_member[member] for member in engine.members]
+        ended: dict[int, Any] = {}
+        for members, make in engines_of([*by_member]):
+            try:
+                self._engines.append(make())
+            except Exception as error:  # noqa: BLE001 # it costs those of this kind
+                clear_frames(error.__traceback__)  # what they hold may be all the memory
+                ended |= {by_member[member].number: error for member in members}
+        told = ", ".join(engine.description for engine in self._engines)
+        print(f"{len(self._runs)} trials: {told or 'none'}", flush=True)  # noqa: T201 # the worker's log
+        return ended
 
 
 def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Result:
@@ -168,7 +192,9 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
     run.started = start
     device = name_of(run.member.like.device)
     open_run(config, name, tracker, run.data, run.module, device)
-    (engine,) = _engines([run.member])
+    _choose_algorithms([run])
+    ((_, make),) = engines_of([run.member])
+    engine = make()
     while True:
         (values,) = _epoch(engine, [run])
         try:
@@ -181,7 +207,7 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
 
 
 def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -> Run:
-    data = _data(json.dumps(config.values["data"], sort_keys=True), config)
+    data = _DATA.find(config)
     module = build_module(config)
     assert isinstance(module, Forecaster)
     dtype = _DTYPES[config.trainer.precision]
@@ -211,38 +237,21 @@ def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -
     )
 
 
-_DATA: dict[str, SeriesDataModule] = {}
-
-
-def _data(key: str, config: Config) -> SeriesDataModule:
-    """Return the data of a section's values; trials with the same share it."""
-    if key not in _DATA:
-        data = build_data(config)
-        assert isinstance(data, SeriesDataModule)
-        while len(_DATA) >= _DATA_KEPT:
-            del _DATA[next(iter(_DATA))]
-        _DATA[key] = data
-    return _DATA[key]
-
-
 def _device(accelerator: str) -> torch.device:
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if on_gpu else "cpu")
 
 
-def _engines(members: Sequence[Member]) -> Iterator[Engine]:
-    """Choose how members are trained: see :data:`WIDEST_ON_A_CPU`."""
-    kinds: dict[tuple[object, ...], list[Member]] = {}
-    for member in members:
-        like = member.like
-        widest = WIDEST_ON_A_CPU[is_compiled(like.dtype, like.device)]
-        wide = like.device.type == "cpu" and member.padded > widest
-        if member.blocks or not (wide or adam.refusal(member.optimizer)):
-            kinds.setdefault(member.kind, []).append(member)
-        else:
-            yield OneByOne(member)
-    for together in kinds.values():
-        yield Batched(together)
+def _choose_algorithms(runs: Iterable[Run]) -> None:
+    """Have PyTorch do as ``trainer.deterministic`` says, as Lightning's Trainer does.
+
+    It is the whole process's, so the strictest that one of the runs asks for holds for all.
+    """
+    asked = {run.config.trainer.deterministic for run in runs} - {False}
+    if asked:
+        torch.backends.cudnn.benchmark = False
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(bool(asked), warn_only=asked == {"warn"})
 
 
 def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:
@@ -281,7 +290,11 @@ def _after_epoch(run: Run, engine: Engine, values: Mapping[str, float]) -> Resul
     _say(run, epoch, values)
     if _is_given_up(run, epoch, values):
         raise TrialPruned(f"pruned after epoch {epoch}")
-    return _conclude(run, values) if run.member.epoch == run.config.trainer.max_epochs else None
+    if run.member.epoch < run.config.trainer.max_epochs:
+        return None
+    if run.best is None:  # it diverged at once, and is judged by the weights that it ends with
+        run.module.network.load_state_dict(engine.state(run.member))
+    return _conclude(run, values)
 
 
 def _keep_best(run: Run, engine: Engine, epoch: int, value: float | None) -> None:
@@ -325,10 +338,12 @@ def _save_best(run: Run) -> None:
     """Put the weights of the best epoch into the module and the folder."""
     if run.best is None:
         return
+    assert run.best_epoch is not None
     run.module.network.load_state_dict(run.best)
+    behind = run.best_epoch + 1
     content = {
-        "epoch": run.best_epoch,
-        "global_step": run.member.steps,
+        "epoch": behind,
+        "global_step": run.steps(behind),
         "pytorch-lightning_version": metadata.version("pytorch-lightning"),
         "state_dict": run.module.state_dict(),
         OWN_KEY: {

@@ -1,8 +1,10 @@
-"""A :class:`StackedLSTM`'s weights as the kernel has them, and back.
+"""A :class:`StackedLSTM`'s weights as compiled code or the batched kernel has them, and back.
 
-Shapes: H the kernel's hidden size, h the model's own, h <= H; O output steps. A block is a layer's
-(4H, I + 1 + H), or, the last, the head's (O, H + 1). PyTorch's gates are in the order i, f, g, o,
-and its second bias is zero.
+Compiled code has them in one vector, as :mod:`sinesweep.fused.compiled` describes it.
+
+The kernel's shapes: H its hidden size, h the model's own, h <= H; O output steps. A block is a
+layer's (4H, I + 1 + H), or, the last, the head's (O, H + 1). PyTorch's gates are in the order i, f,
+g, o, and its second bias is zero.
 """
 
 from __future__ import annotations
@@ -14,6 +16,37 @@ import torch
 from sinesweep.fused.kernel import GATES
 
 _PYTORCHS_PLACE = (0, 1, 3, 2)  # of the kernel's gates i, f, o, g
+
+
+def _names(layers: int) -> list[str]:
+    """Return what changes in training, in the vector's order."""
+    lstm = [
+        f"lstm.{name}_l{layer}"
+        for layer in range(layers)
+        for name in ("weight_ih", "weight_hh", "bias_ih")
+    ]
+    return [*lstm, "head.weight", "head.bias"]
+
+
+def vector(state: Mapping[str, torch.Tensor], layers: int) -> torch.Tensor:
+    """Return a network's weights in one vector; see :mod:`sinesweep.fused.compiled`."""
+    return torch.cat([state[name].flatten() for name in _names(layers)])
+
+
+def named(
+    vector: torch.Tensor, layers: int, like: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return the state_dict of a network, copied from its vector.
+
+    Args:
+        vector: as :func:`vector` makes it.
+        layers: how many the network has.
+        like: a state_dict of the same names and shapes.
+    """
+    names = _names(layers)
+    parts = vector.split([like[name].numel() for name in names])
+    trained = {name: part.view_as(like[name]) for name, part in zip(names, parts, strict=True)}
+    return {name: trained.get(name, like[name]).clone() for name in like}
 
 
 def pack(state: Mapping[str, torch.Tensor], layers: int, width: int) -> list[torch.Tensor]:

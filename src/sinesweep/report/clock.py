@@ -45,7 +45,7 @@ def clock_of(subject: Subject) -> Clock:
     timed.sort(key=begin_of)
     workers = _workers(subject.folder / WORKERS_FILE)
     if any(trial.number not in workers for trial in timed):
-        return Clock(_sessions(timed), dict(enumerate(_packed(timed))), is_packed=True)
+        return Clock(_sessions(timed), dict(enumerate(packed(timed))), is_packed=True)
     lanes: dict[int, list[Trial]] = {worker: [] for worker in sorted(set(workers.values()))}
     for trial in timed:
         lanes[workers[trial.number]].append(trial)
@@ -60,9 +60,8 @@ def begin_of(trial: Trial) -> float:
 
 def end_of(trial: Trial) -> float:
     """Return when a timed trial ended, or now."""
-    if trial.entry.seconds is None:
-        return max(time(), begin_of(trial))
-    return begin_of(trial) + trial.entry.seconds
+    ended = trial.entry.end
+    return max(time(), begin_of(trial)) if ended is None else ended
 
 
 def _has_end(subject: Subject, trial: Trial) -> bool:
@@ -97,8 +96,12 @@ def _note(line: str) -> dict[str, int] | None:
         return None
 
 
-def _packed(timed: Sequence[Trial]) -> list[list[Trial]]:
-    """Give each trial to the worker that became free last before it began."""
+def packed(timed: Sequence[Trial]) -> list[list[Trial]]:
+    """Give each trial to the lane that became free last before it began; the fewest that fit.
+
+    Args:
+        timed: in the order of their begins.
+    """
     lanes: list[list[Trial]] = []
     for trial in timed:
         free = [lane for lane in lanes if end_of(lane[-1]) <= begin_of(trial)]

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sinesweep.report.clock import Clock, begin_of, clock_of, end_of
+from sinesweep.report.clock import Clock, begin_of, clock_of, end_of, packed
 from sinesweep.report.picture import (
     COMPLETE,
     FAILED,
@@ -220,8 +220,8 @@ def timeline(subject: Subject) -> list[Picture]:
     clock = clock_of(subject)
     if not clock.length:
         return []
-    lanes = [f"worker {number}" for number in clock.lanes]
-    rows = {t.number: f"worker {number}" for number, lane in clock.lanes.items() for t in lane}
+    rows = _rows(clock)
+    lanes = list(dict.fromkeys(rows.values()))
     idle = _bars(lanes, [0.0] * len(lanes), [clock.length / 60] * len(lanes), "idle", FAINT)
     traces = [{**idle, "hoverinfo": "skip"}]
     for state, (words, colour) in _KINDS.items():
@@ -238,9 +238,20 @@ def timeline(subject: Subject) -> list[Picture]:
         "yaxis": {"type": "category", "autorange": "reversed"},
         "showlegend": True,
     }
-    height = 130 + 34 * len(lanes)
+    height = 130 + (34 if len(lanes) == len(clock.lanes) else 18) * len(lanes)
     title, sentence = "What the workers did", _timeline_sentence(clock)
     return [Picture("timeline", title, sentence, traces, layout, height, is_wide=True)]
+
+
+def _rows(clock: Clock) -> dict[int, str]:
+    """Return each trial's row: its worker, or one of its worker's slots if that had several."""
+    rows: dict[int, str] = {}
+    for number, lane in clock.lanes.items():
+        slots = packed(lane)
+        for index, trials in enumerate(slots):
+            name = f"worker {number}" + (f", slot {index}" if len(slots) > 1 else "")
+            rows |= {trial.number: name for trial in trials}
+    return rows
 
 
 def _bars(
@@ -292,5 +303,6 @@ def _busy(lane: Sequence[Any]) -> float:
 
 def _idle(clock: Clock) -> Iterator[float]:
     for lane in clock.lanes.values():
-        for before, after in itertools.pairwise(lane):
-            yield clock.seconds(begin_of(after)) - clock.seconds(end_of(before))
+        reached = itertools.accumulate((end_of(trial) for trial in lane), max)
+        for before, after in zip(reached, lane[1:], strict=False):
+            yield clock.seconds(begin_of(after)) - clock.seconds(before)

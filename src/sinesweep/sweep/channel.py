@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from sinesweep.sweep.messages import Answer, Assignment, Ended, Question, Report, Served, Stop
+from sinesweep.sweep.messages import (
+    Alone,
+    Answer,
+    Assignment,
+    Ended,
+    Held,
+    Question,
+    Ready,
+    Report,
+    Served,
+    Stop,
+)
 
 
 class Line(Protocol):
@@ -41,7 +52,7 @@ class Channel:
         self._stopped: dict[int | None, str] = {}
         self._unserved: set[int] = set()
 
-    def send(self, message: Report) -> None:
+    def send(self, message: Ready | Report | Alone | Held) -> None:
         """Send what needs no answer."""
         with _ending_with_the_sweep():
             self._connection.send(message)

@@ -7,6 +7,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hydra.errors import HydraException
@@ -25,8 +26,9 @@ from sinesweep.errors import (
 from sinesweep.redaction import redact
 from sinesweep.sweep import plan as plans
 from sinesweep.sweep import preflight, settings
+from sinesweep.sweep.cluster import RayNursery, shortage
 from sinesweep.sweep.interrupts import counted_interrupts
-from sinesweep.sweep.nursery import Nursery
+from sinesweep.sweep.nursery import Nursery, fork_workers
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.together import find_form
 from sinesweep.sweep.worker import Worker
@@ -83,14 +85,36 @@ def typed_again() -> str:
 
 def _run(plan: Plan, function: TaskFunction) -> int:
     # Before anything is imported that starts threads or opens connections.
-    nursery = Nursery(Worker(plan, function).serve, _preload(plan), _threads(plan))
+    nursery = _nursery(plan, function)
     try:
         from sinesweep.sweep.conduct import conduct
 
+        if isinstance(nursery, RayNursery):
+            plan = _opened(plan, nursery)
         with counted_interrupts() as interrupts:
             return conduct(plan, nursery, interrupts)
     finally:
         nursery.close()
+
+
+def _nursery(plan: Plan, function: TaskFunction) -> Nursery:
+    if plan.settings.backend == "ray":
+        return RayNursery(plan, function, _preload(plan))
+    serve = Worker(plan, function).serve
+    return Nursery(partial(fork_workers, serve, _preload(plan), _threads(plan)))
+
+
+def _opened(plan: Plan, nursery: RayNursery) -> Plan:
+    """Wait for the cluster; return the plan with as many workers as it has room for.
+
+    Raises:
+        InputError: the cluster is not to be had, or is too small for any.
+    """
+    room = nursery.open()
+    plan = plan.with_workers(plan.settings.asked or max(1, room))
+    if notice := shortage(plan.settings.ray, room, plan.settings.processes):
+        _say(f"sinesweep: {notice}")
+    return plan
 
 
 def _preload(plan: Plan) -> Sequence[str]:

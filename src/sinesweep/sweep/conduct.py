@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.terminator import BaseTerminator
 
+from sinesweep import runs
 from sinesweep.errors import EXIT_DONE, Interrupted, SweepFailed
 from sinesweep.redaction import redact
 from sinesweep.sweep import preflight
@@ -31,7 +33,7 @@ from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.taking_part import refuse_trackers_database, taking_part
 from sinesweep.sweep.trial_record import root_tag
 from sinesweep.sweep.wording import error_text
-from sinesweep.tracking import provenance, record
+from sinesweep.tracking import provenance, record, spool
 from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
 
@@ -97,6 +99,8 @@ def _conduct(
 def _tracked(plan: Plan, ledger: Ledger) -> Iterator[SweepTracker]:
     """Open the parent run, and close it as what happened, unless others go on with the sweep."""
     tracker = SweepTracker(plan.folder, _location(plan))
+    if plan.settings.is_tracked and plan.settings.tracking:
+        runs.note_sweep(Path(plan.settings.tracking.root), plan.folder)
 
     def end(outcome: str, error: str | None) -> None:
         ledger.depart(lambda is_last: tracker.end(outcome, error) if is_last else tracker.leave())
@@ -117,7 +121,13 @@ def _tracked(plan: Plan, ledger: Ledger) -> Iterator[SweepTracker]:
         end(FAIL, redact(error_text(error)))
         raise
     finally:
-        tracker.close()
+        _close(plan, tracker)
+
+
+def _close(plan: Plan, tracker: SweepTracker) -> None:
+    tracking = plan.settings.tracking
+    if not tracker.close() and tracking is not None:
+        print(spool.warning(plan.folder, tracking.root, tracking.uri), file=sys.stderr)  # noqa: T201
 
 
 def _begin(plan: Plan, tracker: SweepTracker, token: str | None) -> None:

@@ -7,24 +7,24 @@ before anything else is done.
 
 from __future__ import annotations
 
-import select
 import selectors
 import time
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from sinesweep.errors import Interrupted, SweepFailed
+from sinesweep.sweep.balance import Balance
 from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
+    Alone,
     Answer,
     Assignment,
     Ended,
+    Held,
     IsAmongBest,
     MayBePruned,
+    Ready,
     Report,
     Served,
     Stop,
@@ -33,6 +33,7 @@ from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.seat import Running, Seat
 from sinesweep.sweep.study import News, SweepStudy
 from sinesweep.sweep.wording import counted
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _TICK = 0.1  # seconds between looks at clocks and screen
+_YOUTH = 30.0  # seconds in which a worker that was started should be ready, if there is room for it
+_MOST_STILLBORN = 3  # times as many as there are workers
 
 
 class Observer(Protocol):
@@ -62,52 +65,6 @@ class Observer(Protocol):
 
     def tick(self) -> None:
         """A moment has passed."""
-
-
-@dataclass
-class Running:
-    """A trial that a worker has.
-
-    Attributes:
-        entry: the trial.
-        started: when it was assigned, by the monotonic clock.
-        told: when it was told to stop because it took too long, if it was.
-        doomed: what it has come to, decided before it said so itself.
-    """
-
-    entry: Entry
-    started: float
-    told: float | None = None
-    doomed: Outcome | None = None
-
-
-@dataclass
-class Seat:
-    """A worker as the controller sees it.
-
-    Attributes:
-        number: the worker's.
-        connection: to it.
-        running: its trials by their numbers.
-        is_lost: whether it is known to be gone, or to be about to go.
-        unsent: what it is to be told once there is room for it.
-    """
-
-    number: int
-    connection: Connection
-    running: dict[int, Running] = field(default_factory=dict)
-    is_lost: bool = False
-    unsent: deque[Answer | Assignment | Served | Stop] = field(default_factory=deque)
-
-    def send(self) -> None:
-        """Send what there is room for: a worker in a long round takes nothing.
-
-        Whoever waited for it would hear nobody meanwhile, and for ever if it waits, too, to be
-        heard.
-        """
-        while self.unsent and select.select([], [self.connection], [], 0)[1]:
-            self.connection.send(self.unsent[0])
-            self.unsent.popleft()
 
 
 class Controller:
@@ -144,7 +101,11 @@ class Controller:
         self._seats: dict[int, Seat] = {}
         self._selector = selectors.DefaultSelector()
         self._begun = time.monotonic()
+        self._told_of_alone = False
+        self._balance = Balance()
+        self._last: Seat | None = None  # who was given a trial last
         self._suspects: set[int] = set()  # one of them may have killed the worker that they shared
+        self._stillborn = 0  # workers in a row that ended before they were ready
         self._closing: str | None = None  # why no more trials begin
         self._fault: str | None = None  # why the sweep has failed
 
@@ -179,8 +140,8 @@ class Controller:
         while True:
             self._hear_of_others()
             reused = self._fill()
-            awaits = self._closing is None and self._study.awaits_others
-            if not reused and not self._busy() and not awaits:
+            goes_on = self._closing is None and (self._study.has_more or self._study.awaits_others)
+            if not reused and not self._busy() and not goes_on:
                 return
             for key, _ in self._selector.select(0 if reused else _TICK):
                 self._handle(key.fileobj)
@@ -223,23 +184,54 @@ class Controller:
         return False
 
     def _free_seat(self) -> Seat | None:
-        """Return the worker with the fewest trials, if it may have another; start it if need be."""
+        """Return the worker with the least left, if it may have another; start more workers first.
+
+        Of two, the one that was given the last trial comes first: so the first trials go to and
+        fro, and where narrow and wide take turns, nobody gets all the wide ones.
+        """
+        ready = [s for s in self._seats.values() if s.is_ready and not s.is_lost]
+        left = {seat.number: self._left_of(seat) for seat in ready}
         places = 1 if self._suspects else self._plan.slots
-        free = [s for s in self._seats.values() if not s.is_lost and len(s.running) < places]
-        seat = min(free, key=lambda each: len(each.running), default=None)
+        seat = min(
+            (s for s in ready if len(s.running) < places),
+            key=lambda s: (bool(s.running), left[s.number], s is not self._last),
+            default=None,
+        )
         if seat is not None and not seat.running:
             return seat
-        for number in range(self._settings.processes):
-            if number not in self._seats:
-                seat = Seat(number, self._nursery.start(number))
-                self._seats[number] = seat
-                self._selector.register(seat.connection, selectors.EVENT_READ)
-                return seat
-        return seat
+        self._start_workers()
+        if seat is None:
+            return None
+        # One that was just started has nothing yet, and will want its share.
+        all_left = [*left.values(), *(0.0 for _ in self._young)]
+        may = self._balance.may_have_more(left[seat.number], all_left, self._study.left)
+        return seat if may else None
+
+    def _left_of(self, seat: Seat) -> float:
+        now = time.monotonic()
+        return self._balance.left([running.ran(now) for running in seat.running.values()])
+
+    def _start_workers(self) -> None:
+        """Start as many as there are trials for, so that they begin side by side."""
+        starting = [s for s in self._seats.values() if not s.is_ready]
+        free = [n for n in range(self._settings.processes) if n not in self._seats]
+        left = self._study.left
+        wanted = len(free) if left is None else max(1, left) - len(starting)
+        for number in free[: max(wanted, 0)]:
+            seat = Seat(number, self._nursery.start(number))
+            self._seats[number] = seat
+            self._selector.register(seat.connection, selectors.EVENT_READ)
+
+    @property
+    def _young(self) -> list[Seat]:
+        """The workers that should be ready soon, if there is room for them."""
+        now = time.monotonic()
+        return [s for s in self._seats.values() if not s.is_ready and now - s.started < _YOUTH]
 
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
         self._observer.started(entry, seat.number)
+        self._last = seat
         seat.running[entry.number] = Running(entry, time.monotonic())
         self._count()
         tag = self._study.run_tag(entry.number)
@@ -273,6 +265,9 @@ class Controller:
 
     def _hear(self, seat: Seat, message: object) -> None:
         match message:
+            case Ready():
+                seat.is_ready = True
+                self._stillborn = 0
             case Report(number, value, step):
                 self._study.report(number, value, step)
                 self._observer.reported(seat.running[number].entry, value, step)
@@ -280,6 +275,10 @@ class Controller:
                 self._send(seat, Answer(number, self._study.should_prune(number)))
             case IsAmongBest(number, value, count):
                 self._send(seat, Answer(number, self._study.is_among_best(number, value, count)))
+            case Alone(number, reason):
+                self._tell_of_alone(number, reason)
+            case Held(number, is_on):
+                seat.hold(number if is_on else None, time.monotonic())
             case Ended(number, outcome):
                 self._end(seat.running.pop(number), outcome)
                 self._fill()
@@ -287,11 +286,18 @@ class Controller:
             case _:
                 raise TypeError(f"a worker does not say {message!r}")
 
+    def _tell_of_alone(self, number: int, reason: str) -> None:
+        """Say it of the first trial that nobody could know of beforehand."""
+        if not self._told_of_alone and reason not in self._plan.unfused:
+            self._told_of_alone = True
+            self._observer.message(f"trial {number}, for one, is trained alone: {reason}")
+
     def _end(self, running: Running, outcome: Outcome) -> Entry:
         entry = running.entry
+        self._balance.ended(running.ran(time.monotonic()))
         if running.doomed and outcome.kind == INTERRUPTED:
             outcome = running.doomed
-        ended = self._study.end(entry.number, outcome)
+        ended = self._study.end(entry.number, outcome, running.waited)
         if entry.origin in self._suspects:
             self._suspects.discard(entry.origin)
             if ended.outcome in RUN_AGAIN:
@@ -344,6 +350,11 @@ class Controller:
         seat.is_lost = True
         self._listen(seat)  # its last words
         self._lose(seat, exit_.cause, alone=Outcome.failed(exit_.cause))
+        self._stillborn += not seat.is_ready
+        if exit_.is_final:
+            self._abort(exit_.cause)
+        elif self._stillborn >= _MOST_STILLBORN * self._settings.processes:
+            self._abort(f"{self._stillborn} workers ended before they began: {exit_.cause}")
 
     def _lose(self, seat: Seat, cause: str, alone: Outcome | None = None) -> None:
         """End the trials of a worker that is gone.
@@ -361,6 +372,7 @@ class Controller:
         with suppress(KeyError):
             self._selector.unregister(seat.connection)
         seat.connection.close()
+        seat.hold(None, time.monotonic())
         for message in seat.unsent:
             if isinstance(message, Assignment):
                 unbegun = Outcome.interrupted("its worker had died before it began")
@@ -396,28 +408,34 @@ class Controller:
         if longest is None:
             return
         for seat in self._busy():
-            for running in seat.running.values():
-                if now - (running.told or running.started) > longest and not seat.is_lost:
+            for running in seat.going:
+                if running.ran(now) - (running.told or 0.0) > longest and not seat.is_lost:
                     self._end_overdue(seat, running, longest)
 
     def _end_overdue(self, seat: Seat, running: Running, longest: float) -> None:
         """Kill the worker of a trial that takes too long, unless others are with it.
 
         Then it is told to stop. Where it does not in as much time again, any of them may have hung
-        the round: the worker is killed, and they are run again one at a time.
+        the round: the worker is killed, and they are run again one at a time. Where they waited
+        for it, it was nobody else's fault.
         """
         cause = f"took longer than trial_timeout = {longest:g} s"
         if len(seat.running) == 1:
             running.doomed = Outcome.failed(cause)
             self._kill(seat, running.doomed)
         elif running.told is None:
-            running.doomed, running.told = Outcome.failed(cause), time.monotonic()
+            running.doomed, running.told = Outcome.failed(cause), running.ran(time.monotonic())
             self._send(seat, Stop(cause, running.entry.number))
         else:
             for each in seat.running.values():
                 each.doomed = None
-            self._suspects.update(seat.running)
-            self._kill(seat, Outcome.interrupted(f"one of those trained together {cause}"))
+            whose = "one of those trained together"
+            if seat.holder is None:
+                self._suspects.update(seat.running)
+            else:
+                running.doomed = Outcome.failed(cause)
+                whose = f"trial {seat.holder}, which it waited for,"
+            self._kill(seat, Outcome.interrupted(f"{whose} {cause}"))
 
     def _close(self, cause: str) -> None:
         """Begin no more trials."""

@@ -36,9 +36,10 @@ class Entry:
         overrides: the command line that makes the trial's configuration.
         directory: the trial's folder, or None where it never began.
         start: when it began, in seconds since the epoch.
-        seconds: how long it took; None while it runs.
+        seconds: how long it took, waiting left out; None while it runs.
         error: why it failed.
         origin: the number of the trial that this one repeats, or None.
+        waited: seconds in which it had begun and waited for one that its worker trained alone.
         participant: who runs it, where several run the sweep together.
         host: the machine where its folder is, where that may be another.
     """
@@ -54,8 +55,16 @@ class Entry:
     seconds: float | None
     error: str | None
     origin: int | None
+    waited: float = 0.0
     participant: str | None = None
     host: str | None = None
+
+    @property
+    def end(self) -> float | None:
+        """When it ended, in seconds since the epoch."""
+        if self.start is None or self.seconds is None:
+            return None
+        return self.start + self.waited + self.seconds
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ from sinesweep.sweep.outcome import Outcome, read_outcome
 
 PLACE = "sinesweep"
 OUTCOME = "sinesweep.outcome"
+WAITED = "sinesweep.waited"
 _ERROR = "sinesweep.error"
 
 
@@ -51,7 +52,7 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
     outcome = trial.user_attrs.get(OUTCOME, trial.state.name)
     start, end = trial.datetime_start, trial.datetime_complete
     began = outcome not in (DROPPED, WAITING, REUSED)
-    place = place_of(trial)
+    place, waited = place_of(trial), trial.user_attrs.get(WAITED, 0.0)
     return Entry(
         number=trial.number,
         state=trial.state.name,
@@ -61,9 +62,10 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
         overrides=overrides,
         directory=_directory(trial, folder) if began else None,
         start=start.timestamp() if start else None,
-        seconds=(end - start).total_seconds() if start and end else None,
+        seconds=(end - start).total_seconds() - waited if start and end else None,
         error=trial.user_attrs.get(_ERROR),
         origin=place.get("origin"),
+        waited=waited,
         participant=place.get("participant"),
         host=place.get("host"),
     )

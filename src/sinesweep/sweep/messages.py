@@ -49,6 +49,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """From a worker: it has begun, and may be given trials."""
+
+
+@dataclass(frozen=True)
 class Report:
     """From a worker: an intermediate value."""
 
@@ -71,6 +76,22 @@ class IsAmongBest:
     trial: int
     value: float
     count: int
+
+
+@dataclass(frozen=True)
+class Alone:
+    """From a worker: it does not train this trial together with its others, and why."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """From a worker: its other trials wait for this one from now on, or no more."""
+
+    trial: int
+    is_on: bool
 
 
 @dataclass(frozen=True)

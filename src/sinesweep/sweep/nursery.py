@@ -18,13 +18,14 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-_LONGEST_MESSAGE = 4096
+LONGEST_MESSAGE = 32_768  # bytes
 _PR_SET_PDEATHSIG = 1
 # What decides how many threads a library starts, read when it is loaded.
 THREAD_VARIABLES = (
@@ -40,39 +41,38 @@ Serve = Callable[[Connection], None]
 
 @dataclass(frozen=True)
 class Exit:
-    """How a worker ended: its status as :func:`os.waitpid` has it."""
+    """How a worker ended.
+
+    Attributes:
+        worker: its number.
+        cause: words for it.
+        is_final: whether another in its place would end in the same way.
+    """
 
     worker: int
-    status: int
+    cause: str
+    is_final: bool = False
 
-    @property
-    def cause(self) -> str:
-        """Words for it."""
-        if os.WIFSIGNALED(self.status):
-            number = os.WTERMSIG(self.status)
-            name = signal.Signals(number).name
-            hint = " (out of memory?)" if number == signal.SIGKILL else ""
-            return f"the worker process was killed by {name}{hint}"
-        return f"the worker process ended with exit code {os.waitstatus_to_exitcode(self.status)}"
+    def encode(self) -> bytes:
+        """Return it as it is sent to the controller's side."""
+        return json.dumps(asdict(self)).encode()
 
 
 class Nursery:
     """The controller's side: starts and kills workers by number.
 
     Args:
-        serve: what a worker does with its connection until it closes.
-        preload: modules to import before the first worker is forked.
-        threads: of each worker, for the libraries that read it from the environment.
+        tend: what the nursery's process does with its end until the controller's is closed.
     """
 
-    def __init__(self, serve: Serve, preload: Sequence[str], threads: int) -> None:
+    def __init__(self, tend: Callable[[socket.socket], None]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
         self._pid = os.fork()
         if self._pid == 0:
             self._socket.close()
-            _run_nursery(theirs, serve, preload, threads)
+            _run_nursery(theirs, tend)
         theirs.close()
 
     def fileno(self) -> int:
@@ -94,7 +94,7 @@ class Nursery:
     def read_exit(self) -> Exit | None:
         """Return the next worker's end, or None where the nursery itself is gone."""
         try:
-            message = self._socket.recv(_LONGEST_MESSAGE)
+            message = self._socket.recv(LONGEST_MESSAGE)
         except ConnectionResetError:
             return None
         return Exit(**json.loads(message)) if message else None
@@ -106,25 +106,56 @@ class Nursery:
             os.waitpid(self._pid, 0)
 
 
-def _run_nursery(
-    control: socket.socket, serve: Serve, preload: Sequence[str], threads: int
-) -> NoReturn:
+def fork_workers(
+    serve: Serve, preload: Sequence[str], threads: int, control: socket.socket
+) -> None:
+    """Tend workers that are forked on this machine.
+
+    Args:
+        serve: what a worker does with its connection until it closes.
+        preload: modules to import before the first worker is forked.
+        threads: of each worker, for the libraries that read it from the environment.
+        control: the nursery's end.
+    """
+    os.environ.update(thread_variables(threads))
+    import_early(preload)
+    _Workers(control, serve).run()
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return what the environment of a worker says of threads; what the user has set is theirs."""
+    return {name: os.environ.get(name) or str(threads) for name in THREAD_VARIABLES}
+
+
+def import_early(modules: Sequence[str]) -> None:
+    """Import what workers need, once."""
+    for module in modules:
+        with suppress(ImportError):  # the function that needs it will say so
+            importlib.import_module(module)
+
+
+def _run_nursery(control: socket.socket, tend: Callable[[socket.socket], None]) -> NoReturn:
     code = 1
     try:
         os.setsid()  # Ctrl-C in the terminal is for the controller alone
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        for name in THREAD_VARIABLES:
-            if not os.environ.get(name):  # what the user has set is theirs
-                os.environ[name] = str(threads)
-        for module in preload:
-            with suppress(ImportError):  # the function that needs it will say so
-                importlib.import_module(module)
-        _Workers(control, serve).run()
+        tend(control)
         code = 0
+    except Exception:  # noqa: BLE001 # the controller will see that the process is gone; this says why
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def read_order(control: socket.socket) -> tuple[dict[str, int] | None, list[int]]:
+    """Return what the controller's side wants, with descriptors; None where it is gone."""
+    try:
+        message, descriptors, _, _ = socket.recv_fds(control, LONGEST_MESSAGE, 1)
+    except ConnectionResetError:  # it has left without having read everything
+        return None, []
+    return (json.loads(message) if message else None), descriptors
 
 
 class _Workers:
@@ -145,7 +176,7 @@ class _Workers:
         while True:
             readable, _, _ = select.select([self._control, wake], [], [])
             if wake in readable:
-                os.read(wake, _LONGEST_MESSAGE)
+                os.read(wake, LONGEST_MESSAGE)
                 self._reap()
             if self._control in readable and not self._obey():
                 break
@@ -155,10 +186,9 @@ class _Workers:
             os.waitpid(pid, 0)
 
     def _obey(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self._control, _LONGEST_MESSAGE, 1)
-        if not message:
+        order, descriptors = read_order(self._control)
+        if order is None:
             return False
-        order = json.loads(message)
         if "start" in order:
             self._fork(order["start"], descriptors[0])
         for pid, worker in self._pids.items():
@@ -186,9 +216,8 @@ class _Workers:
             _, status = os.waitpid(ended.si_pid, 0)
             worker = self._pids.pop(ended.si_pid, None)
             if worker is not None:
-                message = json.dumps({"worker": worker, "status": status}).encode()
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    self._control.send(message)
+                    self._control.send(Exit(worker, _cause(status)).encode())
 
 
 def _run_worker(serve: Serve, descriptor: int) -> NoReturn:
@@ -207,6 +236,16 @@ def _run_worker(serve: Serve, descriptor: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _cause(status: int) -> str:
+    """Return words for a status as :func:`os.waitpid` has it."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        name = signal.Signals(number).name
+        hint = " (out of memory?)" if number == signal.SIGKILL else ""
+        return f"the worker process was killed by {name}{hint}"
+    return f"the worker process ended with exit code {os.waitstatus_to_exitcode(status)}"
 
 
 def _kill_group(pid: int) -> None:

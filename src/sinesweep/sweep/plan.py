@@ -61,6 +61,10 @@ class Plan:
     context: HydraContext
     config: DictConfig
 
+    def with_workers(self, count: int) -> Plan:
+        """Return the plan with so many workers."""
+        return replace(self, settings=self.settings.model_copy(update={"workers": count}))
+
     @property
     def is_enumeration(self) -> bool:
         """Whether every combination is run once, in order, if the time for that is given."""
@@ -104,8 +108,7 @@ class Plan:
             from sinesweep.sweep.custom_space import samples  # imports Optuna, as the function does
 
             points = [*samples(self)]  # a corner has not all keys
-        composed = [self.compose(self.space.overrides(point)) for point in points]
-        return [self._refusal(form, self.job(each, 0, self.directory(0))) for each in composed]
+        return [self._refusal(form, self.sample(point)) for point in points]
 
     def _refusal(self, form: FusedForm, config: DictConfig) -> str | None:
         try:
@@ -140,6 +143,21 @@ class Plan:
             hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: they make none.
         """
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
+
+    def sample(self, point: Mapping[str, Any]) -> DictConfig:
+        """Compose what a trial at a point would have, once, to be looked at beforehand.
+
+        Raises:
+            hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: it makes none.
+        """
+        overrides = self.space.overrides(point)
+        if overrides not in self._samples:
+            self._samples[overrides] = self.job(self.compose(overrides), 0, self.directory(0))
+        return self._samples[overrides]
+
+    @cached_property
+    def _samples(self) -> dict[tuple[str, ...], DictConfig]:
+        return {}
 
     def job(self, config: DictConfig, number: int, directory: Path) -> DictConfig:
         """Give a trial's composed configuration Hydra's keys for its job, without credentials.

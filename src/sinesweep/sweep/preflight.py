@@ -18,6 +18,7 @@ from sinesweep import refusal
 from sinesweep.config import nearest
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
+from sinesweep.sweep import cluster
 from sinesweep.sweep.building import arguments_of, build
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
@@ -63,6 +64,8 @@ def check(plan: Plan) -> None:
         _named(plan.settings.custom_search_space, "custom_search_space")
     _check_points(plan, list(plan.space.corners()))
     check_folder(plan.folder, "hydra.sweeper.root")
+    if plan.settings.backend == "ray":
+        cluster.check(plan.settings.ray)
     if plan.settings.is_tracked:
         assert plan.settings.tracking is not None
         tracking = plan.settings.tracking
@@ -266,7 +269,7 @@ def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _compose(plan: Plan, point: Mapping[str, Any]) -> DictConfig:
     try:
-        return plan.job(plan.compose(plan.space.overrides(point)), 0, plan.directory(0))
+        return plan.sample(point)
     except (HydraException, OmegaConfBaseException) as error:
         shown = " ".join(f"{key}={value}" for key, value in point.items())
         raise InputError(f"{refusal.message(error)}\n(at the point {shown})") from error

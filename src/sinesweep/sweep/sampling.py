@@ -12,6 +12,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -37,7 +38,7 @@ class Grid(BaseSampler):
     """
 
     def __init__(self, space: Space) -> None:
-        self._space = space
+        self._space = replace(space, fixed=())  # a sampler is saved, and overrides can hold secrets
         self._next = 0
 
     def infer_relative_search_space(

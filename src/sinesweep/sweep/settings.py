@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sinesweep.config import check_section
 from sinesweep.errors import InputError
 
+
+def _number(kind: type[int] | type[float]) -> BeforeValidator:
+    """Read a number that is written as text, as an environment variable's is."""
+
+    def read(value: Any) -> Any:
+        try:
+            return kind(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
+    return BeforeValidator(read)
+
+
 Direction = Literal["minimize", "maximize"]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Whole = Annotated[int, _number(int)]
+Real = Annotated[float, _number(float)]
+Count = Annotated[Whole, Field(ge=1)]
+Seconds = Annotated[Real, Field(gt=0)]
+Switch = Annotated[bool, Field(strict=False)]  # yes and no, on and off are said, too
 Name = Annotated[str, Field(min_length=1)]
 # One folder's name, so that a sweep cannot reach outside of its root.
 FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$", max_length=200)]
+_ADDRESS = re.compile(r"auto|[^/:\s]+:\d{1,5}")
 GRID = "sinesweep.sweep.sampling.Grid"
 DEFAULT_SAMPLER = "optuna.samplers.TPESampler"  # what the plugin's preset tpe makes
 DEFAULT_TRIALS = 20  # as hydra-optuna-sweeper has it, where there is no end of points
@@ -62,6 +80,49 @@ class TrackingSettings(BaseModel):
     experiment: Name = "sinesweep"
 
 
+def _whole_above_one(value: float) -> float:
+    if value > 1 and value != int(value):
+        raise ValueError("Input should be a whole number where it is above 1")
+    return value
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError(
+            "Input should be auto, or host:port of the cluster (with ray:// workers could not "
+            "connect back)"
+        )
+    return value
+
+
+Amount = Annotated[float, Field(gt=0), AfterValidator(_whole_above_one)]
+
+
+class RaySettings(_Closed):
+    """On which cluster workers are actors, and what each of them takes of it."""
+
+    address: Annotated[str, AfterValidator(_address)] | None
+    num_cpus: Amount
+    num_gpus: Annotated[float, Field(ge=0), AfterValidator(_whole_above_one)]
+    resources: Mapping[Name, Amount] | None
+    runtime_env: Mapping[str, Any] | None
+
+    @model_validator(mode="after")
+    def _cpus_have_keys_of_their_own(self) -> RaySettings:
+        if taken := sorted({"CPU", "GPU", "memory"} & (self.resources or {}).keys()):
+            raise ValueError(
+                f"resources must be custom ones, but name {', '.join(taken)}: use num_cpus and "
+                "num_gpus"
+            )
+        return self
+
+    @property
+    def demand(self) -> dict[str, float]:
+        """What a worker takes, by the names that Ray has for it."""
+        found = {"CPU": self.num_cpus, "GPU": self.num_gpus, **(self.resources or {})}
+        return {name: amount for name, amount in found.items() if amount}
+
+
 class Settings(_Closed):
     """Keys of ``hydra.sweeper``; see the plugin's dataclass for what they mean."""
 
@@ -73,7 +134,7 @@ class Settings(_Closed):
     custom_search_space: Name | None
     repeats: Count
     seed_key: Name
-    deduplicate: bool
+    deduplicate: Switch
     n_trials: Count | None
     timeout: Seconds | None
     terminator: Target | None
@@ -81,18 +142,20 @@ class Settings(_Closed):
     slots: Count
     fused: Name | None
     unfused: Literal["serial", "refuse"]
-    n_jobs: Annotated[int, Field(ge=-1)] | None
+    n_jobs: Annotated[Whole, Field(ge=-1)] | None
+    backend: Literal["local", "ray"]
+    ray: RaySettings
     on_failure: Literal["continue", "abort"]
-    retries: Annotated[int, Field(ge=0)]
-    max_failure_rate: Annotated[float, Field(ge=0, le=1)]
+    retries: Annotated[Whole, Field(ge=0)]
+    max_failure_rate: Annotated[Real, Field(ge=0, le=1)]
     trial_timeout: Seconds | None
     study_name: FolderName | None
     storage: Name | Target | None
     lease: Seconds
     root: Name
     tracking: TrackingSettings | None
-    stream: bool
-    report: bool
+    stream: Switch
+    report: Switch
     preload: list[Name]
     check: Name | None
 
@@ -111,11 +174,15 @@ class Settings(_Closed):
         return tuple(self.directions or self.direction)
 
     @property
+    def asked(self) -> int | None:
+        """How many workers are asked for, or None: as many as there is room for."""
+        return self.workers or (self.n_jobs if self.n_jobs and self.n_jobs > 0 else None)
+
+    @property
     def processes(self) -> int:
         """How many workers to start."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        jobs = self.n_jobs if self.n_jobs and self.n_jobs > 0 else None
-        return self.workers or jobs or cores or 1
+        return self.asked or cores or 1
 
     @property
     def is_tracked(self) -> bool:

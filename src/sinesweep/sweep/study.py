@@ -36,7 +36,7 @@ from sinesweep.sweep.entry import (
     Entry,
 )
 from sinesweep.sweep.ledger import Ledger
-from sinesweep.sweep.marks import OUTCOME, PLACE, orphans, place_of, tell, to_entry, whose
+from sinesweep.sweep.marks import OUTCOME, PLACE, WAITED, orphans, place_of, tell, to_entry, whose
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Again, Place
@@ -146,6 +146,13 @@ class SweepStudy:
         return self._counted
 
     @property
+    def left(self) -> int | None:
+        """How many trials are still to begin, or None where another budget ends the sweep."""
+        total = self._plan.total
+        under_way = sum(self.entries[number].outcome != WAITING for number in self._open)
+        return None if total is None else max(0, total - self._counted - under_way)
+
+    @property
     def has_more(self) -> bool:
         """Whether another trial may begin, as far as is known."""
         known = self._again or self._settled is not None or self._has_orphans
@@ -156,9 +163,7 @@ class SweepStudy:
         """Whether the sampler may propose another trial."""
         if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.places:
             return False
-        total = self._plan.total
-        under_way = sum(self.entries[number].outcome != WAITING for number in self._open)
-        return total is None or self._counted + under_way < total
+        return self.left != 0
 
     @property
     def awaits_others(self) -> bool:
@@ -247,12 +252,20 @@ class SweepStudy:
         self._about_to_have[number] = value
         return sum(sign * other < sign * value for other in known) < count
 
-    def end(self, number: int, outcome: Outcome) -> Entry:
+    def end(self, number: int, outcome: Outcome, waited: float = 0.0) -> Entry:
         """Tell the study what became of a trial.
 
         Where the trial is to be run again, that is known from here on, and survives the process.
         What another participant has said of it, which took this one for dead, holds.
+
+        Args:
+            number: the trial's.
+            outcome: what became of it.
+            waited: seconds in which it had begun and could not run.
         """
+        if waited:
+            with suppress(UpdateFinishedTrialError):  # another has closed it
+                self._running[number].set_user_attr(WAITED, waited)
         return self._tell(number, self._or_retried(number, outcome))
 
     def attempts(self, number: int) -> int:

@@ -21,6 +21,9 @@ own handle, as it would alone::
                 ended[run.trial.number] = error
         return ended
 
+A form that trains some of them one by one all the same, because that is faster, says so when it
+admits them, with ``trial.alone("why")``: in their logs, and once to the user.
+
 It is in the command's folder then, whatever ``hydra.job.chdir`` says, and ``current_trial()`` is
 nobody's. What it prints is in ``together.log`` in the sweep's folder. What it raises costs every
 trial that it had, and another training is made for those that follow.
@@ -76,7 +79,8 @@ class FusedForm(Protocol):
     def refusal(self, config: DictConfig) -> str | None:
         """Return why a configuration cannot be trained together with others, or None.
 
-        Such a trial is run alone between two rounds, or, with ``hydra.sweeper.unfused=refuse``,
+        Such a trial is run alone between two rounds, in which the clocks of the others stand still,
+        or, with ``hydra.sweeper.unfused=refuse``,
         the sweep is refused.
 
         Raises:

@@ -12,13 +12,14 @@ Outside of a sweep the handle reports to nobody, so the same function runs eithe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sinesweep.errors import Interrupted
 from sinesweep.sweep.channel import Channel
-from sinesweep.sweep.messages import IsAmongBest, MayBePruned, Report
+from sinesweep.sweep.messages import Alone, Held, IsAmongBest, MayBePruned, Report
 
 
 class TrialPruned(Exception):  # noqa: N818 # Optuna's name for it
@@ -138,6 +139,20 @@ class ManagedTrial(Trial):
     def is_among_best(self, value: float, count: int) -> bool:
         """Ask the sweep; see :meth:`Trial.is_among_best`."""
         return self._channel.ask(IsAmongBest(self.number, float(value), count))
+
+    def alone(self, reason: str) -> None:
+        """Say that it is not trained together with those that share its worker, and why."""
+        print(f"trained alone: {reason}")  # noqa: T201 # its log
+        self._channel.send(Alone(self.number, reason))
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Have the clocks of those that share its worker stand still: they wait for it."""
+        self._channel.send(Held(self.number, True))
+        try:
+            yield
+        finally:
+            self._channel.send(Held(self.number, False))
 
     def _leave_if_stopped(self) -> None:
         self.stopped = self.stopped or self._channel.stopped(self.number)

@@ -26,7 +26,7 @@ from sinesweep.sweep import repeats
 from sinesweep.sweep.channel import Channel
 from sinesweep.sweep.composing import Composer
 from sinesweep.sweep.log_stream import LOG_FILE
-from sinesweep.sweep.messages import Assignment, Ended
+from sinesweep.sweep.messages import Assignment, Ended, Ready
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.together import FusedForm, FusedTraining, find_form
@@ -100,6 +100,7 @@ class Worker:
         if self._plan.slots > 1:
             assert self._plan.settings.fused is not None
             self._form = find_form(self._plan.settings.fused)
+        channel.send(Ready())
         while True:
             for assignment in channel.assignments(wait=not self._together):
                 self._go_on(self._begin(assignment, channel), channel)
@@ -177,8 +178,9 @@ class Worker:
                 f"with others, but is refuse, and {reason}"
             )
         if reason is not None:
-            print(f"trained alone: {reason}")  # noqa: T201 # its log
-            return self._function(config)
+            trial.alone(reason)
+            with trial.holding():
+                return self._function(config)
         if self._training is None:  # here, so that a trial says why it cannot be made
             self._training = self._form.make()
         self._training.admit(config, trial, directory)

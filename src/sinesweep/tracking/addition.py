@@ -9,7 +9,7 @@ from sinesweep.errors import InputError
 from sinesweep.files import take_lock
 from sinesweep.sweep.plan import SWEEP_LOCK
 from sinesweep.tracking.delivery import LOCK_FILE
-from sinesweep.tracking.location import Location
+from sinesweep.tracking.location import Location, limit_waiting
 from sinesweep.tracking.sweep_delivery import SweepDelivery
 from sinesweep.tracking.sweep_record import SweepRecord
 
@@ -17,7 +17,7 @@ _PATIENCE = 0.5  # seconds: whoever looks whether the sweep is running has its l
 
 
 def add_artifact(folder: Path, path: Path, location: Location) -> None:
-    """Send one more file of a sweep that has ended; should it fail, an audit sends it.
+    """Send one more file of a sweep that has ended; should it fail, ``sinesweep sync`` sends it.
 
     Args:
         folder: the sweep's.
@@ -28,6 +28,7 @@ def add_artifact(folder: Path, path: Path, location: Location) -> None:
         InputError: the sweep is being run, or its writer is still sending.
         MlflowException, OSError: the tracker did not take it.
     """
+    limit_waiting()
     with _hold(folder / SWEEP_LOCK), _hold(folder / LOCK_FILE):
         SweepRecord(folder).log_artifact(path)
         SweepDelivery(folder, location).pump()

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from sinesweep.tracking import record
-from sinesweep.tracking.location import Location
+from sinesweep.tracking.location import Location, silence
 from sinesweep.tracking.record import DIRECTORY_TAG, ERROR_TAG, ROOT_TAG, STATE_TAG
 
 
@@ -41,11 +41,7 @@ class Connection:
     @property
     def is_answered(self) -> bool:
         """Whether the tracker answers; one that does may still refuse what it is sent."""
-        try:
-            self.client.search_experiments(max_results=1)
-        except Exception:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
-            return False
-        return True
+        return silence(self._location) is None
 
     def _find_experiment(self, name: str) -> str:
         with self._alone():

@@ -221,7 +221,8 @@ class Delivery:
         try:
             getattr(self, f"_send_{event['kind']}")(event)
         except Exception as error:
-            if not (skip_files and event["kind"] in _CAN_WAIT):
+            can_wait = skip_files and event["kind"] in _CAN_WAIT
+            if not (can_wait and self._connection.is_answered):  # each other file would hang, too
                 raise
             _log.warning("left for the next delivery: %s (%s)", event, redact(str(error)))
             self._note(skipped=[*self.skipped, event])

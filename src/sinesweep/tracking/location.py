@@ -12,19 +12,31 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
 from sinesweep.tracking.credentials import HELP, authorization, only_mlflow_can_log_in
 
+_SERVERS = ("http", "https")
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_ANSWER_WITHIN = 5.0  # seconds
+_ANSWER_WITHIN = 10.0  # seconds
 _BUSY_FOR = 30.0  # seconds that another run may take to make its tables
 _SQLITE = "sqlite:///"
 # The cheapest question that a server answers only to those whom it lets in.
 _PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _LONGEST_ANSWER = 2**20  # bytes
+
+# What MLflow's client is given by the environment, where the user has not said otherwise. All that
+# is sent is sent again later, so a call that hangs is given up soon, and is not tried again within.
+CLIENT_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "PGCONNECT_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # with the address's password
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -67,11 +79,7 @@ def check(location: Location) -> None:
     Raises:
         InputError: naming the address without credentials.
     """
-    if importlib.util.find_spec("mlflow") is None:
-        raise InputError(
-            "tracking.backend: mlflow must be installed, but is not: "
-            "pip install 'sinesweep[mlflow]', or run with tracking=none"
-        )
+    check_kind(location)
     try:
         _reach(location)
     except (OSError, sqlite3.Error, ValueError, http.client.HTTPException) as error:
@@ -81,21 +89,66 @@ def check(location: Location) -> None:
         ) from None
 
 
-def _reach(location: Location) -> None:
-    parts = urlsplit(location.uri)
-    scheme = parts.scheme.split("+")[0]
-    if location.uri.startswith(_SQLITE) and len(location.uri) > len(_SQLITE):
-        _open_database(Path(location.uri.removeprefix(_SQLITE)))
-    elif scheme in ("http", "https") and parts.hostname:
-        _log_in(location)
-    elif scheme in _DEFAULT_PORTS and parts.hostname:
-        address = (parts.hostname, parts.port or _DEFAULT_PORTS[scheme])
-        socket.create_connection(address, timeout=_ANSWER_WITHIN).close()
-    elif scheme != "databricks":
+def check_kind(location: Location) -> None:
+    """Refuse a tracker that is not installed or not supported, whether it answers or not.
+
+    Raises:
+        InputError: naming the address without credentials.
+    """
+    if importlib.util.find_spec("mlflow") is None:
+        raise InputError(
+            "tracking.backend: mlflow must be installed, but is not: "
+            "pip install 'sinesweep[mlflow]', or run with tracking=none"
+        )
+    if not _is_supported(location.uri):
         raise InputError(
             f"tracking.uri: must be a database or a server, but is {location.shown!r}: MLflow "
             "refuses plain folders, use sqlite:///path/to/mlflow.db or http://host:port"
         )
+
+
+def limit_waiting() -> None:
+    """Have MLflow's client in this process give up as soon as the writer's does."""
+    for name, value in CLIENT_SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def silence(location: Location) -> str | None:
+    """Return why the tracker does not answer, or None where it does; within seconds, always."""
+    try:
+        _reach(location)
+    except (OSError, sqlite3.Error, ValueError, http.client.HTTPException, InputError) as error:
+        return redact(str(error))
+    return None
+
+
+def _reach(location: Location) -> None:
+    parts = urlsplit(location.uri)
+    scheme = _scheme(parts)
+    if location.uri.startswith(_SQLITE):
+        _open_database(Path(location.uri.removeprefix(_SQLITE)))
+    elif scheme in _SERVERS:
+        _log_in(location)
+    elif scheme in _DEFAULT_PORTS:
+        address = (parts.hostname or "", parts.port or _DEFAULT_PORTS[scheme])
+        socket.create_connection(address, timeout=_ANSWER_WITHIN).close()
+
+
+def _is_supported(uri: str) -> bool:
+    if uri.startswith(_SQLITE):
+        return len(uri) > len(_SQLITE)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    scheme = _scheme(parts)
+    return scheme == "databricks" or (
+        scheme in (*_SERVERS, *_DEFAULT_PORTS) and bool(parts.hostname)
+    )
+
+
+def _scheme(parts: SplitResult) -> str:
+    return parts.scheme.split("+")[0]
 
 
 def _open_database(path: Path) -> None:

@@ -21,6 +21,7 @@ PACKAGES = (
     "pytorch-lightning",
     "hydra-core",
     "numpy",
+    "numba",
     "torchmetrics",
     "optuna",
     "mlflow",

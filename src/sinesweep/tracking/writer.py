@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact
 from sinesweep.tracking import record
-from sinesweep.tracking.location import Location
+from sinesweep.tracking.location import Location, silence
 
 if TYPE_CHECKING:
     from sinesweep.tracking.delivery import Delivery
@@ -39,18 +39,23 @@ FLUSH = "\n"
 DELIVERED = 0
 NOT_DELIVERED = 3
 
+_TO_THE_RUN = 1  # file descriptor of the standard output that the process was started with
+
 _POLL = 1.0  # seconds between looks at the record: each costs the training's neighbour core
 _SHARE = 0.05  # of a core, for sending the records of many trials at once
 _LONGEST_POLL = 10.0  # seconds: what a sweep has done is seen so late at most
 _START_POLL = 0.02  # while the run waits for its id
 _LONGEST_PAUSE = 5.0  # seconds between tries while the tracker does not answer
-_PATIENCE = 15.0  # seconds of trying after the run has ended
+# Seconds of trying after the run has ended; a call that hangs can make it a minute. A tracker that
+# takes what it is sent gets all of it, however long that takes.
+_PATIENCE = 15.0
 _FLUSH_PATIENCE = 5.0  # seconds of trying while the run waits for it
 _PATIENCE_WITH_ANOTHER = 60.0  # seconds: a killed sweep's writer may have much to send
 
 
 def main() -> int:
     """Deliver until the run has ended and everything is sent, or patience has."""
+    sys.stdout = sys.stderr  # the run listens to standard output, and understands _say alone
     directory = Path(sys.argv[1])
     artifacts = os.environ.get(ARTIFACTS_VARIABLE)
     location = Location(os.environ[URI_VARIABLE], Path(artifacts) if artifacts else None)
@@ -75,11 +80,14 @@ def main() -> int:
     if not delivery.run_id:
         return DELIVERED
     _say(run_id=delivery.run_id)
-    return _follow(directory, delivery, of_a_sweep=of_a_sweep)
+    return _follow(directory, delivery, location, of_a_sweep=of_a_sweep)
 
 
-def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: bool) -> int:
+def _follow(
+    directory: Path, delivery: Delivery | SweepDelivery, location: Location, *, of_a_sweep: bool
+) -> int:
     pause = _POLL
+    failure: str | None = None  # what it failed with the last time
     gone_since: float | None = None
     asked: float | None = None  # since when the run waits for its record to be sent
     while True:
@@ -95,9 +103,12 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
         late = gone_since is not None and time.monotonic() - gone_since > _PATIENCE
         busy = time.process_time()
         try:
+            # A tracker that failed is asked first: MLflow's calls hang longer where nobody answers.
+            if failure and (cause := silence(location)):
+                raise ConnectionError(cause)
             delivery.pump(skip_files=late)
         except Exception as error:  # noqa: BLE001 # whatever the tracker failed with, try again
-            print(redact(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
+            failure = _log(redact(f"{type(error).__name__}: {error}"), unless=failure)
             if late:
                 return NOT_DELIVERED
             if asked is not None and time.monotonic() - asked > _FLUSH_PATIENCE:
@@ -106,6 +117,7 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
             # A database that others hold, too, is locked for a moment.
             pause = min(2 * pause, _LONGEST_PAUSE) if asked is None else _POLL
             continue
+        failure = None
         if asked is not None:
             _say(sent=not delivery.skipped)
             asked = None
@@ -113,6 +125,13 @@ def _follow(directory: Path, delivery: Delivery | SweepDelivery, *, of_a_sweep: 
         # The end alone would not do: it may be an earlier one, of a run that is being continued.
         if gone_since is not None:
             return NOT_DELIVERED if delivery.skipped else DELIVERED
+
+
+def _log(text: str, unless: str | None) -> str:
+    """Write to the log, but not every few seconds the same."""
+    if text != unless:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+    return text
 
 
 def close_if_open(directory: Path, cause: str) -> bool:
@@ -137,7 +156,7 @@ def _hear(within: float) -> str | None:
 def _say(**message: str | bool) -> None:
     # A run that has died in the meantime does not listen; its end is still to be told.
     with suppress(BrokenPipeError):
-        os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
+        os.write(_TO_THE_RUN, json.dumps(message).encode() + b"\n")
 
 
 def _refuse(cause: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from sinesweep.errors import InputError
-from sinesweep.tracking.location import Location
+from sinesweep.tracking.location import CLIENT_SETTINGS, Location
 from sinesweep.tracking.writer import ARTIFACTS_VARIABLE, FLUSH, OF_A_SWEEP, URI_VARIABLE
 
 LOG_FILE = "tracking.log"
@@ -51,8 +51,7 @@ class WriterProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(FLUSH)
-            self._process.stdin.flush()
+            os.write(self._process.stdin.fileno(), FLUSH.encode())  # nothing is left to be written
         except BrokenPipeError:  # it died
             return False
         line = self._process.stdout.readline()
@@ -62,8 +61,7 @@ class WriterProcess:
         """Let it finish; return whether the tracker has everything."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        if self._process.poll() is None or not self._process.stdin.closed:
-            self._process.stdin.close()
+        self._process.stdin.close()
         status = self._process.wait()
         self._process.stdout.close()
         return status == 0
@@ -71,11 +69,7 @@ class WriterProcess:
 
 def _start(directory: Path, location: Location, more: list[str]) -> subprocess.Popen[str]:
     environment = {
-        # The writer tries again by itself; MLflow's own retries would hide a dead server.
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        **CLIENT_SETTINGS,
         **os.environ,
         URI_VARIABLE: location.uri,
         "OMP_NUM_THREADS": "1",

@@ -17,7 +17,7 @@ from sinesweep import distributed, runs
 from sinesweep.config import EPOCH_METRICS, Config
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import take_lock
-from sinesweep.fused.reference import refusal_of
+from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import Interruption, interruptible
 from sinesweep.redaction import redact
 from sinesweep.sweep.entry import run_name
@@ -96,7 +96,7 @@ def _train(
     from sinesweep.training.device import name_of
 
     torch.set_num_threads(config.settings.threads)
-    if config.settings.together and refusal_of(config) is None:
+    if is_trained_together(config):
         from sinesweep.fused.training import train_alone
 
         return train_alone(config, name, tracker, start)

@@ -97,7 +97,7 @@ def tracked_id(found: Found) -> str:
             else f"sinesweep rerun {found.sweep.name} {found.trial} -- tracking=mlflow"
         )
         raise InputError(
-            f"{found.words}: must be in the tracker, but is not: send it with sinesweep audit, or "
+            f"{found.words}: must be in the tracker, but is not: send it with sinesweep sync, or "
             f"where it was not tracked: {again}"
         )
     return found.run_id

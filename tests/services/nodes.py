@@ -1,0 +1,65 @@
+"""A Ray cluster of several nodes on this machine; nodes are killed and join as a test likes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ray._private.node import Node
+
+# What its nodes and whoever connects find in the environment: it listens on loopback alone.
+VARIABLES = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "5" * 64,
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_OBJECT_STORE = 80 * 1024**2  # bytes
+
+
+class Nodes:
+    """The cluster; it begins with one node.
+
+    Args:
+        resources: what each node has besides one CPU.
+    """
+
+    def __init__(self, **resources: float) -> None:
+        self._resources = resources
+        # Short: Ray keeps sockets there.
+        self._folder = Path(tempfile.mkdtemp(prefix="sinesweep-nodes-", dir="/tmp"))
+        # Ray reads them when it is imported.
+        os.environ.update(VARIABLES, RAY_TMPDIR=str(self._folder))
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster()
+        self.first = self.add()
+
+    @property
+    def address(self) -> str:
+        """Where it is joined."""
+        return self._cluster.address
+
+    def add(self) -> Node:
+        """Have a node join."""
+        return self._cluster.add_node(
+            num_cpus=1,
+            resources=self._resources,
+            object_store_memory=_OBJECT_STORE,
+            include_dashboard=False,
+        )
+
+    def kill(self, node: Node) -> None:
+        """Kill a node's processes."""
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def close(self) -> None:
+        """Kill all that is left."""
+        self._cluster.shutdown()
+        for name in (*VARIABLES, "RAY_TMPDIR"):
+            os.environ.pop(name, None)
+        shutil.rmtree(self._folder, ignore_errors=True)
