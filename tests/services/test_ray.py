@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from nodes import VARIABLES, Nodes
 from runner import BARE, SMALL, Runner
-from watching import (
-    calls_of,
-    finish,
-    folder_of,
-    is_alive,
-    processes_in,
-    states_of,
-    trials_of,
-    until,
-)
+from servers import wait_for
+from watching import calls_of, folder_of, is_alive, processes_in, states_of, trials_of
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ray")]
 
 RAY = "hydra.sweeper.backend=ray"
+
+
+LIMIT = 180  # seconds: on a busy machine a cluster takes half a minute to start
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(runner: Runner) -> Iterator[Start]:
+    """Start sweeps of the plain application on Ray."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*overrides: str, **variables: str) -> subprocess.Popen[str]:
+        started.append(runner.start_sweep(RAY, *overrides, **variables))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -35,15 +48,33 @@ def nodes() -> Iterator[Nodes]:
     made.close()
 
 
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    wait_for(condition, LIMIT)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for a sweep to end; return its exit code and what it said."""
+    _, err = process.communicate(timeout=LIMIT)
+    return process.returncode, err
+
+
 def outcomes_of(folder: Path) -> list[tuple[str, str]]:
     """Return state and error of each trial as the table has them."""
     with (folder / "trials.csv").open() as file:
         return [(row["state"], row["error"]) for row in csv.DictReader(file)]
 
 
-def own_clusters() -> list[Path]:
-    """Return the folders of clusters that sweeps have started."""
-    return list(Path("/tmp").glob("sinesweep-ray-*"))
+def processes_at(folder: Path) -> list[str]:
+    """Return the processes that work in a folder, as those of a sweep's own cluster do."""
+    return [str(cwd) for cwd in Path("/proc").glob("[0-9]*/cwd") if _leads_to(cwd, folder)]
+
+
+def _leads_to(link: Path, folder: Path) -> bool:
+    try:
+        return link.readlink() == folder
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
@@ -62,7 +93,7 @@ def test_a_cluster_of_its_own(runner: Runner) -> None:
     failed = [error for state, error in outcomes_of(folder) if state == "FAIL"]
     assert failed == ["the actor on the Ray node 127.0.0.1 was killed (out of memory?)"] * 2
     assert states_of(folder).count("COMPLETE") == 3
-    assert not own_clusters()
+    assert not processes_at(runner.folder)
     assert not list(folder.glob(".shared*"))
 
 
@@ -76,41 +107,44 @@ def test_slots(runner: Runner) -> None:
     assert (runner.folder / "rounds.txt").exists()
 
 
-def test_interrupted(runner: Runner) -> None:
+def test_interrupted(runner: Runner, start: Start) -> None:
     """Ctrl-C in the terminal stops the trials, and the same command goes on with them."""
-    command = ["x=1,2,3", RAY, "gate=gate"]
-    process = runner.start_sweep(*command)
+    command = ["x=1,2,3", "gate=gate"]
+    process = start(*command)
     until(lambda: calls_of(runner.folder))
     interrupt(process)
-    code, _, err = finish(process)
+    code, err = finish(process)
     assert code == 130, err
     assert "COMPLETE" not in states_of(folder_of(runner))
     (runner.folder / "gate").touch()
-    done = runner.sweep(*command)
+    done = runner.sweep(RAY, *command)
     assert done.code == 0, done.err
     assert states_of(folder_of(runner)).count("COMPLETE") == 3
 
 
-def test_killed(runner: Runner) -> None:
+def test_killed(runner: Runner, start: Start) -> None:
     """A sweep that is killed leaves no process of its cluster."""
-    process = runner.start_sweep("x=1,2", RAY, "gate=gate")
+    process = start("x=1,2", "gate=gate")
     until(lambda: len(calls_of(runner.folder)) == 2)
     started = processes_in(process.pid)
     assert {pid for *_, pid in calls_of(runner.folder)} <= set(started)
+    commands = "".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in started)
+    kept = {Path(found) for found in re.findall(r"/tmp/sinesweep-ray-\w+", commands)}
+    assert any(folder.exists() for folder in kept)
     process.kill()
     finish(process)
     until(lambda: not any(map(is_alive, started)))
-    until(lambda: not own_clusters())
+    until(lambda: not any(folder.exists() for folder in kept))
 
 
-def test_nodes_die_and_join(runner: Runner, nodes: Nodes) -> None:
+def test_nodes_die_and_join(runner: Runner, start: Start, nodes: Nodes) -> None:
     """Trials of a node that dies are run again, and a node that joins is used.
 
     A worker that waits for room holds no trial.
     """
     second = nodes.add()
-    process = runner.start_sweep(
-        "x=1,2,3,4", RAY, f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.workers=3",
+    process = start(
+        "x=1,2,3,4", f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.workers=3",
         "hydra.sweeper.retries=1", "gate=gate", **VARIABLES,
     )  # fmt: skip
     until(lambda: len(calls_of(runner.folder)) == 2)
@@ -121,7 +155,7 @@ def test_nodes_die_and_join(runner: Runner, nodes: Nodes) -> None:
     nodes.add()
     until(lambda: len(calls_of(runner.folder)) == 3)
     (runner.folder / "gate").touch()
-    code, _, err = finish(process)
+    code, err = finish(process)
     assert code == 0, err
     assert "the Ray cluster has room for 2 of 3 workers" in err
     states = outcomes_of(folder)
@@ -131,10 +165,10 @@ def test_nodes_die_and_join(runner: Runner, nodes: Nodes) -> None:
     assert len({pid for *_, pid in calls_of(runner.folder)}) >= 3
 
 
-def test_a_node_without_the_folder_ends_the_sweep(runner: Runner, nodes: Nodes) -> None:
+def test_a_node_without_the_folder(runner: Runner, start: Start, nodes: Nodes) -> None:
     """A worker that does not see the sweep's folder is no failure of trial after trial."""
-    process = runner.start_sweep(
-        "x=1,2,3", RAY, f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.retries=1",
+    process = start(
+        "x=1,2,3", f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.retries=1",
         "gate=gate", "misbehave=kill", "when=1", **VARIABLES,
     )  # fmt: skip
     until(lambda: calls_of(runner.folder))
@@ -142,23 +176,21 @@ def test_a_node_without_the_folder_ends_the_sweep(runner: Runner, nodes: Nodes) 
     for marker in folder.glob(".shared*"):
         marker.unlink()
     (runner.folder / "gate").touch()
-    code, _, err = finish(process)
+    code, err = finish(process)
     assert code == 1, err
     assert "the sweep's folder must be on a file system that all nodes of the cluster share" in err
     assert states_of(folder) == ["FAIL"]
 
 
-def test_resources_that_no_node_has(runner: Runner, nodes: Nodes) -> None:
+def test_resources_that_no_node_has(runner: Runner, start: Start, nodes: Nodes) -> None:
     """A worker waits for a node that has what it takes; Ctrl-C ends the wait."""
-    process = runner.start_sweep(
-        "x=1,2", RAY, f"hydra.sweeper.ray.address={nodes.address}",
+    process = start(
+        "x=1,2", f"hydra.sweeper.ray.address={nodes.address}",
         "hydra.sweeper.ray.resources={big: 1}", **VARIABLES,
     )  # fmt: skip
-    until(
-        lambda: (runner.folder / "multirun").exists() and (folder_of(runner) / ".shared").exists()
-    )
+    until(lambda: list(runner.folder.glob("multirun/*/.shared-*")))
     interrupt(process)
-    code, _, err = finish(process)
+    code, err = finish(process)
     assert code == 130, err
     assert "no node of the Ray cluster has what a worker takes (CPU: 1, big: 1)" in err
     assert not calls_of(runner.folder)
