@@ -15,6 +15,7 @@ from sweep.conftest import application, config_loader, fused, make_plan  # noqa:
 from sinesweep.sweep import preflight
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
 from sinesweep.sweep.joint_ledger import JointLedger
+from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Place
@@ -233,3 +234,23 @@ def test_one_that_hangs_in_its_turn(plan_in: Callable[..., Plan], database: str)
         begun = other.next()
         assert begun is not None
         assert not ledger._give_turn_back()
+
+
+def test_an_audit_leaves_the_living_alone(
+    plan_in: Callable[..., Plan], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It closes the trials of participants whose leases are over, and of the folder's own."""
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    address = database.replace(":hunter2@", "@")
+    plan = plan_in(f"hydra.sweeper.storage={address}", "hydra.sweeper.n_trials=9", *_INFINITE)
+    own = replace(plan, folder=plan.folder / "joined/2")
+    with taking_part(plan, "joined/2") as dead:
+        own.save_definition()
+        assert dead.next() is not None
+    with taking_part(plan) as living:
+        plan.save_definition()
+        assert living.next() is not None
+        assert close_orphans(own.folder)[1] == [0]  # the living one's trial is left alone
+    entries, closed = close_orphans(plan.folder)
+    assert closed == [1]
+    assert [entry.outcome for entry in entries] == [INTERRUPTED, INTERRUPTED]

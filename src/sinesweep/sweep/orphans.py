@@ -19,7 +19,7 @@ from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.marks import orphans, tell, to_entry
 from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, Plan, other_name
 from sinesweep.sweep.sampling import asks
-from sinesweep.sweep.storage import JOURNAL_FILE, is_shared, open_storage
+from sinesweep.sweep.storage import JOURNAL_FILE, close_storage, is_shared, open_storage
 from sinesweep.sweep.wording import counted
 
 # An audit looks at a sweep for a moment; should it be killed, others wait for it so long.
@@ -77,11 +77,13 @@ def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
         return [], []
     if HIDDEN in str(address) or isinstance(address, Mapping):
         return [], []
-    study = optuna.load_study(
-        study_name=content["study"]["name"], storage=open_storage(address, folder)
-    )
-    closed = _close(study, folder, address, content["definition"])
-    return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)], closed
+    storage = open_storage(address, folder)
+    try:
+        study = optuna.load_study(study_name=content["study"]["name"], storage=storage)
+        closed = _close(study, folder, address, content["definition"])
+        return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)], closed
+    finally:
+        close_storage(storage)
 
 
 def _close(
