@@ -50,7 +50,7 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
             return [entry_of(folder, *pair) for pair in enumerate(outcomes)], list(closed)
 
-        monkeypatch.setattr("sinesweep.sweep.study.close_orphans", close_orphans)
+        monkeypatch.setattr("sinesweep.sweep.orphans.close_orphans", close_orphans)
 
     return say
 
@@ -162,7 +162,7 @@ def test_a_study_that_is_damaged(
     def close_orphans(_: Path) -> Any:
         raise OSError("no such host")
 
-    monkeypatch.setattr("sinesweep.sweep.study.close_orphans", close_orphans)
+    monkeypatch.setattr("sinesweep.sweep.orphans.close_orphans", close_orphans)
     assert audit(root) == 1
     assert "quick: its study cannot be opened (no such host)" in capsys.readouterr().out
 

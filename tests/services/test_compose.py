@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -40,6 +39,8 @@ def fresh(postgres: Postgres) -> Iterator[Postgres]:
 
 def test_databases_are_apart(fresh: Postgres) -> None:
     """Each account has its own database, with its own password, and not the other's."""
+    import psycopg
+
     for name, password in (("tracker", "it's tracked"), ("study", "studied")):
         where = {"host": "127.0.0.1", "port": fresh.port, "user": name, "password": password}
         with psycopg.connect(**where, dbname=name) as connection:

@@ -1,6 +1,5 @@
 """The servers that the other tests here stand on."""
 
-import psycopg
 import pytest
 from mlflow import MlflowClient
 
@@ -9,6 +8,8 @@ pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
 
 def test_postgres_wants_its_password_and_comes_back(postgres, database):
     """A database takes statements, and is the same after the server was stopped."""
+    import psycopg
+
     name = database.rpartition("/")[2]
     postgres.execute("CREATE TABLE kept (number int)", name)
     postgres.stop()

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _TICK = 0.1  # seconds between looks at clocks and screen
-_YOUTH = 30.0  # seconds in which a worker that was started should be ready, if there is room for it
+_YOUTH = 10.0  # seconds in which a worker that was started should be ready, if there is room for it
 _MOST_STILLBORN = 3  # times as many as there are workers
 
 
@@ -200,11 +200,9 @@ class Controller:
         if seat is not None and not seat.running:
             return seat
         self._start_workers()
-        if seat is None:
+        if seat is None or self._young:  # one that was just started will want its share
             return None
-        # One that was just started has nothing yet, and will want its share.
-        all_left = [*left.values(), *(0.0 for _ in self._young)]
-        may = self._balance.may_have_more(left[seat.number], all_left, self._study.left)
+        may = self._balance.may_have_more(left[seat.number], [*left.values()], self._study.left)
         return seat if may else None
 
     def _left_of(self, seat: Seat) -> float:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.storages.journal._storage import JournalOperation
@@ -18,6 +19,8 @@ from sinesweep.sweep.building import build
 from sinesweep.sweep.settings import Target
 
 JOURNAL_FILE = "study.journal"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made, each trial
 
 
 class _SystemLock(JournalFileOpenLock):

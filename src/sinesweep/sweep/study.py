@@ -44,8 +44,6 @@ from sinesweep.tracking.sweep_record import trial_tag
 
 _LOOKS = 1.0  # seconds between two looks at what others do
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
 
 @dataclass(frozen=True)
 class Begun:
