@@ -22,7 +22,7 @@ from sinesweep.tracking.sweep_record import SweepRecord
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.services]
+pytestmark = pytest.mark.browser
 
 TRIALS = 250
 NAME = "many"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sinesweep.sweep.entry import Entry
 
-pytestmark = [pytest.mark.browser, pytest.mark.services]
+pytestmark = pytest.mark.browser
 
 SWEEP = "depth_width_decay"
 PARAMS = ["model.layers", "model.width", "data.decay.low", "data.decay.high"]

@@ -259,9 +259,10 @@ def test_a_writer_that_is_killed(
     done = runner.sinesweep("sync", "--uri", server.url)
     assert done.code == 0, done.err
     found = all_runs(client)
-    assert found[sweep.folder.name].info.status == "RUNNING"
-    assert found["trial-00001"].info.status == "RUNNING"
-    assert found["trial-00002"].info.status == "FINISHED"
+    assert found[sweep.folder.name].info.status == "RUNNING", done.out
+    assert found["trial-00001"].info.status == "RUNNING", done.out
+    assert "trial-00002" in found, done.out
+    assert found["trial-00002"].info.status == "FINISHED", done.out
     assert_is_warned(sweep.finish(), server)
 
     done = runner.sinesweep("sync", "--uri", server.url)
