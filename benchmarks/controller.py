@@ -61,7 +61,11 @@ def per_trial(ends: Sequence[float]) -> float:
 
 
 def begun_study(
-    storage: BaseStorage, sampler: BaseSampler, before: int, name: str = "noop"
+    storage: BaseStorage,
+    sampler: BaseSampler,
+    before: int,
+    name: str = "noop",
+    reports: int = REPORTS,
 ) -> optuna.Study:
     """Return a study with completed trials that a sweep takes for its own."""
     study = optuna.create_study(study_name=name, storage=storage, sampler=sampler)
@@ -73,7 +77,7 @@ def begun_study(
             params=params,
             distributions=SPACE,
             value=value,
-            intermediate_values=dict.fromkeys(range(REPORTS), value),
+            intermediate_values=dict.fromkeys(range(reports), value),
             user_attrs={"sinesweep": {"ask": index}},
         )
         study.add_trial(trial)

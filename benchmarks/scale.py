@@ -106,7 +106,7 @@ def after(folder: Path, kind: str, address: str | None, before: int) -> Measured
     name = f"scale-{kind}-{before}"
     own = folder / name
     storage = journal(own) if address is None else RDBStorage(address)
-    begun_study(storage, RandomSampler(seed=SEED), before, name)
+    begun_study(storage, RandomSampler(seed=SEED), before, name, reports=1)
     more = [] if address is None else [f"hydra.sweeper.storage='{address}'"]
     found = sweep(own, name, before + MEASURED, 2, *more)
     return Measured(found.ends[WARM_UP:], found.controller, found.all_processes)

@@ -135,4 +135,10 @@ def test_accounts_of_a_database() -> None:
     assert redact("postgresql://me@host/study") == "postgresql://me@host/study"
     assert redact("postgresql+psycopg://me:hunter2@host/s") == "postgresql+psycopg://***@host/s"
     assert redact("postgresql://me@hunter2@host/s") == "postgresql://***@host/s"
+    assert redact("postgresql://me:p/ss?w#rd@host/s") == "postgresql://***@host/s"
+    assert redact("postgresql://host:5432/s") == "postgresql://host:5432/s"
+    assert redact("postgresql://me@host:5432/s") == "postgresql://me@host:5432/s"
+    assert (
+        redact("postgresql://me@host/s?sslpassword=x1") == "postgresql://me@host/s?sslpassword=***"
+    )
     assert redact("https://token@host/s") == "https://***@host/s"

@@ -10,10 +10,15 @@ from typing import Any
 HIDDEN = "***"
 
 _USER_INFO = re.compile(r"(?P<scheme>[\w+.-]*)://(?P<who>[^/\s'\"?#]+)@")
+# A database's password may hold what ends one elsewhere: drivers read up to the last @.
+_DATABASE_USER = re.compile(
+    r"(?i)\b(?P<scheme>(?:postgres(?:ql)?|mysql|mariadb|mssql|oracle)(?:\+\w+)?)"
+    r"://[^@:/\s'\"]*:[^\s'\"]*@"
+)
 _NAMES = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|sig|credentials?)"
 _QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 # In the query of a URI, and in an override of a command line.
-_QUERY = re.compile(rf"(?i)((?:^|[?&\s'\"+~._-]){_NAMES}=)(?:{_QUOTED}|[^&\s'\"]+)")
+_QUERY = re.compile(rf"(?i)((?:^|[?&\s'\"+~._-])(?:ssl)?{_NAMES}=)(?:{_QUOTED}|[^&\s'\"]+)")
 # In a dictionary, as Python shows it and as a command line gives it.
 _ENTRY = re.compile(
     rf"(?i)([{{,]\s*['\"]?(?:[\w.-]*[._-])?{_NAMES}['\"]?:\s*)(?:{_QUOTED}|[^,}}\s'\"]+)"
@@ -29,6 +34,7 @@ _SECRET_VARIABLES = (
 
 def redact(text: str) -> str:
     """Replace credentials in URIs, and the values of known secret variables, by ``***``."""
+    text = _DATABASE_USER.sub(rf"\g<scheme>://{HIDDEN}@", text)
     text = _USER_INFO.sub(_without_user_info, text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
     text = _ENTRY.sub(rf"\g<1>{HIDDEN}", text)

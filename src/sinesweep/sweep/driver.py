@@ -28,6 +28,7 @@ from typing import Any
 import ray
 import ray.exceptions as errors
 
+from sinesweep.redaction import redact
 from sinesweep.sweep.actor import Errand, Hello, RayWorker, Unfit, prepare
 from sinesweep.sweep.nursery import LONGEST_MESSAGE, Exit, read_order, thread_variables
 from sinesweep.sweep.plan import Plan
@@ -245,7 +246,7 @@ class Driver:
         elif isinstance(error, errors.ActorDiedError) and error.actor_init_failed:
             rule = "sinesweep must be installed on every node"
         if rule:
-            traceback.print_exception(error)
+            print(redact("".join(traceback.format_exception(error))), flush=True)  # noqa: T201
             text = f"{rule}, but no actor could begin, as {self._folder / _LOG} says: {said}"
             return Exit(post.number, text, is_final=True)
         if isinstance(error, errors.ActorUnavailableError):  # Ray itself knows only later

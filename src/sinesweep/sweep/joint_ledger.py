@@ -69,8 +69,13 @@ _participants = Table(
 )
 
 # Locks of two numbers: the study's, and 0 for the turn or a participant's for being there.
-_IS_TURN = "locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :study AND objid = 0"
-_IS_THERE = "locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :study AND objid <> 0"
+# The server lists those of all its databases.
+_IS_OURS = (
+    "locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :study "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_IS_TURN = f"{_IS_OURS} AND objid = 0"
+_IS_THERE = f"{_IS_OURS} AND objid <> 0"
 _CUT_OFF = f"""
     SELECT pg_terminate_backend(turn.pid)
     FROM (SELECT pid FROM pg_locks WHERE {_IS_TURN} AND granted) AS turn

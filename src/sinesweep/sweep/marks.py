@@ -50,6 +50,8 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
         overrides: what makes the trial's configuration.
     """
     outcome = trial.user_attrs.get(OUTCOME, trial.state.name)
+    if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and outcome != REUSED:
+        outcome = trial.state.name  # its owner told it while another was about to take it over
     start, end = trial.datetime_start, trial.datetime_complete
     began = outcome not in (DROPPED, WAITING, REUSED)
     place, waited = place_of(trial), trial.user_attrs.get(WAITED, 0.0)

@@ -225,6 +225,8 @@ class SweepTracker:
         Raises:
             InputError: the tracker refused it.
         """
+        if self.run_id is not None:  # a turn that was lost is taken again; the writer says it once
+            return
         if self._record and self._writer:
             self._record.begin(
                 name=name, experiment=experiment, params=params, tags=tags, token=token
