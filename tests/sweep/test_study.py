@@ -22,6 +22,7 @@ from sinesweep.sweep.entry import (
     RUNNING,
     WAITING,
 )
+from sinesweep.sweep.marks import OUTCOME
 from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
@@ -508,6 +509,19 @@ def test_close_orphans(make_plan: MakePlan) -> None:
         (INTERRUPTED, None),
     ]
     assert open_study(plan).next().origin == lost.number
+
+
+def test_a_trial_that_ended_while_it_was_taken_over(make_plan: MakePlan) -> None:
+    """Where its owner was quicker with its value, another's word that it was lost is nothing."""
+    plan = make_plan(*_COMMANDS["random"])
+    study = open_study(plan)
+    entry = study.next()
+    known = study.optuna.get_trials(deepcopy=False)[entry.number]
+    study.optuna._storage.set_trial_user_attr(known._trial_id, OUTCOME, INTERRUPTED)
+    study.end(entry.number, Outcome.complete((1.0,)))
+    entries, closed = close_orphans(plan.folder)
+    assert closed == []
+    assert [(e.outcome, e.values, e.counts) for e in entries] == [(COMPLETE, (1.0,), True)]
 
 
 def test_orphans_of_a_storage_with_a_password(make_plan: MakePlan) -> None:

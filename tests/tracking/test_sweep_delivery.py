@@ -287,6 +287,7 @@ def test_the_writer_sends_a_sweep(
     tracker = SweepTracker(sweep_folder, location)
     tracker.begin(name="quick", experiment="e", params={"seed": 0}, tags={})
     assert set(statuses(location)) == {"quick"}
+    tracker.begin(name="quick", experiment="e", params={"seed": 0}, tags={})  # a turn taken again
     tracker.trial_started(make_entry(0, RUNNING))
     worked(make_entry(0))
     tracker.trial_ended(make_entry(0))
