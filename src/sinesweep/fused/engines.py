@@ -24,7 +24,7 @@ from sinesweep.task.series import Windows
 from sinesweep.training.seeding import epoch_seed
 
 # Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM where nothing is
-# compiled; see benchmarks/kernel.py. What is compiled is faster at any width.
+# compiled; see benchmarks/kernel.py. What is compiled is faster up to 128 at least.
 WIDEST_ON_A_CPU = 24
 
 
