@@ -200,9 +200,9 @@ class Controller:
         if seat is not None and not seat.running:
             return seat
         self._start_workers()
-        if seat is None or self._young:  # one that was just started will want its share
+        if seat is None or self._awaits_worker:  # one that was just started will want its share
             return None
-        may = self._balance.may_have_more(left[seat.number], [*left.values()], self._study.left)
+        may = self._balance.may_have_more(left[seat.number], list(left.values()), self._study.left)
         return seat if may else None
 
     def _left_of(self, seat: Seat) -> float:
@@ -221,10 +221,10 @@ class Controller:
             self._selector.register(seat.connection, selectors.EVENT_READ)
 
     @property
-    def _young(self) -> list[Seat]:
-        """The workers that should be ready soon, if there is room for them."""
+    def _awaits_worker(self) -> bool:
+        """Whether a worker should be ready soon, if there is room for it."""
         now = time.monotonic()
-        return [s for s in self._seats.values() if not s.is_ready and now - s.started < _YOUTH]
+        return any(not s.is_ready and now - s.started < _YOUTH for s in self._seats.values())
 
     def _assign(self, seat: Seat, entry: Entry) -> None:
         assert entry.directory is not None
