@@ -18,7 +18,9 @@ from runner import BARE, OWN, ROOT, SMALL, Done, Runner, environment
 from servers import LIMIT, Postgres, TrackingServer, free_port, wait_for
 from told import all_runs, assert_sweep_is_told, assert_told
 
+from sinesweep.files import take_lock
 from sinesweep.tracking import record
+from sinesweep.tracking.delivery import LOCK_FILE
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
 
@@ -78,11 +80,25 @@ class Command:
                 continue
             try:
                 words = (entry / "cmdline").read_bytes().decode().split("\0")
+                is_writer = "sinesweep.tracking.writer" in words
+                place = (entry / "cwd").readlink() if is_writer else Path()
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended in the meantime
-            if "sinesweep.tracking.writer" in words and str(self.folder.name) in "/".join(words):
+            if self.folder in map(place.joinpath, words):
                 return int(entry.name)
         raise AssertionError("there is no writer")
+
+    def kill_writer(self) -> None:
+        """End the process that sends the record, and wait until it is no more about it."""
+        os.kill(self.writer(), signal.SIGKILL)
+
+        def is_free() -> bool:
+            lock = take_lock(self.folder / LOCK_FILE)
+            if lock is not None:
+                lock.close()
+            return lock is not None
+
+        wait_for(is_free)
 
     def kill(self) -> None:
         """End the command, its workers and its writer at once."""
@@ -253,7 +269,7 @@ def test_a_writer_that_is_killed(
     """What it had not sent is sent while the sweep goes on, and after; nothing is there twice."""
     sweep = start(*SWEEP, f"tracking.uri={server.url}")
     sweep.wait_until_told(1)
-    os.kill(sweep.writer(), signal.SIGKILL)
+    sweep.kill_writer()
     sweep.wait_until_ended(2)
     client = MlflowClient(server.url)
     done = runner.sinesweep("sync", "--uri", server.url)
@@ -276,7 +292,7 @@ def test_sync_does_not_judge_what_was_killed(
     """What a killed sweep left is sent, and stays RUNNING until an audit closes it."""
     sweep = start(*SWEEP, f"tracking.uri={server.url}")
     sweep.wait_until_told(1)
-    os.kill(sweep.writer(), signal.SIGKILL)
+    sweep.kill_writer()
     sweep.wait_until_told(3)
     sweep.kill()
     client = MlflowClient(server.url)
