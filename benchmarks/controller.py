@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
@@ -24,6 +24,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 
 NOOP = Path(__file__).parent / "noop.py"
 SEED = 0
@@ -69,19 +70,23 @@ def begun_study(
 ) -> optuna.Study:
     """Return a study with completed trials that a sweep takes for its own."""
     study = optuna.create_study(study_name=name, storage=storage, sampler=sampler)
+    study.add_trials(past_trials(before, reports))
+    return study
+
+
+def past_trials(number: int, reports: int) -> Iterator[FrozenTrial]:
+    """Yield completed trials, as a sweep would have left them."""
     drawn = optuna.create_study(sampler=RandomSampler(seed=SEED))
-    for index in range(before):
+    for index in range(number):
         params = drawn.ask(SPACE).params
         value = sum(params.values())
-        trial = optuna.create_trial(
+        yield optuna.create_trial(
             params=params,
             distributions=SPACE,
             value=value,
             intermediate_values=dict.fromkeys(range(reports), value),
             user_attrs={"sinesweep": {"ask": index}},
         )
-        study.add_trial(trial)
-    return study
 
 
 def journal(folder: Path) -> JournalStorage:

@@ -1,6 +1,6 @@
 """How far one sweep's process goes: trials per second, memory, and the cost of a long study.
 
-python benchmarks/scale.py [trials]
+python benchmarks/scale.py [trials]        trials=0 leaves the workers out
 
 Trials that do nothing but report once, with the random sampler and no tracker. First so many trials
 (300) with 1, 4, 16 and 64 workers and a journal, on however few cores there are: the trials per
@@ -12,6 +12,7 @@ PostgreSQL.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -22,10 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from controller import begun_study, journal
+from controller import begun_study, journal, past_trials
 from measuring import print_header
+from optuna.distributions import distribution_to_json
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial
+from sqlalchemy.orm import Session
 
 NOOP = Path(__file__).parent / "noop.py"
 SEED = 0
@@ -105,11 +110,48 @@ def after(folder: Path, kind: str, address: str | None, before: int) -> Measured
     """Go on with a study that has so many trials; measure what comes after the first few."""
     name = f"scale-{kind}-{before}"
     own = folder / name
-    storage = journal(own) if address is None else RDBStorage(address)
-    begun_study(storage, RandomSampler(seed=SEED), before, name, reports=1)
+    if address is None:
+        begun_study(journal(own), RandomSampler(seed=SEED), before, name, reports=1)
+    else:
+        _fill(RDBStorage(address), [*past_trials(before, reports=1)], name)
     more = [] if address is None else [f"hydra.sweeper.storage='{address}'"]
     found = sweep(own, name, before + MEASURED, 2, *more)
     return Measured(found.ends[WARM_UP:], found.controller, found.all_processes)
+
+
+def _fill(storage: RDBStorage, trials: Sequence[FrozenTrial], name: str) -> None:
+    """Write a study in one transaction: ``add_trial`` takes one for each, hours for 10,000."""
+    study = optuna.create_study(study_name=name, storage=storage)
+    study_id = storage.get_study_id_from_name(name)
+    with Session(storage.engine) as session, session.begin():
+        for number, trial in enumerate(trials):
+            row = models.TrialModel(study_id=study_id, number=number, state=trial.state)
+            row.datetime_start = trial.datetime_start
+            row.datetime_complete = trial.datetime_complete
+            session.add_all([row, *_parts(row, trial)])
+    assert len(study.trials) == len(trials)
+
+
+def _parts(row: models.TrialModel, trial: FrozenTrial) -> Iterator[object]:
+    finite = models.TrialValueModel.TrialValueType.FINITE
+    yield models.TrialValueModel(trial=row, objective=0, value=trial.value, value_type=finite)
+    for step, value in trial.intermediate_values.items():
+        yield models.TrialIntermediateValueModel(
+            trial=row,
+            step=step,
+            intermediate_value=value,
+            intermediate_value_type=models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE,
+        )
+    for key, value in trial.params.items():
+        distribution = trial.distributions[key]
+        yield models.TrialParamModel(
+            trial=row,
+            param_name=key,
+            param_value=distribution.to_internal_repr(value),
+            distribution_json=distribution_to_json(distribution),
+        )
+    for key, value in trial.user_attrs.items():
+        yield models.TrialUserAttributeModel(trial=row, key=key, value_json=json.dumps(value))
 
 
 def main() -> None:
@@ -119,7 +161,7 @@ def main() -> None:
     print_header("scale: trials that do nothing through one controller", 1, SEED)
     with tempfile.TemporaryDirectory() as temporary:
         first = None
-        for workers in WORKERS:
+        for workers in WORKERS if trials else ():
             found = sweep(Path(temporary, f"workers-{workers}"), "scale", trials, workers)
             first = first or found.per_second()
             print(
