@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _SHOWN = 3_000  # characters of what a program that failed has said
@@ -55,6 +55,17 @@ def seconds_of(commands: Sequence[Sequence[object]], folder: Path, **variables: 
             said = path.read_text(errors="replace")[-_SHOWN:]
             raise ProgramError(f"{' '.join(map(str, command))} ended with {code}:\n{said}")
     return seconds
+
+
+def family(pid: int) -> Iterator[int]:
+    """Yield a process and all that it started, by their parents."""
+    yield pid
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for child in children:
+        yield from family(int(child))
 
 
 def make_environment(folder: Path, packages: Sequence[str], constraints: str = "") -> Path:

@@ -30,6 +30,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
+from processes import family
 from sqlalchemy.orm import Session
 
 NOOP = Path(__file__).parent / "noop.py"
@@ -76,19 +77,8 @@ def sweep(folder: Path, name: str, trials: int, workers: int, *overrides: str) -
 
 def _watch(pid: int, ended: threading.Event, looks: list[tuple[float, float]]) -> None:
     while not ended.wait(SAMPLED):
-        sizes = [_proportional(each) for each in _family(pid)]
+        sizes = [_proportional(each) for each in family(pid)]
         looks.append((sizes[0], sum(sizes)))
-
-
-def _family(pid: int) -> Iterator[int]:
-    """Yield a process and all that it started, by their parents."""
-    yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return
-    for child in children:
-        yield from _family(int(child))
 
 
 def _proportional(pid: int) -> float:
