@@ -102,6 +102,23 @@ def test_slots_of_several_workers(runner: Runner) -> None:
     assert len(shared) == 2
 
 
+def test_places_of_several_workers_stay_taken(runner: Runner) -> None:
+    """Of many quick trials with uneven budgets, too: until the last begins, 9 in 10 or more."""
+    done = runner.sweep(
+        "x=range(0,24)", "steps=2,5,9,14", "pause=0.005", "hydra.sweeper.workers=2",
+        "hydra.sweeper.slots=4", FUSED,
+    )  # fmt: skip
+
+    assert done.code == 0, done.err
+    assert states_of(folder_of(runner)) == ["COMPLETE"] * 96
+    share = re.search(r"slots +4 in each of 2 workers, (\d+)% taken", done.out)
+    assert share is not None
+    assert int(share[1]) >= 90
+    rounds = [each for each in rounds_of(runner.folder) if each[0] == "round"]
+    taken_by = Counter(pid for _, pid, numbers in rounds if len(numbers) == 4)
+    assert len(taken_by) == 2
+
+
 def test_the_sampler_knows_all_earlier_results(runner: Runner) -> None:
     """A trial is asked for when its place is free, and with what every round before has told."""
     done = runner.sweep(
