@@ -310,6 +310,21 @@ def test_whoever_kills_a_shared_worker_fails_alone(runner: Runner) -> None:
     assert any(len(numbers) == 3 for numbers in rounds if min(numbers) > max(again))
 
 
+def test_who_kills_a_worker_that_trains_it_alone_fails(runner: Runner) -> None:
+    """Those that waited for it are run again, and go on sharing slots: it was not them."""
+    done = runner.sweep("x=range(0,8)", "alone=1", "misbehave=kill", "steps=2", *slots(3))
+
+    assert done.code == 0, done.err
+    trials = trials_of(folder_of(runner))
+    found = outcomes(trials)
+    assert found.pop(1) == ["FAIL"]
+    assert {each[-1] for each in found.values()} == {"COMPLETE"}
+    assert error_of(trials[0]).startswith("it waited for trial 1 when the worker process")
+    (again,) = [t.number for t in trials if t.params["x"] == 0 and t.number > 0]
+    rounds = [numbers for event, _, numbers in rounds_of(runner.folder) if event == "round"]
+    assert 3 in {len(numbers) for numbers in rounds if again in numbers}
+
+
 def test_a_worker_that_somebody_else_killed(runner: Runner) -> None:
     """None of its trials fails: each completes, by itself."""
     process = runner.start_sweep("x=range(0,5)", "gate=gate", "steps=1", *slots(3))

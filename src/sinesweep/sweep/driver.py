@@ -249,8 +249,11 @@ class Driver:
             print(redact("".join(traceback.format_exception(error))), flush=True)  # noqa: T201
             text = f"{rule}, but no actor could begin, as {self._folder / _LOG} says: {said}"
             return Exit(post.number, text, is_final=True)
-        if isinstance(error, errors.ActorUnavailableError):  # Ray itself knows only later
-            return Exit(post.number, f"{where} died, or is not reached any more")
+        # Ray itself knows of a death only later; of a machine that it has given back, at once.
+        is_preempted = isinstance(error, errors.RayActorError) and error.preempted
+        if is_preempted or isinstance(error, errors.ActorUnavailableError):
+            cause = f"{where} died, or is not reached any more"
+            return Exit(post.number, cause, is_innocent=True)
         return Exit(post.number, f"the actor on {where} was killed (out of memory?)")
 
 
