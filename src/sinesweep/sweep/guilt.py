@@ -43,7 +43,7 @@ def judge(exit_: Exit | None, trials: Collection[int], holder: int | None) -> Ve
     failed = Outcome.failed(exit_.cause)
     if exit_.is_innocent:
         return Verdict(dict.fromkeys(trials, failed), ())
-    if holder in trials:
+    if holder is not None and holder in trials:
         waited = Outcome.interrupted(f"it waited for trial {holder} when {exit_.cause}")
         return Verdict({**dict.fromkeys(trials, waited), holder: failed}, (holder,))
     if len(trials) == 1:
