@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from nodes import VARIABLES, Nodes
@@ -187,6 +188,22 @@ def test_a_node_with_trials_trained_together_dies(
     failed = [error for state, error in outcomes_of(folder) if state == "FAIL"]
     assert failed == ["the Ray node 127.0.0.1 died, or is not reached any more"] * 2
     assert states_of(folder).count("COMPLETE") == 6
+
+
+@pytest.mark.parametrize(("reason", "is_innocent"), [(3, True), (2, False), (0, False)])
+def test_a_node_that_was_given_back(reason: int, is_innocent: bool) -> None:
+    """What an autoscaler took away is no trial's fault; an unexpected end may be one's."""
+    from ray.core.generated.common_pb2 import ActorDiedErrorContext, NodeDeathInfo
+    from ray.exceptions import ActorDiedError
+
+    from sinesweep.sweep.driver import Driver
+
+    context = ActorDiedErrorContext(node_death_info=NodeDeathInfo(reason=reason))
+    driver = Driver.__new__(Driver)
+    post = SimpleNamespace(number=7, hello=SimpleNamespace(address="10.0.0.3"))
+    found = driver._exit(post, ActorDiedError(context))
+    assert (found.worker, found.is_innocent, found.is_final) == (7, is_innocent, False)
+    assert ("died, or is not reached any more" in found.cause) is is_innocent
 
 
 def test_a_node_without_the_folder(runner: Runner, start: Start, nodes: Nodes) -> None:

@@ -67,7 +67,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             said = error if isinstance(error, OSError) else error.__context__
             if not isinstance(said, OSError):
                 raise
-            told = f"the checkpoint cannot be written ({said.strerror})"
+            told = f"the checkpoint cannot be written ({said.strerror or said})"
             raise OSError(said.errno, told, str(path)) from error
 
 
