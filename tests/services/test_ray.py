@@ -198,7 +198,8 @@ def test_a_node_that_was_given_back(reason: int, is_innocent: bool) -> None:
 
     from sinesweep.sweep.driver import Driver
 
-    context = ActorDiedErrorContext(node_death_info=NodeDeathInfo(reason=reason))
+    death = NodeDeathInfo(reason=reason)
+    context = ActorDiedErrorContext(actor_id=bytes(16), node_death_info=death)
     driver = Driver.__new__(Driver)
     post = SimpleNamespace(number=7, hello=SimpleNamespace(address="10.0.0.3"))
     found = driver._exit(post, ActorDiedError(context))
