@@ -9,7 +9,6 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from nodes import VARIABLES, Nodes
@@ -190,21 +189,23 @@ def test_a_node_with_trials_trained_together_dies(
     assert states_of(folder).count("COMPLETE") == 6
 
 
-@pytest.mark.parametrize(("reason", "is_innocent"), [(3, True), (2, False), (0, False)])
-def test_a_node_that_was_given_back(reason: int, is_innocent: bool) -> None:
-    """What an autoscaler took away is no trial's fault; an unexpected end may be one's."""
-    from ray.core.generated.common_pb2 import ActorDiedErrorContext, NodeDeathInfo
-    from ray.exceptions import ActorDiedError
-
-    from sinesweep.sweep.driver import Driver
-
-    death = NodeDeathInfo(reason=reason)
-    context = ActorDiedErrorContext(actor_id=bytes(16), node_death_info=death)
-    driver = Driver.__new__(Driver)
-    post = SimpleNamespace(number=7, hello=SimpleNamespace(address="10.0.0.3"))
-    found = driver._exit(post, ActorDiedError(context))
-    assert (found.worker, found.is_innocent, found.is_final) == (7, is_innocent, False)
-    assert ("died, or is not reached any more" in found.cause) is is_innocent
+def test_a_node_that_hangs(runner: Runner, start: Start, nodes: Nodes) -> None:
+    """As where a cable is cut nobody says so: Ray finds out, and no trial is to blame."""
+    second = nodes.add()
+    process = start(
+        "x=1,2,3,4", f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.workers=2",
+        "hydra.sweeper.retries=1", "gate=gate", **VARIABLES,
+    )  # fmt: skip
+    until(lambda: len(calls_of(runner.folder)) == 2)
+    nodes.stop(second)
+    folder = folder_of(runner)
+    until(lambda: "FAIL" in states_of(folder))
+    (runner.folder / "gate").touch()
+    code, err = finish(process)
+    assert code == 0, err
+    failed = [error for state, error in outcomes_of(folder) if state == "FAIL"]
+    assert failed == ["the Ray node 127.0.0.1 died, or is not reached any more"]
+    assert states_of(folder).count("COMPLETE") == 4
 
 
 def test_a_node_without_the_folder(runner: Runner, start: Start, nodes: Nodes) -> None:
