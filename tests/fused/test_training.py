@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import torch
 from played import Controller
 
 from sinesweep.errors import Interrupted
-from sinesweep.fused import engines
+from sinesweep.fused import engines, training
 from sinesweep.fused.engines import Engine
 from sinesweep.fused.member import Member
-from sinesweep.sweep.messages import Stop
+from sinesweep.sweep.messages import Report, Stop
 from sinesweep.sweep.trial import TrialPruned
 from sinesweep.tracking import record
 from sinesweep.training.checkpoint import load, load_module
@@ -168,6 +169,100 @@ def test_an_engine_that_cannot_be_made_costs_those_of_its_kind(
     assert isinstance(ended[1], float)
 
 
+class Full(Controller):
+    """Has a trial find, once it has reported, that its checkpoints cannot be written."""
+
+    def __init__(self, directory: Path, *answers: bool | Stop) -> None:
+        super().__init__(*answers)
+        self._directory = directory
+
+    def send(self, message: object) -> None:
+        if isinstance(message, Report) and not self.reports:
+            (self._directory / "checkpoints").touch()  # a file, where a folder is to be
+        super().send(message)
+
+
+def best_epoch(directory: Path) -> int | None:
+    """Return which epoch a trial's best checkpoint is of, if it has one."""
+    path = directory / "checkpoints" / "best.ckpt"
+    return load(path)["sinesweep"]["best_epoch"] if path.exists() else None
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_its_trial(make_trials: MakeTrials) -> None:
+    """At its end, or when it is pruned; one that is stopped is stopped; the others go on."""
+    trials = make_trials(*SMALL, *DOUBLE, "model.width=8", "checkpoint_interval=1000")
+    full = {
+        f"t{number}": Full(trials.folder / "fused" / str(number), *answers)
+        for number, answers in {1: (), 2: (True,), 3: (Stop("SIGINT"),)}.items()
+    }
+    ended = trials.together(*((f"seed={seed}",) for seed in range(5)), **full)
+    for number in (1, 2):
+        path = trials.folder / "fused" / str(number) / "checkpoints" / "best.ckpt"
+        assert isinstance(ended[number], OSError)
+        assert str(ended[number]) == (
+            f"[Errno 17] the checkpoint cannot be written (File exists): '{path}'"
+        )
+    assert isinstance(ended[3], Interrupted)
+    assert "the checkpoint cannot be written" in ended[3].__notes__[0]
+    assert [isinstance(ended[number], float) for number in (0, 4)] == [True] * 2
+
+
+def test_an_engine_that_fails_leaves_the_best_epochs(
+    make_trials: MakeTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As alone; one that cannot be written does not hide what went wrong, from whomever."""
+    train_epoch = engines.Batched.train_epoch
+
+    def breaks_in_the_third(engine: engines.Batched) -> Any:
+        if engine.members[0].epoch == 2:
+            raise MemoryError("no room")
+        return train_epoch(engine)
+
+    monkeypatch.setattr(engines.Batched, "train_epoch", breaks_in_the_third)
+    trials = make_trials(*SMALL, *DOUBLE, "model.width=8", "checkpoint_interval=1000")
+    ended = trials.together(
+        ("seed=0",), ("seed=1",), ("model.width=20", "trainer.max_epochs=2"), ("seed=3",),
+        t1=Full(trials.folder / "fused" / "1"),
+    )  # fmt: skip
+    assert [str(ended[number]) for number in (0, 1, 3)] == ["no room"] * 3
+    assert isinstance(ended[2], float)
+    for number in (0, 3):
+        directory = trials.folder / "fused" / str(number)
+        assert best_epoch(directory) == 1
+        assert load_module(directory / "checkpoints" / "best.ckpt") is not None
+
+
+class Looking(Controller):
+    """Notes which best epoch is in a trial's folder whenever it reports."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+        self.found: list[int | None] = []
+
+    def send(self, message: object) -> None:
+        if isinstance(message, Report):
+            self.found.append(best_epoch(self._directory))
+        super().send(message)
+
+
+def test_the_best_epoch_is_written_as_training_goes_on(make_trials: MakeTrials) -> None:
+    """A worker that is killed leaves it, if the interval is over; no number differs for it."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=4", "model.width=8")
+    varied = [("seed=0",), ("optimizer=sgd",)]  # among others, and by PyTorch's own LSTM
+    found: dict[str, list[list[int | None]]] = {}
+    ended: dict[str, dict[int, Any]] = {}
+    for interval in ("0", "1000"):
+        looking = [Looking(trials.folder / interval / str(number)) for number in range(2)]
+        ended[interval] = trials.together(
+            *((*overrides, f"checkpoint_interval={interval}") for overrides in varied),
+            kind=interval, t0=looking[0], t1=looking[1],
+        )  # fmt: skip
+        found[interval] = [each.found for each in looking]
+    assert found == {"0": [[None, 0, 1, 2]] * 2, "1000": [[None] * 4] * 2}
+    assert ended["0"] == ended["1000"]
+
+
 @pytest.mark.parametrize(
     ("asked", "is_on", "warns"),
     [
@@ -245,3 +340,22 @@ def test_a_run_of_its_own_has_the_numbers_of_a_trial_among_others(make_trials: M
     for number in range(3):
         again = history(trials.folder, "serial", number)
         assert again == history(trials.folder, "fused", number)
+
+
+def test_a_run_of_its_own_that_is_stopped_in_an_epoch_keeps_the_best(
+    make_trials: MakeTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes at any time; what had been found until then is kept."""
+    epoch = training._epoch
+
+    def is_stopped_in_the_third(engine: Engine, runs: Sequence[training.Run]) -> Any:
+        values = epoch(engine, runs)
+        if engine.members[0].epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+        return values
+
+    monkeypatch.setattr(training, "_epoch", is_stopped_in_the_third)
+    trials = make_trials(*SMALL, "trainer.max_epochs=4", "checkpoint_interval=1000")
+    with pytest.raises(Interrupted, match="SIGINT"):
+        trials.serially(("together=true",))
+    assert best_epoch(trials.folder / "serial" / "0") == 1

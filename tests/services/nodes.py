@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from watching import processes_in
 
 if TYPE_CHECKING:
     from ray._private.node import Node
@@ -17,6 +20,10 @@ VARIABLES = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "5" * 64,
     "RAY_USAGE_STATS_ENABLED": "0",
+    # How soon a node that does not answer is taken for dead.
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
 }
 _OBJECT_STORE = 80 * 1024**2  # bytes
 
@@ -56,6 +63,12 @@ class Nodes:
     def kill(self, node: Node) -> None:
         """Kill a node's processes."""
         self._cluster.remove_node(node, allow_graceful=False)
+
+    def stop(self, node: Node) -> None:
+        """Have a node's processes hang."""
+        (raylet,) = node.all_processes["raylet"]
+        for pid in (*processes_in(raylet.process.pid), raylet.process.pid):
+            os.kill(pid, signal.SIGSTOP)
 
     def close(self) -> None:
         """Kill all that is left."""

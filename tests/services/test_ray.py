@@ -165,6 +165,49 @@ def test_nodes_die_and_join(runner: Runner, start: Start, nodes: Nodes) -> None:
     assert len({pid for *_, pid in calls_of(runner.folder)}) >= 3
 
 
+def test_a_node_with_trials_trained_together_dies(
+    runner: Runner, start: Start, nodes: Nodes
+) -> None:
+    """They fail for it, are run again as retries says, and share a worker again."""
+    second = nodes.add()
+    process = start(
+        "x=range(1,7)", f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.workers=2",
+        "hydra.sweeper.slots=2", "hydra.sweeper.fused=rounds", "steps=2", "gate=gate",
+        "hydra.sweeper.retries=1", **VARIABLES,
+    )  # fmt: skip
+    until(lambda: len(calls_of(runner.folder)) == 4)
+    nodes.kill(second)
+    folder = folder_of(runner)
+    until(lambda: states_of(folder).count("FAIL") == 2)
+    nodes.add()
+    until(lambda: len(calls_of(runner.folder)) == 6)  # the gate is closed yet
+    (runner.folder / "gate").touch()
+    code, err = finish(process)
+    assert code == 0, err
+    failed = [error for state, error in outcomes_of(folder) if state == "FAIL"]
+    assert failed == ["the Ray node 127.0.0.1 died, or is not reached any more"] * 2
+    assert states_of(folder).count("COMPLETE") == 6
+
+
+def test_a_node_that_hangs(runner: Runner, start: Start, nodes: Nodes) -> None:
+    """As where a cable is cut nobody says so: Ray finds out, and no trial is to blame."""
+    second = nodes.add()
+    process = start(
+        "x=1,2,3,4", f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.workers=2",
+        "hydra.sweeper.retries=1", "gate=gate", **VARIABLES,
+    )  # fmt: skip
+    until(lambda: len(calls_of(runner.folder)) == 2)
+    nodes.stop(second)
+    folder = folder_of(runner)
+    until(lambda: "FAIL" in states_of(folder))
+    (runner.folder / "gate").touch()
+    code, err = finish(process)
+    assert code == 0, err
+    failed = [error for state, error in outcomes_of(folder) if state == "FAIL"]
+    assert failed == ["the Ray node 127.0.0.1 died, or is not reached any more"]
+    assert states_of(folder).count("COMPLETE") == 4
+
+
 def test_a_node_without_the_folder(runner: Runner, start: Start, nodes: Nodes) -> None:
     """A worker that does not see the sweep's folder is no failure of trial after trial."""
     process = start(

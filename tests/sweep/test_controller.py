@@ -41,6 +41,7 @@ from sinesweep.sweep.study import News, SweepStudy
 DONE = Outcome.complete((1.0,))
 SMALL = 4096  # bytes: a line has room for a few messages
 KILLED = "the worker process was killed by SIGKILL"
+GONE = "the Ray node n died, or is not reached any more"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class PlayedNursery:
             except (EOFError, OSError):
                 cause = KILLED
         end.close()
-        self._end(Exit(worker, cause))
+        self._end(Exit(worker, cause, is_innocent=cause == GONE))
 
     def _end(self, exit_: Exit) -> None:
         self._exits.append(exit_)
@@ -276,6 +277,86 @@ def test_those_to_be_run_again_one_at_a_time_stay_so(
         "INTERRUPTED", "INTERRUPTED", "RETRIED", "COMPLETE", "COMPLETE",
     ]  # fmt: skip
     assert sum(e.outcome == "COMPLETE" for e in study.entries.values()) == 4
+
+
+def together(connection: Connection) -> list[int]:
+    """Return the trials that a worker has before the first of them ends; complete these."""
+    (one,) = take(connection, 1)
+    connection.send(MayBePruned(one.number))  # it has filled the places when it hears that
+    message, found = connection.recv(), [one.number]
+    while not isinstance(message, Answer):
+        found += [message.number] if isinstance(message, Assignment) else []
+        message = connection.recv()
+    for number in found:
+        connection.send(Ended(number, DONE))
+    return found
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_machine_that_is_gone_is_no_trials_fault(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]], retries: int
+) -> None:
+    """Each trial fails, as it would have without others; those run again share a worker again."""
+    had: list[list[int]] = []
+
+    def goes_away(connection: Connection) -> str:
+        take(connection, 2)
+        return GONE
+
+    def goes_on(connection: Connection) -> str:
+        had.append(together(connection))
+        return completes(connection)
+
+    study, quiet = sweep(2, 4, goes_away, goes_on, more=(f"hydra.sweeper.retries={retries}",))
+    end = "RETRIED" if retries else "FAIL"
+    assert quiet.ends[:2] == [(number, end, GONE) for number in range(2)]
+    assert had == [[2, 3]]
+    ends = [(e.outcome, e.origin) for n, e in study.entries.items() if n > 1]
+    again = [("COMPLETE", 0), ("COMPLETE", 1)] if retries else []
+    assert ends == [*again, *[("COMPLETE", None)] * 2]
+
+
+def test_who_holds_a_worker_is_to_blame_for_its_end(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """It was trained for itself, and fails; those that only waited share a worker again."""
+    had: list[list[int]] = []
+
+    def dies_of_one(connection: Connection) -> str:
+        _, second, _ = take(connection, 3)
+        connection.send(Held(second.number, True))
+        return KILLED
+
+    def goes_on(connection: Connection) -> str:
+        had.append(together(connection))
+        return completes(connection)
+
+    _, quiet = sweep(3, 3, dies_of_one, goes_on)
+    waited = f"it waited for trial 1 when {KILLED}"
+    assert quiet.ends[:3] == [
+        (0, "INTERRUPTED", waited), (1, "FAIL", KILLED), (2, "INTERRUPTED", waited),
+    ]  # fmt: skip
+    assert had == [[3, 4]]
+
+
+def test_who_held_a_worker_is_run_again_by_itself(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """With retries: until it has ended each worker has one trial."""
+    had: list[list[int]] = []
+
+    def dies_of_one(connection: Connection) -> str:
+        first, _ = take(connection, 2)
+        connection.send(Held(first.number, True))
+        return KILLED
+
+    def goes_on(connection: Connection) -> str:
+        had.extend(together(connection) for _ in range(2))
+        return completes(connection)
+
+    study, _ = sweep(2, 3, dies_of_one, goes_on, more=("hydra.sweeper.retries=1",))
+    assert [study.entries[number].outcome for number in range(2)] == ["RETRIED", "INTERRUPTED"]
+    assert had == [[2], [3, 4]]
 
 
 def test_nobody_waits_for_the_other_to_listen(

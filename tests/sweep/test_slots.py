@@ -102,6 +102,23 @@ def test_slots_of_several_workers(runner: Runner) -> None:
     assert len(shared) == 2
 
 
+def test_places_of_several_workers_stay_taken(runner: Runner) -> None:
+    """Of many quick trials with uneven budgets, too: until the last begins, 9 in 10 or more."""
+    done = runner.sweep(
+        "x=range(0,24)", "steps=2,5,9,14", "pause=0.005", "hydra.sweeper.workers=2",
+        "hydra.sweeper.slots=4", FUSED,
+    )  # fmt: skip
+
+    assert done.code == 0, done.err
+    assert states_of(folder_of(runner)) == ["COMPLETE"] * 96
+    share = re.search(r"slots +4 in each of 2 workers, (\d+)% taken", done.out)
+    assert share is not None
+    assert int(share[1]) >= 90
+    rounds = [each for each in rounds_of(runner.folder) if each[0] == "round"]
+    taken_by = Counter(pid for _, pid, numbers in rounds if len(numbers) == 4)
+    assert len(taken_by) == 2
+
+
 def test_the_sampler_knows_all_earlier_results(runner: Runner) -> None:
     """A trial is asked for when its place is free, and with what every round before has told."""
     done = runner.sweep(
@@ -291,6 +308,21 @@ def test_whoever_kills_a_shared_worker_fails_alone(runner: Runner) -> None:
     assert len(again) == 4
     assert all(len(numbers) == 1 for numbers in rounds if set(numbers) & set(again))
     assert any(len(numbers) == 3 for numbers in rounds if min(numbers) > max(again))
+
+
+def test_who_kills_a_worker_that_trains_it_alone_fails(runner: Runner) -> None:
+    """Those that waited for it are run again, and go on sharing slots: it was not them."""
+    done = runner.sweep("x=range(0,8)", "alone=1", "misbehave=kill", "steps=2", *slots(3))
+
+    assert done.code == 0, done.err
+    trials = trials_of(folder_of(runner))
+    found = outcomes(trials)
+    assert found.pop(1) == ["FAIL"]
+    assert {each[-1] for each in found.values()} == {"COMPLETE"}
+    assert error_of(trials[0]).startswith("it waited for trial 1 when the worker process")
+    (again,) = [t.number for t in trials if t.params["x"] == 0 and t.number > 0]
+    rounds = [numbers for event, _, numbers in rounds_of(runner.folder) if event == "round"]
+    assert 3 in {len(numbers) for numbers in rounds if again in numbers}
 
 
 def test_a_worker_that_somebody_else_killed(runner: Runner) -> None:

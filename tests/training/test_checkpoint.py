@@ -1,3 +1,4 @@
+import errno
 import io
 import math
 import pickle
@@ -48,6 +49,20 @@ def test_missing(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     with pytest.raises(InputError, match=f"^checkpoint {path}: there is no such file$"):
         checkpoint.load(path)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """What the system says is told, with the path; what was there before stays."""
+    path = tmp_path / "best.ckpt"
+    AtomicCheckpointIO().save_checkpoint(whole(1.0), path)
+    (tmp_path / ".best.ckpt.part").symlink_to("/dev/full")
+    expected = rf"the checkpoint cannot be written \(No space left on device\): '{path}'$"
+    for rows in (1, 100_000):  # PyTorch fails, or what is left is written when the file is closed
+        content = {**whole(2.0), "more": torch.zeros(rows)}
+        with pytest.raises(OSError, match=expected) as caught:
+            AtomicCheckpointIO().save_checkpoint(content, path)
+        assert caught.value.errno == errno.ENOSPC
+    assert checkpoint.load(path)["state_dict"]["a"][0] == 1
 
 
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 0.9, 0.99])

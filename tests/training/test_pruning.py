@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +21,7 @@ from sinesweep.sweep.channel import Channel
 from sinesweep.sweep.messages import Stop
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.tracking import record
+from sinesweep.training import serial
 from sinesweep.training.result import Result
 from sinesweep.training.serial import train
 
@@ -94,3 +98,32 @@ def test_a_trial_is_recorded_as_its_sweeps(tmp_path: Path, compose: Compose) -> 
     assert begin["tags"]["sinesweep.trial"] == 12
     assert "end" not in kinds(tmp_path)
     assert not (tmp_path / "tracking.log").exists()
+
+
+def test_the_next_trial_begins_without_what_an_ended_one_was_made_of(
+    tmp_path: Path, compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it ended: a worker runs hundreds, and would hold the parts of all of them."""
+    parts: list[weakref.ref[object]] = []
+    held: list[int] = []
+    build = serial._build
+
+    def watched(*arguments: Any) -> serial.Parts:
+        made = build(*arguments)
+        held.append(sum(part() is not None for part in parts))
+        parts.extend(weakref.ref(part) for part in (made.trainer, made.module, made.data))
+        return made
+
+    monkeypatch.setattr(serial, "_build", watched)
+    gc.disable()  # what comes by itself comes too late for a device's memory
+    try:
+        for number, answers in enumerate([(True,), (), (Stop("SIGTERM"),), ()]):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            with suppress(TrialPruned, Interrupted):
+                run_trial(Controller(*answers), compose, directory)
+    finally:
+        gc.enable()
+
+    assert held == [0] * 4
+    assert gc.get_freeze_count() > 10_000  # what was imported

@@ -437,6 +437,7 @@ def test_a_run_trained_as_among_others_is_begun_again(runner):
     told = (runner.folder / "stderr").read_text()
     assert "since with together=true a run keeps its best epoch alone: begin it again with" in told
     assert f"train.py {' '.join(overrides)}" in told.splitlines()[-1]
+    assert (runner.run_folder() / "checkpoints" / "best.ckpt").exists()
     refused = runner.train(f"resume={runner.run_folder().name}", *UNTRACKED)
     assert refused.code == 2
     assert "which keep the best epoch alone: run its command again" in refused.err

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any
@@ -21,24 +20,23 @@ import torch
 from omegaconf import DictConfig
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from sinesweep import runs
 from sinesweep.config import Config, parse
 from sinesweep.errors import Interrupted
+from sinesweep.fused.best_epoch import BestEpoch
 from sinesweep.fused.engines import Engine, alone, engines_of
 from sinesweep.fused.kept_data import KeptData
 from sinesweep.fused.member import Member
 from sinesweep.fused.reference import refusal_of
-from sinesweep.redaction import redact_tree
 from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.trial import ManagedTrial, Trial, TrialPruned, current_trial
+from sinesweep.sweep.wording import error_text
 from sinesweep.task.datamodule import SeriesDataModule
 from sinesweep.task.module import Forecaster
 from sinesweep.task.series import Windows
 from sinesweep.tracking.tracker import Membership, Tracker
 from sinesweep.training.account import conclude, open_run
 from sinesweep.training.building import build_module
-from sinesweep.training.checkpoint import BEST, OWN_KEY, AtomicCheckpointIO, is_better
 from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
 from sinesweep.training.result import Result, returned, show
@@ -60,7 +58,7 @@ class Run:
         module: the task's, with its initial weights until the training has ended.
         member: where it is.
         scheduler: of its learning rate.
-        best_value, best_epoch, best: the best epoch so far by the objective, and its weights.
+        best: its best epoch so far.
         started: by the monotonic clock.
     """
 
@@ -72,20 +70,14 @@ class Run:
     module: Forecaster
     member: Member
     scheduler: LRScheduler
+    best: BestEpoch
     started: float = field(default_factory=time.monotonic)
-    best_value: float | None = None
-    best_epoch: int | None = None
-    best: Mapping[str, torch.Tensor] | None = None
 
     @property
     def number(self) -> int:
         """The trial's."""
         assert self.trial.number is not None
         return self.trial.number
-
-    def steps(self, epochs: int) -> int:
-        """Return how many steps its optimizer has taken after so many epochs."""
-        return epochs * -(-len(self.member.train) // self.member.batch_size)
 
 
 class FusedTraining:
@@ -135,16 +127,17 @@ class FusedTraining:
         _choose_algorithms(self._runs.values())
         ended = self._make_engines() if not self._engines else {}
         by_member = {run.member: run for run in self._runs.values()}
+        count = len(by_member)
         for engine in self._engines:
             runs_of = [by_member[member] for member in engine.members]
             try:
                 told = _epoch(engine, runs_of)
             except Exception as error:  # noqa: BLE001 # it costs those who trained together
                 clear_frames(error.__traceback__)  # what they hold may be all the memory
-                ended |= {run.number: error for run in runs_of}
+                ended |= {run.number: _keep(run, error) for run in runs_of}
                 continue
             for run, values in zip(runs_of, told, strict=True):
-                ended |= _ending(run, engine, values)
+                ended |= _ending(run, engine, values, count)
         for number in ended:
             del self._runs[number]
         if ended:
@@ -170,7 +163,8 @@ class FusedTraining:
                 self._engines.append(make())
             except Exception as error:  # noqa: BLE001 # it costs those of this kind
                 clear_frames(error.__traceback__)  # what they hold may be all the memory
-                ended |= {by_member[member].number: error for member in members}
+                runs_of = [by_member[member] for member in members]
+                ended |= {run.number: _keep(run, error) for run in runs_of}
         told = ", ".join(engine.description for engine in self._engines)
         print(f"{len(self._runs)} trials: {told or 'none'}", flush=True)  # noqa: T201 # the worker's log
         return ended
@@ -186,7 +180,8 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
         start: when that began, by the monotonic clock.
 
     Raises:
-        Exception: what the training failed with, or a sweep's stop.
+        Interrupted: Ctrl-C or SIGTERM, or a sweep's stop; the best epoch is kept.
+        Exception: what the training failed with; the best epoch is kept.
     """
     run = _prepare(config, current_trial(), tracker, None)
     run.started = start
@@ -195,15 +190,18 @@ def train_alone(config: Config, name: str, tracker: Tracker, start: float) -> Re
     _choose_algorithms([run])
     ((_, make),) = engines_of([run.member])
     engine = make()
-    while True:
-        (values,) = _epoch(engine, [run])
-        try:
+    try:
+        while True:
+            (values,) = _epoch(engine, [run])
             result = _after_epoch(run, engine, values)
-        except BaseException:
-            _save_best(run)
-            raise
-        if result is not None:
-            return result
+            if result is not None:
+                return result
+            run.best.write_if_due(1)
+    except BaseException as error:
+        ended = _keep(run, error)
+        if ended is not error:
+            raise ended from error
+        raise
 
 
 def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -> Run:
@@ -234,6 +232,9 @@ def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -
             evaluated=(len(data.splits.val), len(data.reference.val)),
         ),
         scheduler=scheduler,
+        best=BestEpoch(
+            config, module, tracker.directory, -(-len(data.splits.train) // data.batch_size)
+        ),
     )
 
 
@@ -267,41 +268,35 @@ def _epoch(engine: Engine, members: Sequence[Run]) -> list[dict[str, float]]:
     ]
 
 
-def _ending(run: Run, engine: Engine, values: Mapping[str, float]) -> dict[int, Any]:
-    """Take in an epoch of one trial; return what it has come to, if it has ended."""
+def _ending(run: Run, engine: Engine, values: Mapping[str, float], count: int) -> dict[int, Any]:
+    """Take in an epoch of one trial of so many; return what it has come to, if it has ended."""
     try:
         result = _after_epoch(run, engine, values)
         if result is None:
+            run.best.write_if_due(count)
             return {}
         with _printing_to_log(run):
             show(result, run.config.settings.objective, None)
         return {run.number: returned(run.config, result)}
     except (Exception, Interrupted) as error:  # noqa: BLE001 # it costs this trial only
-        _save_best(run)
-        return {run.number: error}
+        return {run.number: _keep(run, error)}
 
 
 def _after_epoch(run: Run, engine: Engine, values: Mapping[str, float]) -> Result | None:
     """Take in an epoch; return the result after the last."""
     epoch = run.member.epoch - 1
     run.tracker.log_metrics(values, step=epoch)
-    _keep_best(run, engine, epoch, values.get(run.config.settings.objective))
+    value = values.get(run.config.settings.objective)
+    run.best.take(epoch, value, lambda: engine.state(run.member))
     run.scheduler.step()
     _say(run, epoch, values)
     if _is_given_up(run, epoch, values):
         raise TrialPruned(f"pruned after epoch {epoch}")
     if run.member.epoch < run.config.trainer.max_epochs:
         return None
-    if run.best is None:  # it diverged at once, and is judged by the weights that it ends with
+    if run.best.epoch is None:  # it diverged at once: the weights that it ends with are judged
         run.module.network.load_state_dict(engine.state(run.member))
     return _conclude(run, values)
-
-
-def _keep_best(run: Run, engine: Engine, epoch: int, value: float | None) -> None:
-    maximize = run.config.settings.direction == "maximize"
-    if value is None or is_better(value, run.best_value, maximize=maximize):
-        run.best_value, run.best_epoch = value, epoch
-        run.best = engine.state(run.member)
 
 
 def _is_given_up(run: Run, epoch: int, values: Mapping[str, float]) -> bool:
@@ -313,13 +308,13 @@ def _is_given_up(run: Run, epoch: int, values: Mapping[str, float]) -> bool:
 
 
 def _conclude(run: Run, values: Mapping[str, float]) -> Result:
-    _save_best(run)
+    run.best.restore()
     metrics = {**values, "test/mae": _mae(run.module, run.data.splits.test)}
     with _printing_to_log(run):
         return conclude(
             run.config,
             run.tracker,
-            Trained(run.module, run.data, run.best_epoch),
+            Trained(run.module, run.data, run.best.epoch),
             metrics,
             trial=run.trial,
             epochs=run.member.epoch,
@@ -334,27 +329,18 @@ def _mae(module: Forecaster, windows: Windows) -> float:
         return float((module.eval()(inputs) - targets).abs().mean(dtype=torch.float64))
 
 
-def _save_best(run: Run) -> None:
-    """Put the weights of the best epoch into the module and the folder."""
-    if run.best is None:
-        return
-    assert run.best_epoch is not None
-    run.module.network.load_state_dict(run.best)
-    behind = run.best_epoch + 1
-    content = {
-        "epoch": behind,
-        "global_step": run.steps(behind),
-        "pytorch-lightning_version": metadata.version("pytorch-lightning"),
-        "state_dict": run.module.state_dict(),
-        OWN_KEY: {
-            "model": redact_tree(run.config.values["model"]),
-            "run": run.tracker.directory.name,
-            "epoch": run.best_epoch,
-            "best_value": run.best_value,
-            "best_epoch": run.best_epoch,
-        },
-    }
-    AtomicCheckpointIO().save_checkpoint(content, run.tracker.directory / runs.CHECKPOINTS / BEST)
+def _keep(run: Run, error: BaseException) -> BaseException:
+    """Keep the best epoch of a trial that ends before its time; return what it ends with.
+
+    That is what it had come to before, unless it was no failure and this is one.
+    """
+    try:
+        run.best.restore()
+    except Exception as second:  # noqa: BLE001 # whatever it is, it costs this trial only
+        if isinstance(error, TrialPruned):
+            return second
+        error.add_note(f"and then: {error_text(second)}")
+    return error
 
 
 def _say(run: Run, epoch: int, values: Mapping[str, float]) -> None:

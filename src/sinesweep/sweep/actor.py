@@ -36,10 +36,12 @@ class Hello:
     Attributes:
         ticket: what it was started with.
         address: its node's.
+        node: Ray's id of that.
     """
 
     ticket: int
     address: str
+    node: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class RayWorker:
         """
         import ray
 
-        hello = Hello(ticket, ray.util.get_node_ip_address())
+        node = ray.get_runtime_context().get_node_id()
+        hello = Hello(ticket, ray.util.get_node_ip_address(), node)
         where = f"the Ray node {hello.address}"
         look_around(errand, where)
         os.environ.update(errand.variables)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from sinesweep.errors import Interrupted, SweepFailed
 from sinesweep.sweep.balance import Balance
 from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
+from sinesweep.sweep.guilt import judge
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
     Alone,
@@ -29,7 +30,7 @@ from sinesweep.sweep.messages import (
     Served,
     Stop,
 )
-from sinesweep.sweep.nursery import Nursery
+from sinesweep.sweep.nursery import Exit, Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.plan import Plan
@@ -342,46 +343,43 @@ class Controller:
             self._selector.unregister(self._nursery)
             self._abort("the process that starts workers has died")
             for seat in list(self._seats.values()):
-                self._lose(seat, "its worker died with the sweep's")
+                self._lose(seat, None)
             return
         seat = self._seats[exit_.worker]
         seat.is_lost = True
         self._listen(seat)  # its last words
-        self._lose(seat, exit_.cause, alone=Outcome.failed(exit_.cause))
+        self._lose(seat, exit_)
         self._stillborn += not seat.is_ready
         if exit_.is_final:
             self._abort(exit_.cause)
         elif self._stillborn >= _MOST_STILLBORN * self._settings.processes:
             self._abort(f"{self._stillborn} workers ended before they began: {exit_.cause}")
 
-    def _lose(self, seat: Seat, cause: str, alone: Outcome | None = None) -> None:
+    def _lose(self, seat: Seat, exit_: Exit | None) -> None:
         """End the trials of a worker that is gone.
 
         What they had come to and said, or left in their folders, holds.
 
         Args:
             seat: the worker's.
-            cause: how it ended.
-            alone: what that means for a trial that had it for itself. One of several is
-                interrupted: they are run again one at a time, so that whichever did it fails, and
-                the others do not.
+            exit_: how it ended; None: with the nursery.
         """
         del self._seats[seat.number]
         with suppress(KeyError):
             self._selector.unregister(seat.connection)
         seat.connection.close()
+        holder = seat.holder
         seat.hold(None, time.monotonic())
         for message in seat.unsent:
             if isinstance(message, Assignment):
                 unbegun = Outcome.interrupted("its worker had died before it began")
                 self._end(seat.running.pop(message.number), unbegun)
-        shared = len(seat.running) > 1
+        verdict = judge(exit_, seat.running.keys(), holder)
         for number, running in seat.running.items():
             assert running.entry.directory is not None
-            outcome = read_outcome(running.entry.directory) or running.doomed
-            unknown = Outcome.interrupted(cause) if shared or alone is None else alone
-            ended = self._end(running, outcome or unknown)
-            if outcome is None and alone and ended.outcome in RUN_AGAIN:
+            known = read_outcome(running.entry.directory) or running.doomed
+            ended = self._end(running, known or verdict.outcomes[number])
+            if known is None and number in verdict.suspects and ended.outcome in RUN_AGAIN:
                 self._suspects.add(number)
 
     def _interrupted(self) -> None:

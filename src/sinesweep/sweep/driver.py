@@ -249,9 +249,16 @@ class Driver:
             print(redact("".join(traceback.format_exception(error))), flush=True)  # noqa: T201
             text = f"{rule}, but no actor could begin, as {self._folder / _LOG} says: {said}"
             return Exit(post.number, text, is_final=True)
-        if isinstance(error, errors.ActorUnavailableError):  # Ray itself knows only later
-            return Exit(post.number, f"{where} died, or is not reached any more")
+        # Ray says the latter of a node that does not answer, and knows only later that it is dead.
+        if _is_dead(post.hello) or isinstance(error, errors.ActorUnavailableError):
+            cause = f"{where} died, or is not reached any more"
+            return Exit(post.number, cause, is_innocent=True)
         return Exit(post.number, f"the actor on {where} was killed (out of memory?)")
+
+
+def _is_dead(hello: Hello | None) -> bool:
+    """Whether an actor's node is dead, as far as Ray knows."""
+    return hello is not None and hello.node in {n["NodeID"] for n in ray.nodes() if not n["Alive"]}
 
 
 def say_to(path: str | Path) -> None:

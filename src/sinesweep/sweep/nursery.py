@@ -47,11 +47,13 @@ class Exit:
         worker: its number.
         cause: words for it.
         is_final: whether another in its place would end in the same way.
+        is_innocent: whether no trial of it can have been the cause: its machine is gone.
     """
 
     worker: int
     cause: str
     is_final: bool = False
+    is_innocent: bool = False
 
     def encode(self) -> bytes:
         """Return it as it is sent to the controller's side."""

@@ -80,8 +80,8 @@ class FusedForm(Protocol):
         """Return why a configuration cannot be trained together with others, or None.
 
         Such a trial is run alone between two rounds, in which the clocks of the others stand still,
-        or, with ``hydra.sweeper.unfused=refuse``,
-        the sweep is refused.
+        or, with ``hydra.sweeper.unfused=refuse``, the sweep is refused before trial 0. The ends of
+        ranges and each choice are looked at then; a trial that turns out to be such a one fails.
 
         Raises:
             InputError: the configuration is wrong.

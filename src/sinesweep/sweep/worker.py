@@ -173,7 +173,7 @@ class Worker:
             return self._function(config)
         reason = self._form.refusal(config)
         if reason is not None and self._plan.settings.unfused == "refuse":
-            raise InputError(  # a value within a range, say: beforehand its ends were looked at
+            raise InputError(  # a value in a range or a combination: its ends were looked at
                 "hydra.sweeper.unfused: must be serial for a trial that cannot be trained together "
                 f"with others, but is refuse, and {reason}"
             )

@@ -47,16 +47,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path: str | Path,
         storage_options: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """Write, rename; or hand the checkpoint to ``storage_options`` and write nothing."""
+        """Write, rename; or hand the checkpoint to ``storage_options`` and write nothing.
+
+        Raises:
+            OSError: it cannot be written, to this path.
+        """
         if storage_options is not None:
             storage_options(checkpoint)
             return
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.part")
-        with temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+            temporary.replace(path)
+        except (OSError, RuntimeError) as error:
+            # PyTorch tells of its own bookkeeping, and of what the system said in the context.
+            said = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(said, OSError):
+                raise
+            told = f"the checkpoint cannot be written ({said.strerror or said})"
+            raise OSError(said.errno, told, str(path)) from error
 
 
 class EpochCheckpoint(Checkpoint):

@@ -105,12 +105,6 @@ def _train(
     if _is_first(parts):
         device = name_of(parts.trainer.strategy.root_device)
         open_run(config, name, tracker, parts.data, parts.module, device)
-    # What is imported stays: without this the garbage collector goes through all of it again and
-    # again while Lightning makes its many small objects. What an earlier trial of this process left
-    # must not stay with it.
-    if current_trial().is_managed:
-        gc.collect()
-    gc.freeze()
     with _quiet():
         parts.trainer.fit(parts.module, parts.data, ckpt_path=checkpoint, weights_only=True)
         parts.pruning.raise_if_pruned()
@@ -145,6 +139,19 @@ def _sweeps_stop() -> str | None:
     return trial.stopped if isinstance(trial, ManagedTrial) else None
 
 
+def _set_imports_aside() -> None:
+    """Free what an earlier trial of this process left, and have the collector pass over the rest.
+
+    What is imported stays: the garbage collector would go through all of it again and again while
+    Lightning makes its many small objects. It is set aside once, before there are any parts: what
+    is set aside is never freed.
+    """
+    if current_trial().is_managed:
+        gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()
+
+
 def _end(tracker: Tracker, status: str, state: str, error: str) -> None:
     tracker.end(status, {"sinesweep.state": state, "sinesweep.error": redact(error)})
 
@@ -163,6 +170,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     from sinesweep.training.recorder import RecordLogger, StepScale
     from sinesweep.training.seeding import EpochSeeds
 
+    _set_imports_aside()
     settings = config.settings
     data = build_data(config)
     module = build_module(config)
