@@ -223,9 +223,18 @@ class Driver:
                 ray.kill(post.actor)
 
     def _ended(self, ticket: int, error: BaseException | None) -> None:
+        """Have an actor that is gone heard out, without waiting here: a node may have had many."""
+        hear = partial(self._hear_out, ticket, error)
+        threading.Thread(target=hear, daemon=True).start()
+
+    def _hear_out(self, ticket: int, error: BaseException | None) -> None:
+        voice = self._posts[ticket].voice
+        if voice is not None:
+            voice.join(_LAST_WORDS)
+        self._tell(self._bury, ticket, error)
+
+    def _bury(self, ticket: int, error: BaseException | None) -> None:
         post = self._posts.pop(ticket)
-        if post.voice is not None:
-            post.voice.join(_LAST_WORDS)
         for end in filter(None, (post.remote, post.line)):  # where a thread may wait yet
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
