@@ -24,8 +24,8 @@ from sinesweep.task.series import Windows
 from sinesweep.training.seeding import epoch_seed
 
 # Up to how many units what is compiled is faster than PyTorch's own LSTM, whatever the depth and
-# the batch: see benchmarks/kernel.py. Up to 192 it is hardly slower anywhere; at 256 it is, with
-# several layers, since weights and passes leave the core's cache.
+# the batch: see benchmarks/kernel.py. At 192 it gains next to nothing with several layers, and at
+# 256 it is slower, since weights and passes leave the core's cache.
 WIDEST_COMPILED = 128
 # Likewise a batch on a CPU, where nothing is compiled, by units as padded.
 WIDEST_ON_A_CPU = 24
