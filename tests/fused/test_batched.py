@@ -92,8 +92,9 @@ def test_saturated_gates() -> None:
 )
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
-    # In double precision the order of sums; in single, what two epochs make of it.
-    [(torch.float64, EXACT), (torch.float32, {"rtol": 2e-3, "atol": 2e-4})],
+    # In double precision README's promise, since a GPU's functions have last bits of their own; in
+    # single, what two epochs make of a last bit.
+    [(torch.float64, {"rtol": 0.0, "atol": 1e-9}), (torch.float32, {"rtol": 2e-3, "atol": 2e-4})],
 )
 def test_a_gpu_computes_what_a_cpu_does(dtype: torch.dtype, tolerance: Any) -> None:
     """Errors and weights agree with PyTorch's own LSTM on a CPU, dropout's draws among them."""
