@@ -24,7 +24,7 @@ from sinesweep.task.series import Windows
 from sinesweep.training.seeding import epoch_seed
 
 # Up to how many units what is compiled is faster than PyTorch's own LSTM, whatever the depth and
-# the batch: see benchmarks/kernel.py. At 192 it gains next to nothing with several layers, and at
+# the batch: see docs/benchmarks.md. At 192 it gains next to nothing with several layers, and at
 # 256 it is slower, since weights and passes leave the core's cache.
 WIDEST_COMPILED = 128
 # Likewise a batch on a CPU, where nothing is compiled, by units as padded.
