@@ -1,9 +1,14 @@
-"""An epoch of 8 networks, compiled or in one batched computation, against PyTorch's own LSTM.
+"""An epoch of networks, compiled or in one batched computation, against PyTorch's own LSTM.
 
-python benchmarks/kernel.py [repeats]
+python benchmarks/kernel.py [repeats] [shapes...]
 
-The same 8 networks, data and optimizer, on one thread, training and evaluation, in turn; its own
-time of the processor, not what others take of it. What a Trainer costs besides is in none.
+A shape is layers x width, or layers x width @ batch size: 2x64, 2x256@400. By default all of
+:data:`SHAPES`, which takes some 20 minutes; those of more than 64 units, by which the bound in
+``engines.py`` was chosen, have batches of 400, too.
+
+The same networks (8, or 1 of more than 64 units), data and optimizer, on one thread, training and
+evaluation, in turn; its own time of the processor, not what others take of it. What a Trainer costs
+besides is in none. Batches of more than 64 units are left out: they are for a GPU.
 """
 
 from __future__ import annotations
@@ -20,21 +25,25 @@ from sinesweep.fused.batched import Batched
 from sinesweep.fused.compiled import GATES
 from sinesweep.fused.engines import Engine, OneByOne
 from sinesweep.fused.in_turn import InTurn
-from sinesweep.fused.member import Member
+from sinesweep.fused.member import WIDTHS, Member
 from sinesweep.task.datamodule import DampedSinesDataModule
 from sinesweep.task.module import Forecaster
 
-NETWORKS = 8
-WIDTHS = (8, 13, 16, 20, 24, 32, 48, 56, 64, 128)
-SHAPES = [(layers, width) for layers in (1, 2, 3) for width in WIDTHS]
+NARROW = (8, 13, 16, 20, 24, 32, 48, 56, 64)
+WIDE = (96, 128, 160, 192, 256, 512)
+SHAPES = (
+    *(f"{layers}x{width}" for layers in (1, 2, 3) for width in NARROW),
+    *(f"{layers}x{width}@{size}" for layers in (1, 2, 3) for width in WIDE for size in (32, 400)),
+)
+SERIES = 800
 SEED = 0
 
 
-def make_member(layers: int, width: int, seed: int) -> Member:
+def make_member(layers: int, width: int, batch_size: int, seed: int) -> Member:
     """Return a network on the default data."""
     torch.manual_seed(seed)
     data = DampedSinesDataModule(
-        num_series=800,
+        num_series=SERIES,
         val_series=200,
         test_series=1,
         period={"low": 10.0, "high": 20.0},
@@ -47,7 +56,7 @@ def make_member(layers: int, width: int, seed: int) -> Member:
         length=55,
         input_steps=50,
         output_steps=5,
-        batch_size=32,
+        batch_size=batch_size,
         seed=SEED,
     )
     module = Forecaster(
@@ -71,32 +80,54 @@ def epoch(engine: Engine) -> float:
     return time.process_time() - start
 
 
-def rate(layers: int, width: int, seconds: float) -> float:
+def rate(layers: int, width: int, networks: int, seconds: float) -> float:
     """Return the GFLOP/s of the products of all networks' training and evaluation."""
     training, evaluation = 3, 1
     parameters = GATES * width * ((width + 1) + (layers - 1) * 2 * width)
-    return 2e-9 * (training + evaluation) * parameters * 50 * 800 * NETWORKS / seconds
+    return 2e-9 * (training + evaluation) * parameters * 50 * SERIES * networks / seconds
+
+
+def read(shape: str) -> tuple[int, int, int]:
+    """Return layers, width and batch size."""
+    sizes, _, batch_size = shape.partition("@")
+    layers, _, width = sizes.partition("x")
+    return int(layers), int(width), int(batch_size or 32)
+
+
+def measure(shape: str, repeats: int) -> None:
+    """Print a shape's ratios."""
+    layers, width, batch_size = read(shape)
+    is_narrow = width <= WIDTHS[-1]
+    networks = 8 if is_narrow else 1
+
+    def members() -> list[Member]:
+        return [make_member(layers, width, batch_size, seed) for seed in range(networks)]
+
+    alone = [OneByOne(member) for member in members()]
+    together: dict[str, Engine] = {"compiled": InTurn(members())}
+    if is_narrow:
+        together["batched"] = Batched(members())
+    for engine in (*together.values(), alone[0]):
+        epoch(engine)  # its buffers are made
+    rounds = [
+        (sum(map(epoch, alone)), *map(epoch, together.values())) for _ in range(repeats)
+    ]  # fmt: skip
+    theirs, *found = zip(*rounds, strict=True)
+    for name, ours in zip(together, found, strict=True):
+        print_ratio(f"{shape}: one by one / {name}", theirs, ours, "s")
+        if name == "compiled":
+            reached = rate(layers, width, networks, statistics.median(ours))
+            print(f"    compiled: {reached:.0f} GFLOP/s")
+    sys.stdout.flush()
 
 
 def main() -> None:
     """Print ratios for each shape."""
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     torch.set_num_threads(1)
-    print_header(f"{NETWORKS} networks, an epoch each, one thread", repeats, SEED)
-    for layers, width in SHAPES:
-        alone = [OneByOne(make_member(layers, width, seed)) for seed in range(NETWORKS)]
-        compiled, batched = (
-            kind([make_member(layers, width, seed) for seed in range(NETWORKS)])
-            for kind in (InTurn, Batched)
-        )
-        for engine in (compiled, batched):
-            epoch(engine)  # its buffers are made
-        rounds = [(sum(map(epoch, alone)), epoch(compiled), epoch(batched)) for _ in range(repeats)]
-        theirs, ours, torchs = zip(*rounds, strict=True)
-        shape = f"{layers} x {width}"
-        print_ratio(f"{shape}: one by one / compiled", theirs, ours, "s")
-        print(f"    compiled: {rate(layers, width, statistics.median(ours)):.0f} GFLOP/s")
-        print_ratio(f"{shape}: one by one / batched", theirs, torchs, "s")
+    print_header("networks, an epoch each, one thread", repeats, SEED)
+    for shape in sys.argv[2:] or SHAPES:
+        measure(shape, repeats)
 
 
 if __name__ == "__main__":

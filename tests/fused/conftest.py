@@ -23,8 +23,9 @@ Compose = Callable[..., DictConfig]
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    """Undo what a training does to its process."""
+    """Undo what a training does to its process; on one thread, as a worker's."""
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield
     torch.use_deterministic_algorithms(False)
     set_current(None)
@@ -61,22 +62,29 @@ class Trials:
         return found
 
     def together(
-        self, *trials: tuple[str, ...], kind: str = "fused", **controllers: Controller
+        self,
+        *trials: tuple[str, ...],
+        kind: str = "fused",
+        joining: bool = False,
+        **controllers: Controller,
     ) -> dict[int, Any]:
         """Return what each trial comes to among the others.
 
         Args:
             trials: the overrides of each.
             kind: what its folder is called.
+            joining: one after the other, each a round behind the one before.
             controllers: ``t3`` plays the controller of trial 3.
         """
         training = FusedTraining()
+        ended: dict[int, Any] = {}
         for number, overrides in enumerate(trials):
             controller = controllers.get(f"t{number}", Controller())
             trial = self._trial(number, kind, controller)
             assert trial.directory is not None
             training.admit(self._configuration(overrides), trial, trial.directory)
-        ended: dict[int, Any] = {}
+            if joining:
+                ended |= training.advance()
         while len(ended) < len(trials):
             ended |= training.advance()
         return ended

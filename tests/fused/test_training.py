@@ -44,6 +44,11 @@ VARIED = [
 ]
 
 
+def best_of(trials: Any, kind: str, number: int) -> dict[str, Any]:
+    """Return the checkpoint of a trial's best epoch."""
+    return load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")
+
+
 def history(folder: Path, kind: str, number: int) -> dict[str, list[tuple[int, float]]]:
     """Return a trial's metrics."""
     return record.metric_history(folder / kind / str(number))
@@ -64,15 +69,52 @@ def test_every_number_is_that_of_the_same_trial_alone(make_trials: MakeTrials) -
             for (_, ours), (_, theirs) in zip(found[name], points, strict=True):
                 # Lightning keeps what is logged in single precision.
                 assert ours == pytest.approx(theirs, abs=1e-7, rel=1e-7), name
-        best = [
-            load(trials.folder / kind / str(number) / "checkpoints" / "best.ckpt")
-            for kind in ("serial", "fused")
-        ]
+        alone_best, best = best_of(trials, "serial", number), best_of(trials, "fused", number)
         for key in ("epoch", "global_step"):
-            assert best[1][key] == best[0][key]
-        assert best[1]["sinesweep"]["best_epoch"] == best[0]["sinesweep"]["best_epoch"]
-        for name, weights in best[0]["state_dict"].items():
-            torch.testing.assert_close(best[1]["state_dict"][name], weights, atol=1e-9, rtol=0)
+            assert best[key] == alone_best[key]
+        assert best["sinesweep"]["best_epoch"] == alone_best["sinesweep"]["best_epoch"]
+        for name, weights in alone_best["state_dict"].items():
+            torch.testing.assert_close(best["state_dict"][name], weights, atol=1e-9, rtol=0)
+
+
+def test_trials_that_join(make_trials: MakeTrials) -> None:
+    """With all that changes a step, each in an epoch of its own, weights are those of serial."""
+    common = ("model.layers=2", "trainer.max_epochs=4", "optimizer=adamw")
+    own = {
+        "model.dropout": 0.3,
+        "optimizer.weight_decay": 0.3,
+        "trainer.gradient_clip_val": 0.02,
+        "scheduler.step_size": 1,
+    }
+    trials = make_trials(*SMALL, *DOUBLE, *common, "model.width=8", "scheduler=step")
+    whole = tuple(f"{key}={value}" for key, value in own.items())
+    joined = [(f"seed={seed}", f"model.width={8 - seed}", *whole) for seed in range(3)]
+    without = [tuple(each for each in joined[0] if each != left_out) for left_out in whole]
+    together = trials.together(*joined, joining=True)
+    alone = trials.serially(*joined, *without)
+    # Each of them matters to the numbers.
+    assert len({round(value, 7) for value in (alone[0], *alone[3:])}) == 1 + len(own)
+    for number in range(len(joined)):
+        assert together[number] == pytest.approx(alone[number], abs=1e-7)
+        best, expected = best_of(trials, "fused", number), best_of(trials, "serial", number)
+        for name, weights in expected["state_dict"].items():
+            # A few last bits: what differs is the order of sums.
+            torch.testing.assert_close(best["state_dict"][name], weights, atol=1e-12, rtol=0)
+
+
+def test_single_precision_is_the_same_to_single_precision(make_trials: MakeTrials) -> None:
+    """What is compiled agrees with serial training to 1e-5 over three epochs."""
+    trials = make_trials(*SMALL, "trainer.max_epochs=3")
+    alone = trials.serially(*VARIED)
+    together = trials.together(*VARIED)
+    for number, value in enumerate(alone):
+        # A last bit is 6e-8 of a number; nine steps make some 4e-7 of it.
+        assert together[number] == pytest.approx(value, rel=1e-5)
+        expected = history(trials.folder, "serial", number)
+        found = history(trials.folder, "fused", number)
+        for name, points in expected.items():
+            for (_, ours), (_, theirs) in zip(found[name], points, strict=True):
+                assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5), name
 
 
 def test_neighbours_change_nothing(make_trials: MakeTrials) -> None:

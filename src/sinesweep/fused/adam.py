@@ -70,6 +70,7 @@ class Adam:
         steps: how many each has taken.
         blocks: parameters, (K_l, ...), the first K_l models' each.
         first, second: the moments, alike.
+        count: how many steps it will take: their rates are made beforehand, in one copy.
     """
 
     def __init__(
@@ -79,19 +80,25 @@ class Adam:
         blocks: Sequence[torch.Tensor],
         first: Sequence[torch.Tensor],
         second: Sequence[torch.Tensor],
+        *,
+        count: int,
     ) -> None:
         like = blocks[0]
         columns = dict(zip(Rates._fields, torch.tensor(rates, dtype=torch.float64).T, strict=True))
         self._blocks, self._first, self._second = blocks, first, second
-        self._steps = torch.tensor(steps, dtype=torch.float64)
-        self._lr, self._beta1, self._beta2 = (columns[n] for n in ("lr", "beta1", "beta2"))
-        self._lerp = self._ready(1 - self._beta1, like)
-        self._keep = self._ready(self._beta2, like)
-        self._add = self._ready(1 - self._beta2, like)
+        lr, beta1, beta2 = (columns[name] for name in ("lr", "beta1", "beta2"))
+        behind = torch.tensor(steps, dtype=torch.float64)
+        taken = behind + torch.arange(1, count + 1, dtype=torch.float64)[:, None]
+        self._scales = self._ready(-lr / (1 - beta1**taken), like)
+        self._corrections = self._ready((1 - beta2**taken).rsqrt(), like)
+        self._taken = 0
+        self._lerp = self._ready(1 - beta1, like)
+        self._keep = self._ready(beta2, like)
+        self._add = self._ready(1 - beta2, like)
         self._eps = self._ready(columns["eps"], like)
         decays, limits = columns["in_gradient"], columns["clip"]
         self._in_gradient = self._ready(decays, like) if bool(decays.any()) else None
-        shrink = 1 - self._lr * columns["apart"]
+        shrink = 1 - lr * columns["apart"]
         self._shrink = self._ready(shrink, like) if bool((shrink != 1).any()) else None
         self._limit = None if bool(limits.isinf().all()) else limits.to(like)
         self._work = [torch.empty_like(block) for block in blocks]
@@ -99,13 +106,10 @@ class Adam:
 
     def step(self, gradients: Sequence[torch.Tensor]) -> None:
         """Take one step; the gradients are changed on the way."""
-        self._steps += 1
-        like = self._blocks[0]
+        scale, corrected = self._scales[self._taken], self._corrections[self._taken]
+        self._taken += 1
         if self._limit is not None:
             self._clip(gradients)
-        scale = -self._lr / (1 - self._beta1**self._steps)
-        scale = self._ready(scale, like)
-        corrected = self._ready((1 - self._beta2**self._steps).rsqrt(), like)
         for block, first, second, gradient, work, root in zip(
             self._blocks, self._first, self._second, gradients, self._work, self._root, strict=True
         ):
@@ -134,4 +138,4 @@ class Adam:
 
     @staticmethod
     def _ready(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        return values.to(like)[:, None, None]
+        return values.to(like)[..., None, None]

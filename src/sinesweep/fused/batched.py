@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from sinesweep.fused import adam, weights
-from sinesweep.fused.kernel import GATES, Backward, Forward, Shape, prepared
+from sinesweep.fused.dropout import Masks
+from sinesweep.fused.kernel import Backward, Forward, Shape, prepared
 from sinesweep.fused.member import Member
+from sinesweep.fused.memory import EVALUATION_BATCH, held
 from sinesweep.task.series import Windows
-from sinesweep.training.seeding import epoch_seed
-
-_EVALUATION_BATCH = 128  # what fits a cache beside the weights
 
 
 class Batched:
@@ -59,27 +58,22 @@ class Batched:
         rows = rows.to(self._shape.device)
         inputs = _in_order(self._inputs, rows).permute(2, 0, 1).contiguous().unsqueeze(2)
         targets = _in_order(self._targets, rows).transpose(1, 2).contiguous()
+        batches = [len(batch) for batch in rows[0].split(self.members[0].batch_size)]
         optimizer = adam.Adam(
             [adam.rates_of(member.optimizer, member.clip) for member in self.members],
             [member.steps for member in self.members],
             self._blocks,
             self._first,
             self._second,
+            count=len(batches),
         )
-        masks = _Masks(self.members, self._shape)
+        masks = Masks(self.members, self._shape, batches)
         errors = torch.zeros(len(self.members), dtype=torch.float64, device=self._shape.device)
-        batch_size, count = self.members[0].batch_size, 0
-        for start in range(0, rows.shape[1], batch_size):
-            errors += self._train_batch(
-                inputs[..., start : start + batch_size],
-                targets[..., start : start + batch_size],
-                optimizer,
-                masks,
-            )
-            count += 1
+        for batch in zip(inputs.split(batches, -1), targets.split(batches, -1), strict=True):
+            errors += self._train_batch(*batch, optimizer, masks.next())
         for member in self.members:
             member.epoch += 1
-            member.steps += count
+            member.steps += len(batches)
         return (errors / self._targets[0].numel()).cpu().numpy()
 
     def errors(self, windows: Sequence[Windows]) -> NDArray[np.float64]:
@@ -90,8 +84,8 @@ class Batched:
         *cells, head = self._blocks
         ready = prepared(cells, self._doubled)
         errors = torch.zeros(len(self.members), dtype=torch.float64, device=self._shape.device)
-        for start in range(0, series.shape[-1], _EVALUATION_BATCH):
-            part = slice(start, start + _EVALUATION_BATCH)
+        for start in range(0, series.shape[-1], EVALUATION_BATCH):
+            part = slice(start, start + EVALUATION_BATCH)
             wanted = targets[..., part]
             forward = self._evaluation(wanted.shape[-1])
             forecast = forward(ready, head, series[..., part])
@@ -105,21 +99,23 @@ class Batched:
     @property
     def description(self) -> str:
         """Say what is trained; see :class:`~sinesweep.fused.engines.Engine`."""
-        first = self.members[0]
-        held = memory(self._shape, first.batch_size, len(first.train)) / 2**20
-        return f"{len(self.members)} up to {self._shape.width} wide together ({held:.0f} MB)"
+        megabytes = held(self._shape, self.members) / 2**20
+        return f"{len(self.members)} up to {self._shape.width} wide together ({megabytes:.0f} MB)"
 
     def _train_batch(
-        self, inputs: torch.Tensor, targets: torch.Tensor, optimizer: adam.Adam, masks: _Masks
+        self,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        optimizer: adam.Adam,
+        masks: Sequence[torch.Tensor] | None,
     ) -> torch.Tensor:
         forward, backward = self._passes_for(inputs.shape[-1])
-        drawn = masks.draw(inputs.shape[-1])
         *cells, head = self._blocks
         *d_cells, d_head = self._gradients
         ready = prepared(cells, self._doubled)
-        difference = forward(ready, head, inputs, drawn).sub_(targets)
+        difference = forward(ready, head, inputs, masks).sub_(targets)
         d_forecast = difference.sgn().div_(targets[0].numel())
-        backward(cells, head, d_forecast, d_cells, d_head, drawn)
+        backward(cells, head, d_forecast, d_cells, d_head, masks)
         optimizer.step(self._gradients)
         return difference.abs_().sum((1, 2), dtype=torch.float64)
 
@@ -167,35 +163,6 @@ class Batched:
         return inputs, targets
 
 
-class _Masks:
-    """Dropout of an epoch: each member's own numbers, as PyTorch's LSTM draws them on a CPU."""
-
-    def __init__(self, members: Sequence[Member], shape: Shape) -> None:
-        self._shape = shape
-        self._dropping = [
-            (index, member, torch.Generator().manual_seed(epoch_seed(member.seed, member.epoch)))
-            for index, member in enumerate(members)
-            if member.dropout > 0
-        ]
-
-    def draw(self, batch: int) -> list[torch.Tensor] | None:
-        """Return a batch's masks for the input of each layer but the first, (T, K_l, H, B)."""
-        if not self._dropping:
-            return None
-        shape = self._shape
-        masks = [
-            torch.ones(shape.steps, k, shape.width, batch, **shape.options)
-            for k in shape.models[1:]
-        ]
-        for index, member, generator in self._dropping:
-            kept = 1 - member.dropout
-            for mask in masks[: member.layers - 1]:
-                drawn = torch.empty(shape.steps, batch, member.width, dtype=shape.dtype)
-                drawn.bernoulli_(kept, generator=generator).div_(kept)
-                mask[:, index, : member.width] = drawn.transpose(1, 2).to(shape.device)
-        return masks
-
-
 def _enter(member: Member) -> None:
     if member.blocks:
         return
@@ -208,22 +175,3 @@ def _enter(member: Member) -> None:
 
 def _in_order(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return values.gather(1, rows.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
-
-
-def memory(shape: Shape, batch: int, rows: int) -> int:
-    """Return the bytes that training on so many rows holds.
-
-    Each step of time keeps, for each model and layer, what the layer reads (I + 1 + H), four
-    gates, the cell and its tanh (H each), for each row of the batch. The data are there twice, the
-    second time in the epoch's order. Weights are, with their moments, gradients and what the steps
-    need in between, seven times.
-    """
-    passes = sum(
-        k * batch * (shape.steps + 1) * (shape.rows(layer) + (GATES + 2) * shape.width)
-        for layer, k in enumerate(shape.models)
-    )
-    data = 2 * shape.models[0] * rows * (shape.steps + shape.outputs)
-    parameters = shape.models[0] * shape.outputs * (shape.width + 1) + sum(
-        k * GATES * shape.width * shape.rows(layer) for layer, k in enumerate(shape.models)
-    )
-    return (passes + data + 7 * parameters) * torch.empty((), dtype=shape.dtype).element_size()

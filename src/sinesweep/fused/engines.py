@@ -23,8 +23,11 @@ from sinesweep.fused.member import Member
 from sinesweep.task.series import Windows
 from sinesweep.training.seeding import epoch_seed
 
-# Up to how many units, padded, a batch is faster on a CPU than PyTorch's own LSTM where nothing is
-# compiled; see benchmarks/kernel.py. What is compiled is faster up to 128 at least.
+# Up to how many units what is compiled is faster than PyTorch's own LSTM, whatever the depth and
+# the batch: see docs/benchmarks.md. At 192 it gains next to nothing with several layers, and at
+# 256 it is slower, since weights and passes leave the core's cache.
+WIDEST_COMPILED = 128
+# Likewise a batch on a CPU, where nothing is compiled, by units as padded.
 WIDEST_ON_A_CPU = 24
 
 
@@ -124,7 +127,11 @@ def engines_of(
 
 def alone(member: Member) -> str | None:
     """Return why PyTorch's own LSTM trains a member, or None where it does not."""
-    is_on_cpu = member.like.device.type == "cpu"
-    if is_on_cpu and not is_compiled(member.like) and member.padded > WIDEST_ON_A_CPU:
-        return f"a network of more than {WIDEST_ON_A_CPU} units is as fast alone on a CPU"
+    if member.like.device.type == "cpu":
+        if is_compiled(member.like):
+            widest, width = WIDEST_COMPILED, member.width
+        else:
+            widest, width = WIDEST_ON_A_CPU, member.padded
+        if width > widest:
+            return f"a network of more than {widest} units is as fast alone on a CPU"
     return adam.refusal(member.optimizer)

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sinesweep.fused import adam, weights
+from sinesweep.fused import adam, dropout, weights
 from sinesweep.fused.member import Member
 from sinesweep.task.series import Windows
-from sinesweep.training.seeding import epoch_seed
 
 if TYPE_CHECKING:
     from sinesweep.fused.compiled import Network, Room
@@ -68,12 +67,16 @@ class InTurn:
     @property
     def description(self) -> str:
         """Say what is trained; see :class:`~sinesweep.fused.engines.Engine`."""
-        numbers = sum(array.size for room in self._rooms for array in room)
-        numbers += sum(3 * member.blocks[0].numel() for member in self.members)
+        return f"{len(self.members)} in turn ({self.held / 2**20:.0f} MB)"
+
+    @property
+    def held(self) -> int:
+        """The most bytes that are held at a time, without modules and the best epochs' weights."""
+        rooms = sum(array.nbytes for room in self._rooms for array in room)
+        draws = max(map(dropout.most_draws, self.members)) * len(self._rooms)
+        trained = sum(3 * member.blocks[0].nbytes for member in self.members)
         data = {id(member.train): member.train for member in self.members}.values()
-        numbers += sum(one.inputs.size + one.targets.size for one in data)
-        held = 4 * numbers + max(map(_mask_size, self.members)) * len(self._rooms)
-        return f"{len(self.members)} in turn ({held / 2**20:.0f} MB)"
+        return rooms + draws + trained + sum(one.inputs.nbytes + one.targets.nbytes for one in data)
 
     def _each(self, work: Callable[[int, Room], float]) -> NDArray[np.float64]:
         """Return what work makes of each member, by its index, in room of its own."""
@@ -96,22 +99,23 @@ class InTurn:
 
     def _train(self, index: int, room: Room) -> float:
         member = self.members[index]
-        order = member.order()
         parts = (member.blocks[0], member.first[0], member.second[0])
-        error = self._compiled.train(
-            tuple(self._networks[index]),
-            *(part.numpy() for part in parts),
-            tuple(adam.rates_of(member.optimizer, member.clip)),
-            member.steps,
-            *_tables(member.train),
-            order,
-            member.batch_size,
-            _masks(member),
-            np.float32(1) / np.float32(1 - member.dropout),
-            tuple(room),
-        )
+        error = 0.0
+        for rows, masks in dropout.parts_of_one(member, member.order()):
+            error += self._compiled.train(
+                tuple(self._networks[index]),
+                *(part.numpy() for part in parts),
+                tuple(adam.rates_of(member.optimizer, member.clip)),
+                member.steps,
+                *_tables(member.train),
+                rows,
+                member.batch_size,
+                masks,
+                np.float32(1) / np.float32(1 - member.dropout),
+                tuple(room),
+            )
+            member.steps += -(-len(rows) // member.batch_size)
         member.epoch += 1
-        member.steps += -(-len(order) // member.batch_size)
         return error / member.train.targets.size
 
     def _evaluate(self, index: int, windows: Windows, room: Room) -> float:
@@ -132,21 +136,3 @@ def _network(member: Member) -> Network:
 
 def _tables(windows: Windows) -> list[NDArray[np.float32]]:
     return [np.ascontiguousarray(part, np.float32) for part in (windows.inputs, windows.targets)]
-
-
-def _mask_size(member: Member) -> int:
-    """Return how many numbers of an epoch dropout may set to zero."""
-    if member.dropout == 0:
-        return 0
-    return (member.layers - 1) * member.train.inputs.size * member.width
-
-
-def _masks(member: Member) -> NDArray[np.uint8]:
-    """Draw an epoch's dropout, (L - 1, T, B, H) a batch, as PyTorch's LSTM does on a CPU."""
-    masks = torch.empty(_mask_size(member), dtype=torch.uint8)
-    if member.dropout > 0:
-        generator = torch.Generator().manual_seed(epoch_seed(member.seed, member.epoch))
-        for batch in masks.split(member.batch_size * len(masks) // len(member.train)):
-            for layer in batch.chunk(member.layers - 1):
-                layer.bernoulli_(1 - member.dropout, generator=generator)
-    return masks.numpy()

@@ -18,7 +18,8 @@ numba is installed.
 
 A model narrower than H has zeros in its unused rows and columns: its unused units then put out
 zero, and their gradients are exactly zero. No product and no sum runs over models, so what one of
-them computes, NaN among it, reaches no other.
+them computes, NaN among it, reaches no other. How many they are may decide how a product is taken,
+though, and so its last bits.
 """
 
 from __future__ import annotations
