@@ -254,3 +254,24 @@ def test_an_audit_leaves_the_living_alone(
     entries, closed = close_orphans(plan.folder)
     assert closed == [1]
     assert [entry.outcome for entry in entries] == [INTERRUPTED, INTERRUPTED]
+
+
+def test_schemas_of_one_database(
+    plan_in: Callable[..., Plan], database: str, postgres: Postgres
+) -> None:
+    """Studies of one name in two schemas have a turn each, and participants of their own."""
+    name = database.rpartition("/")[2]
+    addresses = []
+    for schema in ("one", "other"):
+        postgres.execute(f"CREATE SCHEMA {schema}", name)
+        addresses.append(f"'{database}?options=-csearch_path%3D{schema}'")
+    here, there = (
+        plan_in(f"hydra.sweeper.storage={each}", "hydra.sweeper.n_trials=2", *_INFINITE)
+        for each in addresses
+    )
+    with taking_part(here) as one, taking_part(there, "elsewhere") as other:
+        with one._ledger.turn():
+            assert other.next() is not None
+        is_last: list[bool] = []
+        one._ledger.depart(is_last.append)
+        assert is_last == [True]

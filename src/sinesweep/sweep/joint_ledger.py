@@ -110,7 +110,7 @@ class JointLedger(Ledger):
         self._engine = make_engine(url)
         self._study = study
         self._seconds = lease
-        self._key = _number(study)
+        self._key = 0  # of the study, known once there is a connection
         self._own_key = 0
         self._connection: Connection | None = None
         self._has_turn = False
@@ -194,7 +194,7 @@ class JointLedger(Ledger):
             raise
 
     def _depart(self, close: Callable[[bool], object]) -> None:
-        others = self._row(_OTHERS, study=self._key, own=self._own_key)
+        others = self._row(_OTHERS)
         close(others[0] == 0)
         if self._lease is not None:
             self._lease.stop()
@@ -202,9 +202,7 @@ class JointLedger(Ledger):
             "DELETE FROM sinesweep_participant WHERE study = :name AND id = :id",
             id=self.participant,
         )
-        self._run(
-            "SELECT pg_advisory_unlock_shared(:study, :own)", study=self._key, own=self._own_key
-        )
+        self._run("SELECT pg_advisory_unlock_shared(:study, :own)")
 
     def close(self) -> None:
         """Let go of the database; who has not left is taken for dead when its lease is over."""
@@ -258,12 +256,12 @@ class JointLedger(Ledger):
     def _take_turn(self) -> None:
         while True:
             try:
-                self._run("SELECT pg_advisory_lock(:study, 0)", study=self._key)
+                self._run("SELECT pg_advisory_lock(:study, 0)")
                 row = self._row("SELECT version FROM sinesweep_study WHERE name = :name")
             except OperationalError as error:
                 if is_outage(error):
                     raise
-                self._run(_CUT_OFF, study=self._key)
+                self._run(_CUT_OFF)
                 continue
             self._has_turn = True
             self._saved = row[0] if row else None
@@ -274,7 +272,7 @@ class JointLedger(Ledger):
         was_ours = False
         try:
             if self._has_turn:
-                row = self._row("SELECT pg_advisory_unlock(:study, 0)", study=self._key)
+                row = self._row("SELECT pg_advisory_unlock(:study, 0)")
                 was_ours = bool(row and row[0])
         except TurnLost:
             pass  # with the connection
@@ -301,13 +299,13 @@ class JointLedger(Ledger):
         Raises:
             TurnLost: the connection broke in a turn.
         """
-        given = {"name": self._study, **values}
 
         def execute() -> list[Any]:
             if self._connection is None:
                 self._connection = self._connect()
+            ours = {"name": self._study, "study": self._key, "own": self._own_key}
             try:
-                result = self._connection.execute(text(statement), given)
+                result = self._connection.execute(text(statement), {**ours, **values})
                 return list(result) if fetch else []
             except OperationalError as error:
                 if is_outage(error):
@@ -325,6 +323,9 @@ class JointLedger(Ledger):
     def _connect(self) -> Connection:
         connection = connect(self._engine)
         connection.execute(text(f"SET lock_timeout = '{_LOOK_AT_HOLDER}'"))
+        # One database may have studies of one name in several schemas.
+        schema = connection.scalar(text("SELECT current_schema()"))
+        self._key = _number(f"{schema}\n{self._study}")
         if self._own_key:
             mark = text("SELECT pg_advisory_lock_shared(:study, :own)")
             connection.execute(mark, {"study": self._key, "own": self._own_key})
