@@ -9,12 +9,13 @@ from dataclasses import replace
 import optuna
 import pytest
 from process import Fuse, Killed, Worker
-from servers import Postgres
+from servers import Postgres, wait_for
 from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
 
 from sinesweep.sweep import preflight
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
 from sinesweep.sweep.joint_ledger import JointLedger
+from sinesweep.sweep.ledger import TurnLost
 from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
@@ -222,18 +223,39 @@ def test_a_turn_that_is_lost(
     assert RUNNING not in outcomes
 
 
-def test_one_that_hangs_in_its_turn(plan_in: Callable[..., Plan], database: str) -> None:
-    """It is cut off when its lease is over, and what it does then is void."""
+def test_one_that_hangs_in_its_turn(
+    plan_in: Callable[..., Plan], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lease ends although its process lives; it is cut off, what it did is void, it goes on."""
     plan = plan_in("hydra.sweeper.n_trials=2", *_INFINITE)
     with taking_part(plan, lease=2.0) as hanging, taking_part(plan, "joined/2") as other:
-        ledger = hanging._ledger
-        assert isinstance(ledger, JointLedger)
-        assert ledger._lease is not None
-        ledger._take_turn()
-        ledger._lease.stop()
-        begun = other.next()
-        assert begun is not None
-        assert not ledger._give_turn_back()
+        me = hanging.participant
+        assert me is not None
+        with pytest.raises(TurnLost), hanging._ledger.turn():  # noqa: PT012 # it hangs in it
+            assert other.next() is not None
+            assert other._ledger.gone([me]) == {me}
+        assert "longer than hydra.sweeper.lease = 2 s" in caplog.text
+        wait_for(lambda: not other._ledger.gone([me]))
+        assert hanging.next() is not None
+
+
+def test_each_lease_is_its_participants(
+    plan_in: Callable[..., Plan], postgres: Postgres, database: str
+) -> None:
+    """Who has a long lease is waited for that long after the server was started, by anybody."""
+    plan = plan_in("hydra.sweeper.n_trials=2", *_INFINITE)
+    with taking_part(plan, lease=600.0) as patient, taking_part(plan, "joined/2", 0.1) as hasty:
+        me, other = patient.participant, hasty.participant
+        assert me is not None
+        assert other is not None
+        patient._ledger.close()
+        hasty._ledger.close()
+        postgres.execute(
+            "UPDATE sinesweep_participant SET lease_until = now() - interval '1 day'",
+            database.rpartition("/")[2],
+        )
+        with taking_part(plan, "joined/3", 0.1) as third:
+            wait_for(lambda: third._ledger.gone([me, other]) == {other})
 
 
 def test_an_audit_leaves_the_living_alone(

@@ -5,17 +5,20 @@ place, and the token by which its runs are found. The other has a row for each p
 time until which it is taken to be alive, by the database's clock: its lease.
 
 A participant has its turn while it holds an advisory lock, which goes with its connection when it
-dies. One that hangs in its turn until its lease is over is cut off. Whatever it does afterwards is
-void: the sampler's place is saved over the very connection that holds the lock.
+dies. One that hangs in its turn for a lease renews it no more, and is cut off when it is over.
+Whatever it does afterwards is void: the sampler's place is saved over the very connection that
+holds the lock.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +30,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Engine,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -43,6 +47,7 @@ from sinesweep.sweep.patience import is_outage, patiently
 from sinesweep.sweep.postgres import connect, make_engine
 
 _LOOK_AT_HOLDER = "2s"  # so long it waits for the turn before it looks at who has it
+_log = logging.getLogger(__name__)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _metadata = MetaData()
@@ -65,6 +70,7 @@ _participants = Table(
     Column("pid", Integer, nullable=False),
     Column("folder", Text, nullable=False),
     Column("settings", Text, nullable=False),
+    Column("lease", Float, nullable=False),  # seconds
     Column("lease_until", DateTime(timezone=True), nullable=False),
 )
 
@@ -86,9 +92,9 @@ _CUT_OFF = f"""
 # A server that was away let nobody renew a lease: nobody is gone until they have had the time to.
 _ALIVE = """
     SELECT id FROM sinesweep_participant
-    WHERE study = :name AND lease_until >= clock_timestamp()
+    WHERE study = :name AND clock_timestamp()
+        <= greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => lease))
 """
-_WAS_AWAY = "SELECT pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => :lease)"
 _OTHERS = f"SELECT count(*) FROM pg_locks WHERE {_IS_THERE} AND objid::bigint <> :own"
 
 
@@ -103,7 +109,7 @@ class JointLedger(Ledger):
     Args:
         url: of the study's database.
         study: its name.
-        lease: seconds without a sign of life after which a participant is taken for dead.
+        lease: seconds without a sign of life after which this participant is taken for dead.
     """
 
     def __init__(self, url: str, study: str, lease: float) -> None:
@@ -114,6 +120,7 @@ class JointLedger(Ledger):
         self._own_key = 0
         self._connection: Connection | None = None
         self._has_turn = False
+        self._turn_since: float | None = None  # by the monotonic clock
         self._version: int | None = None  # of the place that was read, or saved, here
         self._saved: int | None = None  # of the place that was saved last, by whomever
         self._lease: Lease | None = None
@@ -160,7 +167,7 @@ class JointLedger(Ledger):
             "folder": str(folder.absolute()),
             "settings": json.dumps(settings),
         }
-        self._lease = Lease(self._engine, row, self._seconds)
+        self._lease = Lease(self._engine, row, self._seconds, lambda: not self._hangs)
         patiently(self._lease.renew)
         self._lease.start()
         self._drop_connection()  # the next one is marked as ours
@@ -175,12 +182,8 @@ class JointLedger(Ledger):
         self.token = token[0]
 
     def gone(self, participants: Collection[str]) -> set[str]:
-        """Return those whose leases are over."""
+        """Return those whose leases are over, each as long as its own participant said."""
         if not participants:
-            return set()
-        was_away = self._row(_WAS_AWAY, lease=self._seconds)
-        assert was_away is not None
-        if was_away[0]:
             return set()
         alive = {row[0] for row in self._rows(_ALIVE)}
         return set(participants) - alive
@@ -211,6 +214,12 @@ class JointLedger(Ledger):
         self._drop_connection()
 
     # the turn
+
+    @property
+    def _hangs(self) -> bool:
+        """Whether a turn has been held for longer than anybody would wait for a dead one."""
+        since = self._turn_since
+        return since is not None and time.monotonic() > since + self._seconds
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -263,7 +272,7 @@ class JointLedger(Ledger):
                     raise
                 self._run(_CUT_OFF)
                 continue
-            self._has_turn = True
+            self._has_turn, self._turn_since = True, time.monotonic()
             self._saved = row[0] if row else None
             return
 
@@ -276,9 +285,15 @@ class JointLedger(Ledger):
                 was_ours = bool(row and row[0])
         except TurnLost:
             pass  # with the connection
-        self._has_turn = False
         if not was_ours:
             self._version = None  # what was proposed in it is proposed again
+            if self._hangs:
+                _log.warning(
+                    "a turn took longer than hydra.sweeper.lease = %g s, and is taken again: where "
+                    "the sampler needs so long for a proposal, set a longer lease",
+                    self._seconds,
+                )
+        self._has_turn, self._turn_since = False, None
         return was_ours
 
     # the connection
