@@ -48,8 +48,9 @@ class Participant:
             start_new_session=True,
         )
 
-    def restart(self) -> None:
-        """Start the same command again."""
+    def restart(self, *more: str) -> None:
+        """Start the same command again, or with more arguments."""
+        self._command += more
         self.process = self._start()
 
     def kill(self) -> None:

@@ -131,6 +131,31 @@ def test_one_that_is_killed_goes_on_at_once(start: Start, database: str) -> None
     assert trials[1].params == trials[0].params
 
 
+def test_one_that_is_killed_may_go_on_in_another_manner(
+    start: Start, database: str, postgres: Postgres
+) -> None:
+    """Nobody else takes part: what the dead one has left says nothing of how."""
+    victim = start(*INTERVALS, "hydra.sweeper.lease=600", "hydra.sweeper.n_trials=3", gated=True)
+    until(lambda: victim.calls)
+    victim.kill()
+    (victim.folder / "gate").touch()
+    victim.restart("hydra.sweeper.n_trials=2", "hydra.sweeper.retries=1")
+    victim.finish()
+    assert [outcome_of(t) for t in trials_of(database)] == ["INTERRUPTED", *["COMPLETE"] * 2]
+    assert present(postgres, database) == 0
+
+
+def test_of_two_that_differ_one_is_refused(start: Start, database: str, postgres: Postgres) -> None:
+    """Where both begin at once, the other runs the sweep, and the refused one leaves nothing."""
+    both = [start("x=1,2", f"hydra.sweeper.retries={retries}") for retries in (1, 2)]
+    codes = {each.process.wait(60): each for each in both}
+    assert set(codes) in ({0, 2}, {0})  # one may have ended before the other asked
+    if 2 in codes:
+        assert not (codes[2].folder / "multirun").exists()
+    assert Counter(map(outcome_of, trials_of(database))) == {"COMPLETE": 2}
+    assert present(postgres, database) == 0
+
+
 def test_ctrl_c_ends_one_alone(start: Start, database: str) -> None:
     """Its trial is run again by the other, which does not wait for a lease."""
     command = (*INTERVALS, "hydra.sweeper.n_trials=4", "hydra.sweeper.lease=600")

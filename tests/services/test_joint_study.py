@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
+from threading import Thread
 
 import optuna
 import pytest
@@ -12,6 +14,7 @@ from process import Fuse, Killed, Worker
 from servers import Postgres, wait_for
 from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
 
+from sinesweep.errors import InputError
 from sinesweep.sweep import preflight
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
 from sinesweep.sweep.joint_ledger import JointLedger
@@ -237,6 +240,44 @@ def test_one_that_hangs_in_its_turn(
         assert "longer than hydra.sweeper.lease = 2 s" in caplog.text
         wait_for(lambda: not other._ledger.gone([me]))
         assert hanging.next() is not None
+
+
+def test_two_that_enter_at_once(
+    plan_in: Callable[..., Plan], database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """The second looks at the others once the first has said how it runs the sweep."""
+    close_storage(open_storage(database, tmp_path))  # which makes the tables
+    one, other = (JointLedger(database, "s", 60.0) for _ in range(2))
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder in folders:
+        folder.mkdir()
+    seen: list[object] = []
+
+    def refuse() -> None:
+        seen.extend(other.settings_of_others().values())
+        raise InputError("it differs")
+
+    def enter_other() -> None:
+        with pytest.raises(InputError, match="it differs"):
+            other.enter(folders[1], {}, {"n_trials": 2}, refuse)
+
+    def meanwhile() -> None:
+        thread.start()
+        waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_for(lambda: postgres.execute(waits))
+        assert one.settings_of_others().popitem()[1] == {}
+
+    thread = Thread(target=enter_other)
+    one.enter(folders[0], {}, {"n_trials": 1}, meanwhile)
+    thread.join()
+    assert seen == [{"n_trials": 1}]
+    assert other.settings_of_others().popitem()[1] == {"n_trials": 1}
+    assert one.settings_of_others() == {}  # the refused one has left no row
+    is_last: list[bool] = []
+    one.depart(is_last.append)
+    assert is_last == [True]
+    one.close()
+    other.close()
 
 
 def test_each_lease_is_its_participants(

@@ -95,7 +95,13 @@ _ALIVE = """
     WHERE study = :name AND clock_timestamp()
         <= greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => lease))
 """
-_OTHERS = f"SELECT count(*) FROM pg_locks WHERE {_IS_THERE} AND objid::bigint <> :own"
+# How one runs the sweep that is still to be accepted, or only audits it: it does not run it.
+_UNKNOWN = "{}"
+_OTHERS = f"""
+    SELECT count(*) FROM (SELECT objid FROM pg_locks WHERE {_IS_THERE}) AS mark
+    JOIN sinesweep_participant AS p ON p.key = mark.objid::bigint
+    WHERE p.study = :name AND p.key <> :own AND p.settings <> '{_UNKNOWN}'
+"""  # made of our own
 
 
 def make_tables(engine: Engine) -> None:
@@ -141,12 +147,17 @@ class JointLedger(Ledger):
         """Return how those who take part now run the sweep, by where they are."""
         rows = self._rows(
             "SELECT host, pid, settings FROM sinesweep_participant "
-            "WHERE study = :name AND lease_until >= clock_timestamp()"
+            "WHERE study = :name AND id <> :id AND lease_until >= clock_timestamp()",
+            id=self.participant,
         )
         return {f"process {pid} on {host}": json.loads(kept) for host, pid, kept in rows}
 
     def enter(
-        self, folder: Path, definition: Mapping[str, Any], settings: Mapping[str, Any]
+        self,
+        folder: Path,
+        definition: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         """Take part.
 
@@ -155,6 +166,11 @@ class JointLedger(Ledger):
                 before is dead.
             definition: what makes the sweep the same sweep, kept where it is the first.
             settings: how it is run, which is to be the same for all who run it at a time.
+            check: raises what is to be raised where others take part in another manner; made in a
+                turn, so that of two that differ one is refused.
+
+        Raises:
+            Exception: the check's, and nothing is left of the attempt.
         """
         self.participant = participant_of(folder)
         self._own_key = _number(self.participant) or 1
@@ -165,12 +181,34 @@ class JointLedger(Ledger):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "folder": str(folder.absolute()),
-            "settings": json.dumps(settings),
+            "settings": _UNKNOWN,
         }
         self._lease = Lease(self._engine, row, self._seconds, lambda: not self._hangs)
+        self._remove_row()  # of whoever took part from there before
         patiently(self._lease.renew)
         self._lease.start()
         self._drop_connection()  # the next one is marked as ours
+        try:
+            self.in_turn(lambda: self._enter(definition, settings, check))
+        except Exception:
+            self._withdraw()
+            raise
+
+    def _enter(
+        self,
+        definition: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        check: Callable[[], object],
+    ) -> None:
+        check()
+        assert self._lease is not None
+        self._lease.settle(json.dumps(settings))
+        self._run(
+            "UPDATE sinesweep_participant SET settings = :settings "
+            "WHERE study = :name AND id = :id",
+            settings=json.dumps(settings),
+            id=self.participant,
+        )
         self._run(
             "INSERT INTO sinesweep_study (name, definition, token, version) "
             "VALUES (:name, :definition, :token, 0) ON CONFLICT DO NOTHING",
@@ -199,13 +237,19 @@ class JointLedger(Ledger):
     def _depart(self, close: Callable[[bool], object]) -> None:
         others = self._row(_OTHERS)
         close(others[0] == 0)
+        self._withdraw()
+
+    def _withdraw(self) -> None:
         if self._lease is not None:
             self._lease.stop()
+        self._remove_row()
+        self._run("SELECT pg_advisory_unlock_shared(:study, :own)")
+
+    def _remove_row(self) -> None:
         self._run(
             "DELETE FROM sinesweep_participant WHERE study = :name AND id = :id",
             id=self.participant,
         )
-        self._run("SELECT pg_advisory_unlock_shared(:study, :own)")
 
     def close(self) -> None:
         """Let go of the database; who has not left is taken for dead when its lease is over."""

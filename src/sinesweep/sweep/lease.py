@@ -20,9 +20,7 @@ _RENEW = """
         (study, id, key, host, pid, folder, settings, lease, lease_until)
     VALUES (:study, :id, :key, :host, :pid, :folder, :settings, :lease,
             clock_timestamp() + make_interval(secs => :lease))
-    ON CONFLICT (study, id) DO UPDATE SET host = EXCLUDED.host, pid = EXCLUDED.pid,
-        folder = EXCLUDED.folder, settings = EXCLUDED.settings, lease = EXCLUDED.lease,
-        lease_until = EXCLUDED.lease_until
+    ON CONFLICT (study, id) DO UPDATE SET lease_until = EXCLUDED.lease_until
 """
 
 
@@ -61,6 +59,10 @@ class Lease:
         if self._thread.is_alive():
             self._thread.join()
         self._drop_connection()
+
+    def settle(self, settings: str) -> None:
+        """Have a row that is there again say how the participant runs the sweep."""
+        self._values["settings"] = settings
 
     def renew(self) -> None:
         """Renew it once; a row that was taken away is there again."""

@@ -6,8 +6,8 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -66,13 +66,16 @@ def taking_part(plan: Plan) -> Iterator[tuple[Plan, Ledger]]:
     assert isinstance(plan.settings.storage, str)
     ledger = JointLedger(plan.settings.storage, plan.name, plan.settings.lease)
     try:
-        _refuse_difference(plan, ledger)
-        folder, lock = _free_folder(plan)
-        with lock:
+        with _free_folder(plan) as (folder, made):
             plan = replace(plan, folder=folder)
+            try:
+                ledger.enter(
+                    folder, plan.definition, _manner(plan), lambda: _refuse_difference(plan, ledger)
+                )
+            except BaseException:
+                _remove(made)
+                raise
             plan.save_definition()
-            ledger.enter(folder, plan.definition, _manner(plan))
-            _refuse_difference(plan, ledger)  # from whoever was quicker
             yield plan, ledger
     finally:
         ledger.close()
@@ -92,17 +95,38 @@ def _lock_or_refuse(plan: Plan) -> IO[str]:
     return lock
 
 
-def _free_folder(plan: Plan) -> tuple[Path, IO[str]]:
+@contextmanager
+def _free_folder(plan: Plan) -> Iterator[tuple[Path, list[Path]]]:
+    """Hold the lock of a folder that nobody takes part from.
+
+    Yields:
+        The folder, and what had to be made for that, the innermost first.
+    """
     folders = (plan.folder / JOINED / str(number) for number in itertools.count(2))
     for folder in itertools.chain([plan.folder], folders):
+        parts = [folder / SWEEP_LOCK, folder, *folder.parents]
+        made = list(itertools.takewhile(lambda part: not part.exists(), parts))
         if lock := _lock(folder):
-            return folder, lock
-    raise AssertionError("there is no end of folders")
+            with lock:
+                yield folder, made
+            return
+
+
+def _remove(made: Sequence[Path]) -> None:
+    """Remove a lock, and the folders that were made for it, unless others use them meanwhile."""
+    with suppress(OSError):
+        for path in made:
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = take_lock(folder / SWEEP_LOCK, _PATIENCE)
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(folder / SWEEP_LOCK, _PATIENCE)
+        except FileNotFoundError:
+            continue  # another, who was refused, has just removed it
+        break
     if lock is not None:
         lock.truncate(0)
         lock.write(
