@@ -41,9 +41,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError
 
+from sinesweep.errors import Interrupted, StudyAway
 from sinesweep.sweep.lease import Lease
 from sinesweep.sweep.ledger import Ledger, TurnLost
-from sinesweep.sweep.patience import is_outage, patiently
+from sinesweep.sweep.patience import Patience, is_outage
 from sinesweep.sweep.postgres import connect, make_engine
 
 _LOOK_AT_HOLDER = "2s"  # so long it waits for the turn before it looks at who has it
@@ -116,12 +117,16 @@ class JointLedger(Ledger):
         url: of the study's database.
         study: its name.
         lease: seconds without a sign of life after which this participant is taken for dead.
+        patience: with a database that is away; None for the usual.
     """
 
-    def __init__(self, url: str, study: str, lease: float) -> None:
+    def __init__(
+        self, url: str, study: str, lease: float, patience: Patience | None = None
+    ) -> None:
         self._engine = make_engine(url)
         self._study = study
         self._seconds = lease
+        self._patience = patience or Patience()
         self._key = 0  # of the study, known once there is a connection
         self._own_key = 0
         self._connection: Connection | None = None
@@ -185,7 +190,7 @@ class JointLedger(Ledger):
         }
         self._lease = Lease(self._engine, row, self._seconds, lambda: not self._hangs)
         self._remove_row()  # of whoever took part from there before
-        patiently(self._lease.renew)
+        self._patience(self._lease.renew)
         self._lease.start()
         self._drop_connection()  # the next one is marked as ours
         try:
@@ -230,9 +235,9 @@ class JointLedger(Ledger):
         """Take part no more; whoever is the last closes what all have in common."""
         try:
             self.in_turn(lambda: self._depart(close))
-        except OperationalError:
-            close(False)  # the database is away: nobody knows
-            raise
+        except (StudyAway, Interrupted):
+            # Nobody knows who else is there; the lease says that this one is not.
+            close(False)
 
     def _depart(self, close: Callable[[bool], object]) -> None:
         others = self._row(_OTHERS)
@@ -307,7 +312,9 @@ class JointLedger(Ledger):
         self._version = self._saved = row[0]
 
     def _take_turn(self) -> None:
+        signals = self._patience.signals
         while True:
+            self._patience.leave_if_asked(signals)
             try:
                 self._run("SELECT pg_advisory_lock(:study, 0)")
                 row = self._row("SELECT version FROM sinesweep_study WHERE name = :name")
@@ -372,7 +379,7 @@ class JointLedger(Ledger):
                 raise
 
         if not self._has_turn:
-            return patiently(execute)
+            return self._patience(execute)
         try:
             return execute()
         except OperationalError as error:

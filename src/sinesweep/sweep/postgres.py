@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
-from sinesweep.sweep.patience import PatientStorage
+from sinesweep.sweep.patience import Patience, PatientStorage
 
 # A dead machine is noticed within half a minute, by the client and by the server.
 _CLIENT = {
@@ -54,12 +54,13 @@ def connect(engine: Engine) -> Connection:
     return connection
 
 
-def open_study_storage(url: str, make_tables: Any) -> BaseStorage:
+def open_study_storage(url: str, make_tables: Any, patience: Patience) -> BaseStorage:
     """Open Optuna's storage in a database, with the tables that it and others need there.
 
     Args:
         url: of the database.
         make_tables: makes further tables, given an engine.
+        patience: with the database, once it is open.
 
     Raises:
         ImportError: the driver is missing.
@@ -72,7 +73,7 @@ def open_study_storage(url: str, make_tables: Any) -> BaseStorage:
             url, engine_kwargs={"pool_pre_ping": True, "connect_args": dict(_CLIENT)}
         )
         make_tables(engine)
-    return _CachedStorage(cast("RDBStorage", PatientStorage(storage)))
+    return _CachedStorage(cast("RDBStorage", PatientStorage(storage, patience)))
 
 
 def refuse_trackers_tables(url: str, tracker: str | None) -> None:

@@ -17,6 +17,7 @@ from sinesweep.files import take_lock
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.command import typed_again
 from sinesweep.sweep.ledger import Ledger
+from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.plan import JOINED, SWEEP_LOCK, Plan
 from sinesweep.sweep.storage import is_shared, refusal
 from sinesweep.tracking.location import Location
@@ -45,10 +46,14 @@ def refuse_trackers_database(plan: Plan, location: Location | None) -> None:
 
 
 @contextmanager
-def taking_part(plan: Plan) -> Iterator[tuple[Plan, Ledger]]:
+def taking_part(plan: Plan, patience: Patience) -> Iterator[tuple[Plan, Ledger]]:
     """Take part in a sweep from a folder that nobody else takes part from.
 
     Where others may take part, and share the file system, that is one within the sweep's.
+
+    Args:
+        plan: the sweep.
+        patience: with a database that is away.
 
     Yields:
         The plan with this folder, and the ledger.
@@ -64,7 +69,7 @@ def taking_part(plan: Plan) -> Iterator[tuple[Plan, Ledger]]:
     from sinesweep.sweep.joint_ledger import JointLedger
 
     assert isinstance(plan.settings.storage, str)
-    ledger = JointLedger(plan.settings.storage, plan.name, plan.settings.lease)
+    ledger = JointLedger(plan.settings.storage, plan.name, plan.settings.lease, patience)
     try:
         with _free_folder(plan) as (folder, made):
             plan = replace(plan, folder=folder)
