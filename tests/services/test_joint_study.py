@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import optuna
 import pytest
 from process import Fuse, Killed, Worker
 from servers import Postgres, wait_for
+from sqlalchemy import Connection
 from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
 
 from sinesweep.errors import InputError
-from sinesweep.sweep import preflight
+from sinesweep.sweep import joint_ledger, lease, preflight
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
 from sinesweep.sweep.joint_ledger import JointLedger
 from sinesweep.sweep.ledger import TurnLost
 from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.postgres import connect, make_engine
 from sinesweep.sweep.sampling import Place
 from sinesweep.sweep.storage import close_storage, open_storage
 from sinesweep.sweep.study import SweepStudy
@@ -278,6 +282,72 @@ def test_two_that_enter_at_once(
     assert is_last == [True]
     one.close()
     other.close()
+
+
+class Pooled:
+    """A connection through a pooler in transaction mode: each statement has another session.
+
+    Args:
+        connections: to the server.
+    """
+
+    def __init__(self, *connections: Connection) -> None:
+        self._next = itertools.cycle(connections)
+
+    def execute(self, *arguments: Any) -> Any:
+        return next(self._next).execute(*arguments)
+
+    def scalar(self, *arguments: Any) -> Any:
+        return next(self._next).scalar(*arguments)
+
+    def invalidate(self) -> None: ...
+
+    def close(self) -> None: ...  # the pooler keeps them
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 3])
+def test_a_pooler_in_transaction_mode(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sessions: int
+) -> None:
+    """It is refused, since a turn is a lock of a session; nobody waits for ever."""
+    close_storage(open_storage(database, tmp_path))
+    connections = [connect(make_engine(database)) for _ in range(sessions)]
+    pooled = Pooled(*connections)
+    monkeypatch.setattr(joint_ledger, "connect", lambda _: pooled)
+    if sessions == 1:  # who is alone gets the same one again and again
+        monkeypatch.setattr(lease, "connect", lambda _: pooled)
+    ledger = JointLedger(database, "s", 60.0)
+    try:
+        with pytest.raises(InputError, match="pool_mode = session"):
+            ledger.enter(tmp_path, {}, {})
+    finally:
+        ledger.close()
+        for each in connections:
+            each.close()
+
+
+def test_one_of_another_account_hangs(
+    plan_in: Callable[..., Plan],
+    database: str,
+    postgres: Postgres,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who may not cut it off says so, once, and waits."""
+    plan = plan_in("hydra.sweeper.n_trials=2", *_INFINITE)
+    name = database.rpartition("/")[2]
+    with taking_part(plan, lease=0.1) as hanging, taking_part(plan, "joined/2") as other:
+        postgres.execute(f"CREATE ROLE {name}_guest LOGIN PASSWORD 'hunter2'", name)
+        postgres.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}_guest", name)
+        ledger = other._ledger
+        assert isinstance(ledger, JointLedger)
+        ledger._drop_connection()
+        ledger._engine = make_engine(database.replace("//sweeper:", f"//{name}_guest:"))
+        with hanging._ledger.turn():
+            wait_for(lambda: other._ledger.gone([str(hanging.participant)]))
+            ledger._cut_off()
+            ledger._cut_off()
+            hanging._ledger.hold()  # it has it still
+    assert caplog.text.count("another account's, which this one may not end") == 1
 
 
 def test_each_lease_is_its_participants(

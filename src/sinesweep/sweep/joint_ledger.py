@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -39,15 +40,16 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from sinesweep.errors import Interrupted, StudyAway
+from sinesweep.errors import InputError, Interrupted, StudyAway
 from sinesweep.sweep.lease import Lease
 from sinesweep.sweep.ledger import Ledger, TurnLost
 from sinesweep.sweep.patience import Patience, is_outage
 from sinesweep.sweep.postgres import connect, make_engine
 
-_LOOK_AT_HOLDER = "2s"  # so long it waits for the turn before it looks at who has it
+_PEEP = "2s"  # so long it waits for the turn before it looks at who has it
+_MOST_STRAYS = 3  # one could be chance, if a way were known
 _log = logging.getLogger(__name__)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -83,6 +85,11 @@ _IS_OURS = (
 )
 _IS_TURN = f"{_IS_OURS} AND objid = 0"
 _IS_THERE = f"{_IS_OURS} AND objid <> 0"
+_LOCK = f"SELECT set_config('lock_timeout', '{_PEEP}', false), pg_advisory_lock(:study, 0)"
+_LOOK_AROUND = f"""
+    SELECT EXISTS (SELECT FROM pg_locks WHERE {_IS_TURN} AND granted AND pid = pg_backend_pid()),
+        (SELECT version FROM sinesweep_study WHERE name = :name)
+"""  # made of our own
 _CUT_OFF = f"""
     SELECT pg_terminate_backend(turn.pid)
     FROM (SELECT pid FROM pg_locks WHERE {_IS_TURN} AND granted) AS turn
@@ -135,6 +142,8 @@ class JointLedger(Ledger):
         self._version: int | None = None  # of the place that was read, or saved, here
         self._saved: int | None = None  # of the place that was saved last, by whomever
         self._lease: Lease | None = None
+        self._strays = 0  # locks in a row that were not where a connection had left them
+        self._told_of_privilege = False
 
     @property
     def is_stale(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -191,6 +200,8 @@ class JointLedger(Ledger):
         self._lease = Lease(self._engine, row, self._seconds, lambda: not self._hangs)
         self._remove_row()  # of whoever took part from there before
         self._patience(self._lease.renew)
+        if self._lease.session() == self._row("SELECT pg_backend_pid()")[0]:
+            raise _without_session()
         self._lease.start()
         self._drop_connection()  # the next one is marked as ours
         try:
@@ -316,24 +327,53 @@ class JointLedger(Ledger):
         while True:
             self._patience.leave_if_asked(signals)
             try:
-                self._run("SELECT pg_advisory_lock(:study, 0)")
-                row = self._row("SELECT version FROM sinesweep_study WHERE name = :name")
+                self._run(_LOCK)
+                is_ours, self._saved = self._row(_LOOK_AROUND)
             except OperationalError as error:
                 if is_outage(error):
                     raise
-                self._run(_CUT_OFF)
+                self._cut_off()
                 continue
-            self._has_turn, self._turn_since = True, time.monotonic()
-            self._saved = row[0] if row else None
-            return
+            if is_ours:
+                self._has_turn, self._turn_since = True, time.monotonic()
+                return
+            self._note_stray()
+
+    def _cut_off(self) -> None:
+        """End the connection of one that has the turn, and whose lease is over."""
+        try:
+            self._run(_CUT_OFF)
+        except ProgrammingError as error:
+            if not isinstance(error.orig, InsufficientPrivilege):
+                raise
+            if not self._told_of_privilege:
+                _log.warning(
+                    "another participant hangs in its turn, and its connection is another "
+                    "account's, which this one may not end: end that process, or let all use one "
+                    "account (or GRANT pg_signal_backend)"
+                )
+            self._told_of_privilege = True  # once is enough
+
+    def _note_stray(self) -> None:
+        """Take note that a lock was not where a connection had left it.
+
+        Raises:
+            InputError: it is not the first time.
+        """
+        self._strays += 1
+        if self._strays >= _MOST_STRAYS:
+            raise _without_session()
 
     def _give_turn_back(self) -> bool:
         """Return whether it was ours until now."""
         was_ours = False
         try:
             if self._has_turn:
-                row = self._row("SELECT pg_advisory_unlock(:study, 0)")
-                was_ours = bool(row and row[0])
+                (was_ours,) = self._row("SELECT pg_advisory_unlock(:study, 0)")
+                if was_ours:
+                    self._strays = 0
+                else:
+                    self._note_stray()  # who is cut off has no connection to be told over
         except TurnLost:
             pass  # with the connection
         if not was_ours:
@@ -388,7 +428,6 @@ class JointLedger(Ledger):
 
     def _connect(self) -> Connection:
         connection = connect(self._engine)
-        connection.execute(text(f"SET lock_timeout = '{_LOOK_AT_HOLDER}'"))
         # One database may have studies of one name in several schemas.
         schema = connection.scalar(text("SELECT current_schema()"))
         self._key = _number(f"{schema}\n{self._study}")
@@ -402,6 +441,14 @@ class JointLedger(Ledger):
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+
+def _without_session() -> InputError:
+    return InputError(
+        "hydra.sweeper.storage: each connection must have a session of its own, with locks of "
+        "its own, but has not, as through a pooler in transaction mode: connect to the server "
+        "itself, or set pool_mode = session"
+    )
 
 
 def participant_of(folder: Path) -> str:

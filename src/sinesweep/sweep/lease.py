@@ -74,6 +74,11 @@ class Lease:
             self._drop_connection()
             raise
 
+    def session(self) -> int:
+        """Return which process of the server its connection has, once it was renewed."""
+        assert self._connection is not None
+        return self._connection.scalar(text("SELECT pg_backend_pid()"))
+
     def _keep(self) -> None:
         while not self._is_over.wait(self._pause):
             if not self._is_well():
