@@ -192,6 +192,25 @@ def test_a_server_that_is_started_again(start: Start, database: str, postgres: P
     assert "INTERRUPTED" not in map(outcome_of, trials_of(database))
 
 
+def test_trials_that_end_while_the_server_is_away(
+    start: Start, database: str, postgres: Postgres
+) -> None:
+    """What three workers come to meanwhile is told when it is back; none is run again."""
+    one = start(*INTERVALS, "hydra.sweeper.n_trials=5", "hydra.sweeper.workers=3", gated=True)
+    until(lambda: len(one.calls) == 3)
+    trials = one.folder / "multirun" / "joined" / "trials"
+    postgres.stop()
+    try:
+        (one.folder / "gate").touch()
+        until(lambda: len(list(trials.glob("*/outcome.json"))) == 3)
+    finally:
+        postgres.start()
+    one.finish()
+    assert Counter(map(outcome_of, trials_of(database)))["COMPLETE"] == 5
+    assert "INTERRUPTED" not in map(outcome_of, trials_of(database))
+    assert len(one.calls) == 5
+
+
 TRACKED = (
     "hydra.sweeper.root=mlruns/sweeps",
     "hydra.sweeper.tracking={backend:mlflow,root:mlruns,experiment:e}",

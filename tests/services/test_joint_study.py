@@ -13,12 +13,13 @@ from typing import Any
 import optuna
 import pytest
 from process import Fuse, Killed, Worker
-from servers import Postgres, wait_for
+from servers import Postgres, Relay, wait_for
 from sqlalchemy import Connection
 from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
 
 from sinesweep.errors import InputError
 from sinesweep.sweep import joint_ledger, lease, preflight
+from sinesweep.sweep import postgres as postgres_module
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
 from sinesweep.sweep.joint_ledger import JointLedger
 from sinesweep.sweep.ledger import TurnLost
@@ -348,6 +349,43 @@ def test_one_of_another_account_hangs(
             ledger._cut_off()
             hanging._ledger.hold()  # it has it still
     assert caplog.text.count("another account's, which this one may not end") == 1
+
+
+def test_a_server_that_says_nothing(
+    plan_in: Callable[..., Plan],
+    make_plan: MakePlan,  # noqa: F811
+    postgres: Postgres,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where connections hang, old and new, they are given up, and the sweep goes on when it can."""
+    monkeypatch.setattr(postgres_module, "_SILENCE", 0.5)
+    monkeypatch.setitem(postgres_module._CLIENT, "connect_timeout", 2)
+    local, joint = Worker(), Worker()
+    local.finish(make_plan("hydra.sweeper.study_name=local", *_SAMPLERS["tpe"]))
+    relay = Relay(postgres.port)
+    through = database.replace(f":{postgres.port}/", f":{relay.port}/")
+
+    def speak_again() -> None:
+        wait_for(lambda: relay.unheard)
+        relay.speak()
+
+    try:
+        with taking_part(plan_in(f"hydra.sweeper.storage={through}", *_SAMPLERS["tpe"])) as study:
+            for _ in range(3):
+                assert joint.run(study)
+                relay.unheard = 0
+                relay.fall_silent()
+                listener = Thread(target=speak_again)
+                listener.start()
+                assert joint.run(study)
+                listener.join()
+            while joint.run(study):
+                pass
+    finally:
+        relay.close()
+    assert joint.evaluated == local.evaluated
+    assert {entry.outcome for entry in study.entries.values()} <= {COMPLETE, DROPPED}
 
 
 def test_each_lease_is_its_participants(
