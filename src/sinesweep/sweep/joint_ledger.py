@@ -8,6 +8,8 @@ A participant has its turn while it holds an advisory lock, which goes with its 
 dies. One that hangs in its turn for a lease renews it no more, and is cut off when it is over.
 Whatever it does afterwards is void: the sampler's place is saved over the very connection that
 holds the lock.
+
+It is long since all of it shares that one connection, and what its loss means.
 """
 
 from __future__ import annotations
@@ -200,11 +202,11 @@ class JointLedger(Ledger):
         self._lease = Lease(self._engine, row, self._seconds, lambda: not self._hangs)
         self._remove_row()  # of whoever took part from there before
         self._patience(self._lease.renew)
-        if self._lease.session() == self._row("SELECT pg_backend_pid()")[0]:
-            raise _without_session()
-        self._lease.start()
-        self._drop_connection()  # the next one is marked as ours
         try:
+            if self._lease.session() == self._row("SELECT pg_backend_pid()")[0]:
+                raise _without_session()
+            self._lease.start()
+            self._drop_connection()  # the next one is marked as ours
             self.in_turn(lambda: self._enter(definition, settings, check))
         except Exception:
             self._withdraw()

@@ -34,10 +34,10 @@ def refuse_trackers_database(plan: Plan, location: Location | None) -> None:
     storage = plan.settings.storage
     if not is_shared(storage):
         return
-    from sinesweep.sweep.postgres import refuse_trackers_tables
-
     assert isinstance(storage, str)
     try:
+        from sinesweep.sweep.postgres import refuse_trackers_tables  # imports the driver
+
         refuse_trackers_tables(storage, location.uri if location else None)
     except InputError:
         raise
