@@ -1,5 +1,7 @@
+import fcntl
 import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -42,6 +44,22 @@ def test_open_reader_keeps_the_old_content(tmp_path: Path) -> None:
 
 def test_lock_is_exclusive(tmp_path: Path) -> None:
     """A second taker goes without."""
+    first = take_lock(tmp_path / "lock")
+    assert first is not None
+    with first:
+        assert take_lock(tmp_path / "lock") is None
+
+
+def test_removed_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock whose holder has removed the file is taken on the next one, which others see."""
+    flock = fcntl.flock
+
+    def removed_meanwhile(file: IO[str], how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        (tmp_path / "lock").unlink()
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
     first = take_lock(tmp_path / "lock")
     assert first is not None
     with first:

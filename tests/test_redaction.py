@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from sinesweep.redaction import hidden_keys, redact, redact_tree
+from sinesweep.redaction import hidden_keys, redact, redact_address, redact_tree
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,47 @@ def test_secret_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None
     """The value of a secret environment variable is hidden wherever it appears."""
     monkeypatch.setenv(variable, "hunter2")
     assert redact("login with hunter2 refused") == "login with *** refused"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("sweep", "the sweep failed"),
+        ("postgres", "sinesweep sync --uri postgresql://postgres@host/postgres"),
+        ("x=1", "x=1"),
+        ("study1", "study12 and my_study1"),
+    ],
+)
+def test_a_secret_that_is_in_texts_by_chance(
+    monkeypatch: pytest.MonkeyPatch, value: str, text: str
+) -> None:
+    """A short value, an ordinary word, and a part of a longer word are left as they are."""
+    monkeypatch.setenv("PGPASSWORD", value)
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize("value", ["sweep", "x=1", "hunter2", "correcthorsebatterystaple"])
+def test_a_secret_where_it_is_expected(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """In an address and under a secret's name any value is hidden, whatever it looks like."""
+    monkeypatch.setenv("PGPASSWORD", value)
+    assert redact(f"to postgresql://me:{value}@host/s") == "to postgresql://***@host/s"
+    assert redact(f"postgresql://me@host/s?password={value}") == (
+        "postgresql://me@host/s?password=***"
+    )
+
+
+@pytest.mark.parametrize("value", ["s3cret!", "$2b$10$ab", "qWxZkLpR", "correcthorsebatterystaple"])
+def test_a_secret_anywhere(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """One that no text holds by chance is hidden wherever it stands."""
+    monkeypatch.setenv("PGPASSWORD", value)
+    assert redact(f"'{value}', or {value}.") == "'***', or ***."
+
+
+def test_an_address_that_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loses its password, and nothing that is only spelt like it."""
+    monkeypatch.setenv("PGPASSWORD", "study1")
+    assert redact_address("postgresql://me@host/study1") == "postgresql://me@host/study1"
+    assert redact_address("postgresql://me:study1@host/study1") == "postgresql://***@host/study1"
 
 
 def test_empty_secret_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,5 +20,9 @@ class SweepFailed(Exception):  # noqa: N818 # a verdict, not a fault of the prog
     """A sweep ended for a reason of its own: too many failures, or nothing left to run trials."""
 
 
+class StudyAway(SweepFailed):
+    """The study's database has been away for too long."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM asked the process to stop."""

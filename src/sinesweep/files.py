@@ -33,15 +33,24 @@ def take_lock(path: Path, patience: float = 0.0) -> IO[str] | None:
     Returns:
         The open file, to be kept, or None where another process has the lock.
     """
-    file = path.open("a")
     give_up = time.monotonic() + patience
     while True:
+        file = path.open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.close()
             if time.monotonic() >= give_up:
-                file.close()
                 return None
             time.sleep(0.05)
-        else:
+            continue
+        if _is_still(path, file):
             return file
+        file.close()  # whoever had it has removed it
+
+
+def _is_still(path: Path, file: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

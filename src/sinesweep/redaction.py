@@ -24,6 +24,9 @@ _ENTRY = re.compile(
     rf"(?i)([{{,]\s*['\"]?(?:[\w.-]*[._-])?{_NAMES}['\"]?:\s*)(?:{_QUOTED}|[^,}}\s'\"]+)"
 )
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[._-]){_NAMES}$")
+# A short value, or an ordinary word, is in texts by chance: hiding it there would damage them, and
+# say what it is. Where a secret's name or an address holds it, it is hidden all the same.
+_IN_TEXTS_BY_CHANCE = re.compile(r".{,5}|[A-Z]?[a-z]{,15}", re.DOTALL)
 _SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
@@ -34,14 +37,20 @@ _SECRET_VARIABLES = (
 
 def redact(text: str) -> str:
     """Replace credentials in URIs, and the values of known secret variables, by ``***``."""
+    text = redact_address(text)
+    for name in _SECRET_VARIABLES:
+        value = os.environ.get(name, "")
+        if not _IN_TEXTS_BY_CHANCE.fullmatch(value):
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", HIDDEN, text)
+    return text
+
+
+def redact_address(text: str) -> str:
+    """Replace credentials by where they stand alone: what is read again is not to be damaged."""
     text = _DATABASE_USER.sub(rf"\g<scheme>://{HIDDEN}@", text)
     text = _USER_INFO.sub(_without_user_info, text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
-    text = _ENTRY.sub(rf"\g<1>{HIDDEN}", text)
-    for name in _SECRET_VARIABLES:
-        if value := os.environ.get(name):
-            text = text.replace(value, HIDDEN)
-    return text
+    return _ENTRY.sub(rf"\g<1>{HIDDEN}", text)
 
 
 def _without_user_info(address: re.Match[str]) -> str:

@@ -27,12 +27,15 @@ class Participant:
     Args:
         folder: its working directory.
         arguments: of the command, besides ``-m``.
+        script: to be run instead of the application itself.
         variables: of its environment.
     """
 
-    def __init__(self, folder: Path, arguments: list[str], **variables: str) -> None:
+    def __init__(
+        self, folder: Path, arguments: list[str], script: str = PLAIN, **variables: str
+    ) -> None:
         self.folder = folder
-        self._command = [sys.executable, PLAIN, "-m", *arguments]
+        self._command = [sys.executable, script, "-m", *arguments]
         self._variables = variables
         self.process = self._start()
 
@@ -48,8 +51,19 @@ class Participant:
             start_new_session=True,
         )
 
-    def restart(self) -> None:
-        """Start the same command again."""
+    def read_until(self, words: str) -> str:
+        """Read what it prints up to a line with these words; return that."""
+        assert self.process.stdout is not None
+        read = ""
+        for line in self.process.stdout:
+            read += line
+            if words in line:
+                return read
+        raise AssertionError(read)
+
+    def restart(self, *more: str) -> None:
+        """Start the same command again, or with more arguments."""
+        self._command += more
         self.process = self._start()
 
     def kill(self) -> None:

@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -181,6 +183,70 @@ class TrackingServer:
                 return answer.status == 200
         except (URLError, ConnectionError, TimeoutError):
             return False
+
+
+class Relay:
+    """Stands between a server and who connects to it; it can fall silent, as a firewall makes it.
+
+    Args:
+        port: the server's.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._speaks = threading.Event()
+        self._speaks.set()
+        self.unheard = 0  # connections that were accepted in silence
+        self._ends: list[socket.socket] = []
+        self._passing: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def fall_silent(self) -> None:
+        """Pass nothing on; accept connections, and say nothing."""
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        """Pass on what is said from now on; what was said before is lost with its connection."""
+        self._speaks.set()
+
+    def close(self) -> None:
+        """End all connections, and accept no more."""
+        self.speak()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        for each in self._ends:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._passing:
+            thread.join()
+        for each in (self._listener, *self._ends):
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                client, _ = self._listener.accept()
+                self._ends.append(client)
+                self.unheard += not self._speaks.is_set()
+                server = socket.create_connection(("127.0.0.1", self._server))
+                self._ends.append(server)
+                for pair in ((client, server), (server, client)):
+                    self._passing.append(threading.Thread(target=self._pass_on, args=pair))
+                    self._passing[-1].start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):  # one of them has gone
+            while content := source.recv(1 << 16):
+                if not self._speaks.is_set():
+                    self._speaks.wait()
+                    break
+                target.sendall(content)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
 
 def wait_for(condition: Callable[[], object], limit: float = LIMIT) -> None:

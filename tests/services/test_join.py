@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import socket
@@ -12,11 +13,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow import MlflowClient
 from optuna.trial import TrialState
-from participants import Participant, outcome_of, participants_of, present, sweep, trials_of
-from runner import BARE, Runner
+from participants import NAME, Participant, outcome_of, participants_of, present, sweep, trials_of
+from runner import BARE, PLAIN, Runner
 from servers import Postgres
-from watching import until
+from told import all_runs
+from watching import is_alive, until
+
+from sinesweep.sweep.joint_ledger import JointLedger
+from sinesweep.sweep.storage import close_storage, open_storage
+from sinesweep.tracking import record
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
 
@@ -34,12 +41,14 @@ def start(tmp_path: Path, database: str) -> Iterator[Start]:
     """
     started: list[Participant] = []
 
-    def begin(*more: str, folder: str | None = None, gated: bool = False) -> Participant:
+    def begin(
+        *more: str, folder: str | None = None, gated: bool = False, script: str = PLAIN
+    ) -> Participant:
         where = tmp_path / (folder or f"machine-{len(started)}")
         where.mkdir(exist_ok=True)
         if not gated:
             (where / "gate").touch()
-        made = Participant(where, sweep(database, "gate=gate", *more))
+        made = Participant(where, sweep(database, "gate=gate", *more), script)
         started.append(made)
         return made
 
@@ -131,6 +140,31 @@ def test_one_that_is_killed_goes_on_at_once(start: Start, database: str) -> None
     assert trials[1].params == trials[0].params
 
 
+def test_one_that_is_killed_may_go_on_in_another_manner(
+    start: Start, database: str, postgres: Postgres
+) -> None:
+    """Nobody else takes part: what the dead one has left says nothing of how."""
+    victim = start(*INTERVALS, "hydra.sweeper.lease=600", "hydra.sweeper.n_trials=3", gated=True)
+    until(lambda: victim.calls)
+    victim.kill()
+    (victim.folder / "gate").touch()
+    victim.restart("hydra.sweeper.n_trials=2", "hydra.sweeper.retries=1")
+    victim.finish()
+    assert [outcome_of(t) for t in trials_of(database)] == ["INTERRUPTED", *["COMPLETE"] * 2]
+    assert present(postgres, database) == 0
+
+
+def test_of_two_that_differ_one_is_refused(start: Start, database: str, postgres: Postgres) -> None:
+    """Where both begin at once, the other runs the sweep, and the refused one leaves nothing."""
+    both = [start("x=1,2", f"hydra.sweeper.retries={retries}") for retries in (1, 2)]
+    codes = {each.process.wait(60): each for each in both}
+    assert set(codes) in ({0, 2}, {0})  # one may have ended before the other asked
+    if 2 in codes:
+        assert not (codes[2].folder / "multirun").exists()
+    assert Counter(map(outcome_of, trials_of(database))) == {"COMPLETE": 2}
+    assert present(postgres, database) == 0
+
+
 def test_ctrl_c_ends_one_alone(start: Start, database: str) -> None:
     """Its trial is run again by the other, which does not wait for a lease."""
     command = (*INTERVALS, "hydra.sweeper.n_trials=4", "hydra.sweeper.lease=600")
@@ -156,6 +190,113 @@ def test_a_server_that_is_started_again(start: Start, database: str, postgres: P
         each.finish()
     assert Counter(map(outcome_of, trials_of(database)))["COMPLETE"] == 12
     assert "INTERRUPTED" not in map(outcome_of, trials_of(database))
+
+
+def test_trials_that_end_while_the_server_is_away(
+    start: Start, database: str, postgres: Postgres
+) -> None:
+    """What three workers come to meanwhile is told when it is back; none is run again."""
+    one = start(*INTERVALS, "hydra.sweeper.n_trials=5", "hydra.sweeper.workers=3", gated=True)
+    until(lambda: len(one.calls) == 3)
+    trials = one.folder / "multirun" / "joined" / "trials"
+    postgres.stop()
+    try:
+        (one.folder / "gate").touch()
+        until(lambda: len(list(trials.glob("*/outcome.json"))) == 3)
+    finally:
+        postgres.start()
+    one.finish()
+    assert Counter(map(outcome_of, trials_of(database)))["COMPLETE"] == 5
+    assert "INTERRUPTED" not in map(outcome_of, trials_of(database))
+    assert len(one.calls) == 5
+
+
+TRACKED = (
+    "hydra.sweeper.root=mlruns/sweeps",
+    "hydra.sweeper.tracking={backend:mlflow,root:mlruns,experiment:e}",
+)
+
+
+def test_a_server_that_stays_away(
+    start: Start, database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """The sweep fails with one message, all is closed as it was, and it can be continued."""
+    script = tmp_path / "impatient.py"
+    script.write_text(
+        f"import runpy, sys\nfrom sinesweep.sweep import patience\npatience.PATIENCE = 1.0\n"
+        f"sys.argv[0] = {PLAIN!r}\nrunpy.run_path({PLAIN!r}, run_name='__main__')\n"
+    )
+    command = (*INTERVALS, *TRACKED, "hydra.sweeper.n_trials=3", "hydra.sweeper.workers=2")
+    one = start(*command, gated=True, script=str(script))
+    until(lambda: len(one.calls) == 2)
+    family = one.family
+    postgres.stop()
+    try:
+        out, _ = one.process.communicate(timeout=60)
+    finally:
+        postgres.start()
+    assert one.process.returncode == 1, out
+    assert "the sweep failed: the study's database must answer, but postgresql://***@" in out
+    assert "has not for 1 s" in out
+    assert "continue with\n  python" in out
+    assert "Traceback" not in out
+    assert "hunter2" not in out
+    until(lambda: not any(map(is_alive, family)))
+    folder = one.folder / "mlruns" / "sweeps" / "joined"
+    assert json.loads((folder / "state.json").read_text())["state"] == "FAIL"
+    assert record.last_end(folder) is not None
+    assert [row["state"] for row in table(folder)] == ["FAIL", "FAIL"]
+    (one.folder / "gate").touch()
+    one.restart()
+    one.finish()
+    assert Counter(map(outcome_of, trials_of(database))) == {"COMPLETE": 3, "INTERRUPTED": 2}
+    client = MlflowClient(f"sqlite:///{one.folder / 'mlruns' / 'mlflow.db'}")
+    statuses = Counter(run.info.status for run in all_runs(client).values())
+    assert statuses == {"FINISHED": 4, "KILLED": 2}
+
+
+def test_ctrl_c_while_the_server_is_away(start: Start, database: str, postgres: Postgres) -> None:
+    """It is heard long before the patience is over; the same command goes on."""
+    command = (*INTERVALS, *TRACKED, "hydra.sweeper.n_trials=2")
+    one = start(*command, gated=True)
+    until(lambda: one.calls)
+    postgres.stop()
+    try:
+        one.read_until("the study's database does not answer")
+        one.process.send_signal(signal.SIGINT)
+        out, _ = one.process.communicate(timeout=60)
+    finally:
+        postgres.start()
+    assert one.process.returncode == 130, out
+    assert "Traceback" not in out
+    folder = one.folder / "mlruns" / "sweeps" / "joined"
+    assert json.loads((folder / "state.json").read_text())["state"] == "INTERRUPTED"
+    (one.folder / "gate").touch()
+    one.restart()
+    one.finish()
+    assert Counter(map(outcome_of, trials_of(database))) == {"COMPLETE": 2, "INTERRUPTED": 1}
+
+
+def test_ctrl_c_while_another_has_the_turn(
+    start: Start, database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """It is heard, and nothing is left of the attempt to take part."""
+    close_storage(open_storage(database, tmp_path))
+    holder = JointLedger(database, NAME, 600.0)
+    try:
+        with holder.turn():
+            waiting = start("x=1,2")
+            until(
+                lambda: postgres.execute(
+                    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                )
+            )
+            waiting.process.send_signal(signal.SIGTERM)
+            out, _ = waiting.process.communicate(timeout=60)
+    finally:
+        holder.close()
+    assert waiting.process.returncode == 130, out
+    assert not (waiting.folder / "multirun").exists()
 
 
 def test_who_differs_is_refused(start: Start, database: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from participants import Participant, outcome_of, sweep, trials_of
-from servers import Postgres
+from runner import Runner
+from servers import Postgres, TrackingServer
 from sweep.test_torture import assert_tracked
 from watching import until
 
@@ -56,6 +58,45 @@ def test_killing_participants_at_random_moments_loses_nothing(
     points = {(t.params["x"], t.params["y"]) for t in trials if outcome_of(t) == "COMPLETE"}
     assert len(points) == TRIALS
     assert_tracked(tracker, trials)
+
+
+def test_one_of_three_is_killed_before_a_tracking_server(
+    tmp_path: Path,
+    database: str,
+    postgres: Postgres,
+    tracking_server: Callable[[str], TrackingServer],
+) -> None:
+    """The others run what it had; after an audit each trial is one run, and none is RUNNING."""
+    store = f"{database}_tracker"
+    postgres.create(store.rpartition("/")[2])
+    server = tracking_server(store)
+    to = f"{{backend:mlflow,uri:'{server.url}',root:mlruns,experiment:torture}}"
+    total = 12
+    three = []
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        more = (f"hydra.sweeper.tracking={to}", *COMMAND, f"hydra.sweeper.n_trials={total}")
+        three.append(Participant(tmp_path / name, sweep(database, *more)))
+    try:
+        victim = three[0]
+        until(lambda: victim.calls)
+        victim.kill()
+        for each in three[1:]:
+            each.finish()
+    finally:
+        for each in three:
+            each.end()
+    trials = trials_of(database)
+    outcomes = Counter(map(outcome_of, trials))
+    assert outcomes["COMPLETE"] == total
+    assert set(outcomes) <= {"COMPLETE", "INTERRUPTED", "DROPPED"}
+    for each in three:
+        runner = Runner(each.folder)
+        done = runner.sinesweep("audit", "--uri", server.url)
+        assert done.code in (0, 1), done.err  # 1: the study's password is not in its folder
+        done = runner.sinesweep("sync", "--uri", server.url)
+        assert done.code == 0, done.err
+    assert_tracked(server.url, trials)
 
 
 def began(machines: list[Path]) -> list[str]:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import optuna
 import pytest
 from process import Fuse, Killed, Worker
-from servers import Postgres
+from servers import Postgres, Relay, wait_for
+from sqlalchemy import Connection
 from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
 
-from sinesweep.sweep import preflight
+from sinesweep.errors import InputError
+from sinesweep.sweep import joint_ledger, lease, preflight
+from sinesweep.sweep import postgres as postgres_module
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
 from sinesweep.sweep.joint_ledger import JointLedger
+from sinesweep.sweep.ledger import TurnLost
 from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.postgres import connect, make_engine
 from sinesweep.sweep.sampling import Place
 from sinesweep.sweep.storage import close_storage, open_storage
 from sinesweep.sweep.study import SweepStudy
@@ -222,18 +231,180 @@ def test_a_turn_that_is_lost(
     assert RUNNING not in outcomes
 
 
-def test_one_that_hangs_in_its_turn(plan_in: Callable[..., Plan], database: str) -> None:
-    """It is cut off when its lease is over, and what it does then is void."""
+def test_one_that_hangs_in_its_turn(
+    plan_in: Callable[..., Plan], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lease ends although its process lives; it is cut off, what it did is void, it goes on."""
     plan = plan_in("hydra.sweeper.n_trials=2", *_INFINITE)
     with taking_part(plan, lease=2.0) as hanging, taking_part(plan, "joined/2") as other:
-        ledger = hanging._ledger
+        me = hanging.participant
+        assert me is not None
+        with pytest.raises(TurnLost), hanging._ledger.turn():  # noqa: PT012 # it hangs in it
+            assert other.next() is not None
+            assert other._ledger.gone([me]) == {me}
+        assert "longer than hydra.sweeper.lease = 2 s" in caplog.text
+        wait_for(lambda: not other._ledger.gone([me]))
+        assert hanging.next() is not None
+
+
+def test_two_that_enter_at_once(
+    plan_in: Callable[..., Plan], database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """The second looks at the others once the first has said how it runs the sweep."""
+    close_storage(open_storage(database, tmp_path))  # which makes the tables
+    one, other = (JointLedger(database, "s", 60.0) for _ in range(2))
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder in folders:
+        folder.mkdir()
+    seen: list[object] = []
+
+    def refuse() -> None:
+        seen.extend(other.settings_of_others().values())
+        raise InputError("it differs")
+
+    def enter_other() -> None:
+        with pytest.raises(InputError, match="it differs"):
+            other.enter(folders[1], {}, {"n_trials": 2}, refuse)
+
+    def meanwhile() -> None:
+        thread.start()
+        waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_for(lambda: postgres.execute(waits))
+        assert one.settings_of_others().popitem()[1] == {}
+
+    thread = Thread(target=enter_other)
+    one.enter(folders[0], {}, {"n_trials": 1}, meanwhile)
+    thread.join()
+    assert seen == [{"n_trials": 1}]
+    assert other.settings_of_others().popitem()[1] == {"n_trials": 1}
+    assert one.settings_of_others() == {}  # the refused one has left no row
+    is_last: list[bool] = []
+    one.depart(is_last.append)
+    assert is_last == [True]
+    one.close()
+    other.close()
+
+
+class Pooled:
+    """A connection through a pooler in transaction mode: each statement has another session.
+
+    Args:
+        connections: to the server.
+    """
+
+    def __init__(self, *connections: Connection) -> None:
+        self._next = itertools.cycle(connections)
+
+    def execute(self, *arguments: Any) -> Any:
+        return next(self._next).execute(*arguments)
+
+    def scalar(self, *arguments: Any) -> Any:
+        return next(self._next).scalar(*arguments)
+
+    def invalidate(self) -> None: ...
+
+    def close(self) -> None: ...  # the pooler keeps them
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 3])
+def test_a_pooler_in_transaction_mode(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sessions: int
+) -> None:
+    """It is refused, since a turn is a lock of a session; nobody waits for ever."""
+    close_storage(open_storage(database, tmp_path))
+    connections = [connect(make_engine(database)) for _ in range(sessions)]
+    pooled = Pooled(*connections)
+    monkeypatch.setattr(joint_ledger, "connect", lambda _: pooled)
+    if sessions == 1:  # who is alone gets the same one again and again
+        monkeypatch.setattr(lease, "connect", lambda _: pooled)
+    ledger = JointLedger(database, "s", 60.0)
+    try:
+        with pytest.raises(InputError, match="pool_mode = session"):
+            ledger.enter(tmp_path, {}, {})
+    finally:
+        ledger.close()
+        for each in connections:
+            each.close()
+
+
+def test_one_of_another_account_hangs(
+    plan_in: Callable[..., Plan],
+    database: str,
+    postgres: Postgres,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who may not cut it off says so, once, and waits."""
+    plan = plan_in("hydra.sweeper.n_trials=2", *_INFINITE)
+    name = database.rpartition("/")[2]
+    with taking_part(plan, lease=0.1) as hanging, taking_part(plan, "joined/2") as other:
+        postgres.execute(f"CREATE ROLE {name}_guest LOGIN PASSWORD 'hunter2'", name)
+        postgres.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}_guest", name)
+        ledger = other._ledger
         assert isinstance(ledger, JointLedger)
-        assert ledger._lease is not None
-        ledger._take_turn()
-        ledger._lease.stop()
-        begun = other.next()
-        assert begun is not None
-        assert not ledger._give_turn_back()
+        ledger._drop_connection()
+        ledger._engine = make_engine(database.replace("//sweeper:", f"//{name}_guest:"))
+        with hanging._ledger.turn():
+            wait_for(lambda: other._ledger.gone([str(hanging.participant)]))
+            ledger._cut_off()
+            ledger._cut_off()
+            hanging._ledger.hold()  # it has it still
+    assert caplog.text.count("another account's, which this one may not end") == 1
+
+
+def test_a_server_that_says_nothing(
+    plan_in: Callable[..., Plan],
+    make_plan: MakePlan,  # noqa: F811
+    postgres: Postgres,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where connections hang, old and new, they are given up, and the sweep goes on when it can."""
+    monkeypatch.setattr(postgres_module, "_SILENCE", 0.5)
+    monkeypatch.setitem(postgres_module._CLIENT, "connect_timeout", 2)
+    local, joint = Worker(), Worker()
+    local.finish(make_plan("hydra.sweeper.study_name=local", *_SAMPLERS["tpe"]))
+    relay = Relay(postgres.port)
+    through = database.replace(f":{postgres.port}/", f":{relay.port}/")
+
+    def speak_again() -> None:
+        wait_for(lambda: relay.unheard)
+        relay.speak()
+
+    try:
+        with taking_part(plan_in(f"hydra.sweeper.storage={through}", *_SAMPLERS["tpe"])) as study:
+            for _ in range(3):
+                assert joint.run(study)
+                relay.unheard = 0
+                relay.fall_silent()
+                listener = Thread(target=speak_again)
+                listener.start()
+                assert joint.run(study)
+                listener.join()
+            while joint.run(study):
+                pass
+    finally:
+        relay.close()
+    assert joint.evaluated == local.evaluated
+    assert {entry.outcome for entry in study.entries.values()} <= {COMPLETE, DROPPED}
+
+
+def test_each_lease_is_its_participants(
+    plan_in: Callable[..., Plan], postgres: Postgres, database: str
+) -> None:
+    """Who has a long lease is waited for that long after the server was started, by anybody."""
+    plan = plan_in("hydra.sweeper.n_trials=2", *_INFINITE)
+    with taking_part(plan, lease=600.0) as patient, taking_part(plan, "joined/2", 0.1) as hasty:
+        me, other = patient.participant, hasty.participant
+        assert me is not None
+        assert other is not None
+        patient._ledger.close()
+        hasty._ledger.close()
+        postgres.execute(
+            "UPDATE sinesweep_participant SET lease_until = now() - interval '1 day'",
+            database.rpartition("/")[2],
+        )
+        with taking_part(plan, "joined/3", 0.1) as third:
+            wait_for(lambda: third._ledger.gone([me, other]) == {other})
 
 
 def test_an_audit_leaves_the_living_alone(
@@ -254,3 +425,24 @@ def test_an_audit_leaves_the_living_alone(
     entries, closed = close_orphans(plan.folder)
     assert closed == [1]
     assert [entry.outcome for entry in entries] == [INTERRUPTED, INTERRUPTED]
+
+
+def test_schemas_of_one_database(
+    plan_in: Callable[..., Plan], database: str, postgres: Postgres
+) -> None:
+    """Studies of one name in two schemas have a turn each, and participants of their own."""
+    name = database.rpartition("/")[2]
+    addresses = []
+    for schema in ("one", "other"):
+        postgres.execute(f"CREATE SCHEMA {schema}", name)
+        addresses.append(f"'{database}?options=-csearch_path%3D{schema}'")
+    here, there = (
+        plan_in(f"hydra.sweeper.storage={each}", "hydra.sweeper.n_trials=2", *_INFINITE)
+        for each in addresses
+    )
+    with taking_part(here) as one, taking_part(there, "elsewhere") as other:
+        with one._ledger.turn():
+            assert other.next() is not None
+        is_last: list[bool] = []
+        one._ledger.depart(is_last.append)
+        assert is_last == [True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import Any, cast
 import pytest
 from process import open_study
 
-from sinesweep.errors import SweepFailed
+from sinesweep.errors import Interrupted, SweepFailed
 from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
@@ -28,6 +29,7 @@ from sinesweep.sweep.messages import (
     Held,
     MayBePruned,
     Ready,
+    Report,
     Served,
     Stop,
 )
@@ -498,3 +500,33 @@ def test_what_would_end_every_worker_ends_the_sweep(
     """A worker that says so is not started again."""
     with pytest.raises(SweepFailed, match=r"^no such folder$"):
         sweep(1, 4, Stillborn("no such folder", is_final=True))
+
+
+def test_one_that_says_much_makes_nobody_deaf(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+    interrupts: Interrupts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where a worker reports faster than the study takes it, a signal is heard all the same."""
+    most = 200
+    said = 0
+    sent = threading.Semaphore(0)  # messages but for the first
+
+    def says_much(connection: Connection) -> str:
+        nonlocal said
+        (one,) = take(connection, 1)
+        interrupts.handle(signal.SIGINT, None)
+        while said < most and not connection.poll():
+            connection.send(Report(one.number, 0.0, said))
+            if said:
+                sent.release()
+            said += 1
+        connection.send(Ended(one.number, Outcome.interrupted("stopped")))
+        sent.release()
+        return completes(connection)
+
+    # Whenever one report has been taken, the next is there.
+    monkeypatch.setattr(SweepStudy, "report", lambda *_: sent.acquire(timeout=60))
+    with pytest.raises(Interrupted, match="SIGINT"):
+        sweep(1, 1, says_much)
+    assert said < most

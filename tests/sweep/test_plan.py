@@ -221,6 +221,32 @@ def test_what_may_change(begin: Callable[..., Plan], make_plan: MakePlan, more: 
     make_plan("hydra.sweeper.study_name=s", "a=1,2", more).refuse_change()
 
 
+def test_a_secret_that_others_do_not_have(
+    begin: Callable[..., Plan], make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is hidden here and not there, as its variable is set, makes no other sweep."""
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    begin("a=1,2", "name='by hunter2'")
+    monkeypatch.delenv("PGPASSWORD")
+    again = make_plan("hydra.sweeper.study_name=s", "a=1,2", "name='by hunter2'")
+    again.refuse_change()
+    with pytest.raises(InputError, match=r"config.name: 'by \*\*\*' -> 'for hunter2'"):
+        make_plan("hydra.sweeper.study_name=s", "a=1,2", "name='for hunter2'").refuse_change()
+
+
+def test_an_address_that_looks_like_a_secret(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study's address is kept as it is but for its own password, so that it can be read."""
+    monkeypatch.setenv("PGPASSWORD", "study1")
+    storage = "postgresql://me@host/study1"
+    plan = make_plan("hydra.sweeper.study_name=s", f"hydra.sweeper.storage='{storage}'", "a=1,2")
+    plan.folder.mkdir(parents=True)
+    plan.save_definition()
+    kept = yaml.safe_load((plan.folder / DEFINITION_FILE).read_text())
+    assert kept["study"]["storage"] == storage
+
+
 def test_definition_is_written_once(begin: Callable[..., Plan], make_plan: MakePlan) -> None:
     """The definition stays what it was when the sweep began."""
     before = (begin("a=1,2").folder / DEFINITION_FILE).read_text()

@@ -26,6 +26,7 @@ from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.orphans import refuse_lost_study
+from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.reporter import Reporter
 from sinesweep.sweep.storage import close_storage, open_storage
@@ -52,11 +53,12 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
     )
     refuse_trackers_database(plan, _location(plan))
     kept = plan.settings.storage
-    storage = open_storage(kept, plan.folder) if kept else None
+    patience = Patience(redact(kept) if isinstance(kept, str) else "", interrupts)
+    storage = open_storage(kept, plan.folder, patience=patience) if kept else None
     try:
         refuse_lost_study(plan, storage)
         interrupts.leave_if_any()  # with nothing created
-        return _conduct(plan, built, storage, nursery, interrupts)
+        return _conduct(plan, built, storage, patience, nursery, interrupts)
     finally:
         if storage is not None:
             close_storage(storage)
@@ -66,11 +68,12 @@ def _conduct(
     plan: Plan,
     built: tuple[BaseSampler, BasePruner, BaseTerminator | None],
     storage: BaseStorage | None,
+    patience: Patience,
     nursery: Nursery,
     interrupts: Interrupts,
 ) -> int:
     sampler, pruner, terminator = built
-    with taking_part(plan) as (plan, ledger):
+    with taking_part(plan, patience) as (plan, ledger):
         storage = storage or open_storage(None, plan.folder)
         study = SweepStudy(plan, storage, sampler, pruner, ledger)
         with _tracked(plan, ledger) as tracker:

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sinesweep.errors import Interrupted, SweepFailed
+from sinesweep.errors import Interrupted, StudyAway, SweepFailed
 from sinesweep.sweep.balance import Balance
 from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
 from sinesweep.sweep.guilt import judge
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _TICK = 0.1  # seconds between looks at clocks and screen
 _YOUTH = 10.0  # seconds in which a worker that was started should be ready, if there is room for it
+_MOST_HEARD = 16  # messages of a worker in a row: one that says much must not make the loop deaf
 _MOST_STILLBORN = 3  # times as many as there are workers
 
 
@@ -115,7 +116,7 @@ class Controller:
 
         Raises:
             SweepFailed: the failure policy ended the sweep.
-            Interrupted: Ctrl-C or SIGTERM did; every trial is closed.
+            Interrupted: Ctrl-C or SIGTERM did; every trial is closed, unless the database was away.
         """
         self._selector.register(self._nursery, selectors.EVENT_READ)
         self._selector.register(self._interrupts, selectors.EVENT_READ)
@@ -125,7 +126,7 @@ class Controller:
             self._loop()
             for entry in self._study.end_waiting():
                 self._observer.ended(entry)
-        except Exception:
+        except (Exception, Interrupted):
             self._give_up()
             raise
         finally:
@@ -157,7 +158,7 @@ class Controller:
         else:
             for seat in list(self._seats.values()):
                 if seat.connection is source:
-                    self._listen(seat)
+                    self._listen(seat, _MOST_HEARD)
                     self._send(seat)
 
     def _fill(self) -> bool:
@@ -171,7 +172,7 @@ class Controller:
             seat = self._free_seat()
             if seat is None:
                 return False
-            entry = self._study.next()
+            entry = self._next()
             if entry is None:
                 return False
             if entry.outcome == RUNNING:
@@ -183,6 +184,12 @@ class Controller:
                 self._observer.ended(entry)
             return True
         return False
+
+    def _next(self) -> Entry | None:
+        try:
+            return self._study.next()
+        except Interrupted:  # while the database or the turn was waited for
+            return None  # the loop hears of it before it asks again
 
     def _free_seat(self) -> Seat | None:
         """Return the worker with the least left, if it may have another; start more workers first.
@@ -252,11 +259,13 @@ class Controller:
             queued=self._closing is None and self._study.has_more,
         )
 
-    def _listen(self, seat: Seat) -> None:
-        """Hear what a worker has said so far."""
+    def _listen(self, seat: Seat, most: int | None = None) -> None:
+        """Hear what a worker has said so far, or at most so many messages of that."""
+        heard = 0
         try:
-            while seat.connection.poll():
+            while heard != most and seat.connection.poll():
                 self._hear(seat, seat.connection.recv())
+                heard += 1
         except (EOFError, OSError):  # at the end of a message, or in one
             # It is gone: how, the nursery will say. Nobody listens until then.
             with suppress(KeyError):
@@ -314,7 +323,7 @@ class Controller:
             self._close("the terminator sees no more to gain")
 
     def _hear_of_others(self) -> None:
-        for news in self._study.look():
+        for news in self._look():
             self._observer.heard(news)
             if news.entry.state == RUNNING:
                 continue
@@ -324,6 +333,12 @@ class Controller:
                     cause = f"trial {news.entry.number} was taken over: this process seemed dead"
                     self._observer.message(cause)
                     self._send(seat, Stop(cause, news.entry.number))
+
+    def _look(self) -> list[News]:
+        try:
+            return self._study.look()
+        except Interrupted:  # as in _next()
+            return []
 
     def _apply_failure_policy(self, entry: Entry) -> None:
         limit = self._settings.max_failure_rate * (self._plan.total or self._study.counted)
@@ -455,14 +470,24 @@ class Controller:
         self._nursery.kill(seat.number)
 
     def _give_up(self) -> None:
-        """Close what runs, where the loop itself has failed: a sampler can, or a full disk."""
+        """Close what runs, where the loop itself has failed: a sampler can, or a full disk.
+
+        A database that is away is told nothing: whoever goes on with the sweep will tell it, and
+        by the same folders.
+        """
         self._nursery.close()
+        end = self._study.end
         for entry in [running.entry for seat in self._busy() for running in seat.running.values()]:
             assert entry.directory is not None
             left = read_outcome(entry.directory)
             cause = "the sweep had failed before the trial ended"
             outcome = left or Outcome.interrupted(cause)
-            self._observer.ended(self._study.end(entry.number, outcome))
+            try:
+                ended = end(entry.number, outcome)
+            except (StudyAway, Interrupted):
+                end = self._study.leave
+                ended = end(entry.number, outcome)
+            self._observer.ended(ended)
 
     def _busy(self) -> list[Seat]:
         return [seat for seat in self._seats.values() if seat.running]

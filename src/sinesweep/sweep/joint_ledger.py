@@ -5,28 +5,35 @@ place, and the token by which its runs are found. The other has a row for each p
 time until which it is taken to be alive, by the database's clock: its lease.
 
 A participant has its turn while it holds an advisory lock, which goes with its connection when it
-dies. One that hangs in its turn until its lease is over is cut off. Whatever it does afterwards is
-void: the sampler's place is saved over the very connection that holds the lock.
+dies. One that hangs in its turn for a lease renews it no more, and is cut off when it is over.
+Whatever it does afterwards is void: the sampler's place is saved over the very connection that
+holds the lock.
+
+It is long since all of it shares that one connection, and what its loss means.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
     DateTime,
     Engine,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -35,14 +42,17 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from sinesweep.errors import InputError, Interrupted, StudyAway
 from sinesweep.sweep.lease import Lease
 from sinesweep.sweep.ledger import Ledger, TurnLost
-from sinesweep.sweep.patience import is_outage, patiently
+from sinesweep.sweep.patience import Patience, is_outage
 from sinesweep.sweep.postgres import connect, make_engine
 
-_LOOK_AT_HOLDER = "2s"  # so long it waits for the turn before it looks at who has it
+_PEEP = "2s"  # so long it waits for the turn before it looks at who has it
+_MOST_STRAYS = 3  # one could be chance, if a way were known
+_log = logging.getLogger(__name__)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _metadata = MetaData()
@@ -65,6 +75,7 @@ _participants = Table(
     Column("pid", Integer, nullable=False),
     Column("folder", Text, nullable=False),
     Column("settings", Text, nullable=False),
+    Column("lease", Float, nullable=False),  # seconds
     Column("lease_until", DateTime(timezone=True), nullable=False),
 )
 
@@ -76,6 +87,11 @@ _IS_OURS = (
 )
 _IS_TURN = f"{_IS_OURS} AND objid = 0"
 _IS_THERE = f"{_IS_OURS} AND objid <> 0"
+_LOCK = f"SELECT set_config('lock_timeout', '{_PEEP}', false), pg_advisory_lock(:study, 0)"
+_LOOK_AROUND = f"""
+    SELECT EXISTS (SELECT FROM pg_locks WHERE {_IS_TURN} AND granted AND pid = pg_backend_pid()),
+        (SELECT version FROM sinesweep_study WHERE name = :name)
+"""  # made of our own
 _CUT_OFF = f"""
     SELECT pg_terminate_backend(turn.pid)
     FROM (SELECT pid FROM pg_locks WHERE {_IS_TURN} AND granted) AS turn
@@ -86,10 +102,16 @@ _CUT_OFF = f"""
 # A server that was away let nobody renew a lease: nobody is gone until they have had the time to.
 _ALIVE = """
     SELECT id FROM sinesweep_participant
-    WHERE study = :name AND lease_until >= clock_timestamp()
+    WHERE study = :name AND clock_timestamp()
+        <= greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => lease))
 """
-_WAS_AWAY = "SELECT pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => :lease)"
-_OTHERS = f"SELECT count(*) FROM pg_locks WHERE {_IS_THERE} AND objid::bigint <> :own"
+# How one runs the sweep that is still to be accepted, or only audits it: it does not run it.
+_UNKNOWN = "{}"
+_OTHERS = f"""
+    SELECT count(*) FROM (SELECT objid FROM pg_locks WHERE {_IS_THERE}) AS mark
+    JOIN sinesweep_participant AS p ON p.key = mark.objid::bigint
+    WHERE p.study = :name AND p.key <> :own AND p.settings <> '{_UNKNOWN}'
+"""  # made of our own
 
 
 def make_tables(engine: Engine) -> None:
@@ -103,20 +125,27 @@ class JointLedger(Ledger):
     Args:
         url: of the study's database.
         study: its name.
-        lease: seconds without a sign of life after which a participant is taken for dead.
+        lease: seconds without a sign of life after which this participant is taken for dead.
+        patience: with a database that is away; None for the usual.
     """
 
-    def __init__(self, url: str, study: str, lease: float) -> None:
+    def __init__(
+        self, url: str, study: str, lease: float, patience: Patience | None = None
+    ) -> None:
         self._engine = make_engine(url)
         self._study = study
         self._seconds = lease
-        self._key = _number(study)
+        self._patience = patience or Patience()
+        self._key = 0  # of the study, known once there is a connection
         self._own_key = 0
         self._connection: Connection | None = None
         self._has_turn = False
+        self._turn_since: float | None = None  # by the monotonic clock
         self._version: int | None = None  # of the place that was read, or saved, here
         self._saved: int | None = None  # of the place that was saved last, by whomever
         self._lease: Lease | None = None
+        self._strays = 0  # locks in a row that were not where a connection had left them
+        self._told_of_privilege = False
 
     @property
     def is_stale(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -134,12 +163,17 @@ class JointLedger(Ledger):
         """Return how those who take part now run the sweep, by where they are."""
         rows = self._rows(
             "SELECT host, pid, settings FROM sinesweep_participant "
-            "WHERE study = :name AND lease_until >= clock_timestamp()"
+            "WHERE study = :name AND id <> :id AND lease_until >= clock_timestamp()",
+            id=self.participant,
         )
         return {f"process {pid} on {host}": json.loads(kept) for host, pid, kept in rows}
 
     def enter(
-        self, folder: Path, definition: Mapping[str, Any], settings: Mapping[str, Any]
+        self,
+        folder: Path,
+        definition: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         """Take part.
 
@@ -148,6 +182,11 @@ class JointLedger(Ledger):
                 before is dead.
             definition: what makes the sweep the same sweep, kept where it is the first.
             settings: how it is run, which is to be the same for all who run it at a time.
+            check: raises what is to be raised where others take part in another manner; made in a
+                turn, so that of two that differ one is refused.
+
+        Raises:
+            Exception: the check's, and nothing is left of the attempt.
         """
         self.participant = participant_of(folder)
         self._own_key = _number(self.participant) or 1
@@ -158,12 +197,36 @@ class JointLedger(Ledger):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "folder": str(folder.absolute()),
-            "settings": json.dumps(settings),
+            "settings": _UNKNOWN,
         }
-        self._lease = Lease(self._engine, row, self._seconds)
-        patiently(self._lease.renew)
-        self._lease.start()
-        self._drop_connection()  # the next one is marked as ours
+        self._lease = Lease(self._engine, row, self._seconds, lambda: not self._hangs)
+        self._remove_row()  # of whoever took part from there before
+        self._patience(self._lease.renew)
+        try:
+            if self._lease.session() == self._row("SELECT pg_backend_pid()")[0]:
+                raise _without_session()
+            self._lease.start()
+            self._drop_connection()  # the next one is marked as ours
+            self.in_turn(lambda: self._enter(definition, settings, check))
+        except Exception:
+            self._withdraw()
+            raise
+
+    def _enter(
+        self,
+        definition: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        check: Callable[[], object],
+    ) -> None:
+        check()
+        assert self._lease is not None
+        self._lease.settle(json.dumps(settings))
+        self._run(
+            "UPDATE sinesweep_participant SET settings = :settings "
+            "WHERE study = :name AND id = :id",
+            settings=json.dumps(settings),
+            id=self.participant,
+        )
         self._run(
             "INSERT INTO sinesweep_study (name, definition, token, version) "
             "VALUES (:name, :definition, :token, 0) ON CONFLICT DO NOTHING",
@@ -175,12 +238,8 @@ class JointLedger(Ledger):
         self.token = token[0]
 
     def gone(self, participants: Collection[str]) -> set[str]:
-        """Return those whose leases are over."""
+        """Return those whose leases are over, each as long as its own participant said."""
         if not participants:
-            return set()
-        was_away = self._row(_WAS_AWAY, lease=self._seconds)
-        assert was_away is not None
-        if was_away[0]:
             return set()
         alive = {row[0] for row in self._rows(_ALIVE)}
         return set(participants) - alive
@@ -189,21 +248,25 @@ class JointLedger(Ledger):
         """Take part no more; whoever is the last closes what all have in common."""
         try:
             self.in_turn(lambda: self._depart(close))
-        except OperationalError:
-            close(False)  # the database is away: nobody knows
-            raise
+        except (StudyAway, Interrupted):
+            # Nobody knows who else is there; the lease says that this one is not.
+            close(False)
 
     def _depart(self, close: Callable[[bool], object]) -> None:
-        others = self._row(_OTHERS, study=self._key, own=self._own_key)
+        others = self._row(_OTHERS)
         close(others[0] == 0)
+        self._withdraw()
+
+    def _withdraw(self) -> None:
         if self._lease is not None:
             self._lease.stop()
+        self._remove_row()
+        self._run("SELECT pg_advisory_unlock_shared(:study, :own)")
+
+    def _remove_row(self) -> None:
         self._run(
             "DELETE FROM sinesweep_participant WHERE study = :name AND id = :id",
             id=self.participant,
-        )
-        self._run(
-            "SELECT pg_advisory_unlock_shared(:study, :own)", study=self._key, own=self._own_key
         )
 
     def close(self) -> None:
@@ -213,6 +276,12 @@ class JointLedger(Ledger):
         self._drop_connection()
 
     # the turn
+
+    @property
+    def _hangs(self) -> bool:
+        """Whether a turn has been held for longer than anybody would wait for a dead one."""
+        since = self._turn_since
+        return since is not None and time.monotonic() > since + self._seconds
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -256,31 +325,68 @@ class JointLedger(Ledger):
         self._version = self._saved = row[0]
 
     def _take_turn(self) -> None:
+        signals = self._patience.signals
         while True:
+            self._patience.leave_if_asked(signals)
             try:
-                self._run("SELECT pg_advisory_lock(:study, 0)", study=self._key)
-                row = self._row("SELECT version FROM sinesweep_study WHERE name = :name")
+                self._run(_LOCK)
+                is_ours, self._saved = self._row(_LOOK_AROUND)
             except OperationalError as error:
                 if is_outage(error):
                     raise
-                self._run(_CUT_OFF, study=self._key)
+                self._cut_off()
                 continue
-            self._has_turn = True
-            self._saved = row[0] if row else None
-            return
+            if is_ours:
+                self._has_turn, self._turn_since = True, time.monotonic()
+                return
+            self._note_stray()
+
+    def _cut_off(self) -> None:
+        """End the connection of one that has the turn, and whose lease is over."""
+        try:
+            self._run(_CUT_OFF)
+        except ProgrammingError as error:
+            if not isinstance(error.orig, InsufficientPrivilege):
+                raise
+            if not self._told_of_privilege:
+                _log.warning(
+                    "another participant hangs in its turn, and its connection is another "
+                    "account's, which this one may not end: end that process, or let all use one "
+                    "account (or GRANT pg_signal_backend)"
+                )
+            self._told_of_privilege = True  # once is enough
+
+    def _note_stray(self) -> None:
+        """Take note that a lock was not where a connection had left it.
+
+        Raises:
+            InputError: it is not the first time.
+        """
+        self._strays += 1
+        if self._strays >= _MOST_STRAYS:
+            raise _without_session()
 
     def _give_turn_back(self) -> bool:
         """Return whether it was ours until now."""
         was_ours = False
         try:
             if self._has_turn:
-                row = self._row("SELECT pg_advisory_unlock(:study, 0)", study=self._key)
-                was_ours = bool(row and row[0])
+                (was_ours,) = self._row("SELECT pg_advisory_unlock(:study, 0)")
+                if was_ours:
+                    self._strays = 0
+                else:
+                    self._note_stray()  # who is cut off has no connection to be told over
         except TurnLost:
             pass  # with the connection
-        self._has_turn = False
         if not was_ours:
             self._version = None  # what was proposed in it is proposed again
+            if self._hangs:
+                _log.warning(
+                    "a turn took longer than hydra.sweeper.lease = %g s, and is taken again: where "
+                    "the sampler needs so long for a proposal, set a longer lease",
+                    self._seconds,
+                )
+        self._has_turn, self._turn_since = False, None
         return was_ours
 
     # the connection
@@ -301,13 +407,13 @@ class JointLedger(Ledger):
         Raises:
             TurnLost: the connection broke in a turn.
         """
-        given = {"name": self._study, **values}
 
         def execute() -> list[Any]:
             if self._connection is None:
                 self._connection = self._connect()
+            ours = {"name": self._study, "study": self._key, "own": self._own_key}
             try:
-                result = self._connection.execute(text(statement), given)
+                result = self._connection.execute(text(statement), {**ours, **values})
                 return list(result) if fetch else []
             except OperationalError as error:
                 if is_outage(error):
@@ -315,7 +421,7 @@ class JointLedger(Ledger):
                 raise
 
         if not self._has_turn:
-            return patiently(execute)
+            return self._patience(execute)
         try:
             return execute()
         except OperationalError as error:
@@ -324,7 +430,9 @@ class JointLedger(Ledger):
 
     def _connect(self) -> Connection:
         connection = connect(self._engine)
-        connection.execute(text(f"SET lock_timeout = '{_LOOK_AT_HOLDER}'"))
+        # One database may have studies of one name in several schemas.
+        schema = connection.scalar(text("SELECT current_schema()"))
+        self._key = _number(f"{schema}\n{self._study}")
         if self._own_key:
             mark = text("SELECT pg_advisory_lock_shared(:study, :own)")
             connection.execute(mark, {"study": self._key, "own": self._own_key})
@@ -335,6 +443,14 @@ class JointLedger(Ledger):
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+
+def _without_session() -> InputError:
+    return InputError(
+        "hydra.sweeper.storage: each connection must have a session of its own, with locks of "
+        "its own, but has not, as through a pooler in transaction mode: connect to the server "
+        "itself, or set pool_mode = session"
+    )
 
 
 def participant_of(folder: Path) -> str:

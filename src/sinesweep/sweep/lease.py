@@ -1,10 +1,10 @@
-"""A participant's lease: a thread renews it, whatever the control loop is busy with."""
+"""A participant's lease: a thread renews it, unless the control loop hangs in its turn."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -16,11 +16,11 @@ _SHARE = 4  # renewals in a lease
 _log = logging.getLogger(__name__)
 
 _RENEW = """
-    INSERT INTO sinesweep_participant (study, id, key, host, pid, folder, settings, lease_until)
-    VALUES (:study, :id, :key, :host, :pid, :folder, :settings,
-            clock_timestamp() + make_interval(secs => :seconds))
-    ON CONFLICT (study, id) DO UPDATE SET host = EXCLUDED.host, pid = EXCLUDED.pid,
-        folder = EXCLUDED.folder, settings = EXCLUDED.settings, lease_until = EXCLUDED.lease_until
+    INSERT INTO sinesweep_participant
+        (study, id, key, host, pid, folder, settings, lease, lease_until)
+    VALUES (:study, :id, :key, :host, :pid, :folder, :settings, :lease,
+            clock_timestamp() + make_interval(secs => :lease))
+    ON CONFLICT (study, id) DO UPDATE SET lease_until = EXCLUDED.lease_until
 """
 
 
@@ -31,11 +31,19 @@ class Lease:
         engine: of the study's database.
         participant: its row, without the time.
         seconds: how long it is taken for alive without a sign of life.
+        is_well: whether the participant does what it is there for, asked by the thread.
     """
 
-    def __init__(self, engine: Engine, participant: Mapping[str, Any], seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        participant: Mapping[str, Any],
+        seconds: float,
+        is_well: Callable[[], bool],
+    ) -> None:
         self._engine = engine
-        self._values = {**participant, "seconds": seconds}
+        self._values = {**participant, "lease": seconds}
+        self._is_well = is_well
         self._pause = seconds / _SHARE
         self._connection: Connection | None = None
         self._is_over = threading.Event()
@@ -52,6 +60,10 @@ class Lease:
             self._thread.join()
         self._drop_connection()
 
+    def settle(self, settings: str) -> None:
+        """Have a row that is there again say how the participant runs the sweep."""
+        self._values["settings"] = settings
+
     def renew(self) -> None:
         """Renew it once; a row that was taken away is there again."""
         if self._connection is None:
@@ -62,8 +74,15 @@ class Lease:
             self._drop_connection()
             raise
 
+    def session(self) -> int:
+        """Return which process of the server its connection has, once it was renewed."""
+        assert self._connection is not None
+        return self._connection.scalar(text("SELECT pg_backend_pid()"))
+
     def _keep(self) -> None:
         while not self._is_over.wait(self._pause):
+            if not self._is_well():
+                continue
             try:
                 self.renew()
             except SQLAlchemyError as error:

@@ -50,6 +50,7 @@ class Ledger:
 
         Raises:
             TurnLost: it was not ours to the end.
+            Interrupted: the process was asked to stop while it waited.
         """
         yield
 

@@ -22,7 +22,8 @@ from sinesweep.sweep.sampling import asks
 from sinesweep.sweep.storage import JOURNAL_FILE, close_storage, is_shared, open_storage
 from sinesweep.sweep.wording import counted
 
-# An audit looks at a sweep for a moment; should it be killed, others wait for it so long.
+# An audit looks at a sweep for a moment; should it be killed, others wait for it so long. How long
+# the participants themselves are waited for is in their rows.
 _LEASE = 10.0  # seconds
 
 

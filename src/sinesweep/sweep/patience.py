@@ -12,56 +12,101 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from sinesweep.errors import StudyAway
 from sinesweep.redaction import redact
+from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.wording import one_line
 
 PATIENCE = 120.0  # seconds that a database may be away before the sweep fails
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code for a wait for a lock that took too long
 _SHORTEST, _LONGEST = 0.1, 2.0  # seconds between two tries
+_BLIP = 5.0  # seconds that a database may be away without a sweep that is to stop losing anything
+_AT_ONCE = 2  # signals: a sweep that is told so often waits for nothing
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class _Outage:
-    """Since when the database has been away: all calls of the process share their patience."""
+class Patience:
+    """Makes calls to a database, again and again while it is away; all calls wait together.
 
-    since: float | None = None
-
-
-def patiently(call: Callable[[], _T]) -> _T:
-    """Return what a call returns; try it again while the database is away.
-
-    A call may have been carried out although its connection broke before it said so. Those that
-    Optuna makes may be made twice: a second trial has no place and is dropped, a second end of a
-    trial is refused.
-
-    Raises:
-        Exception: the database was away for longer than :data:`PATIENCE`, or something else is
-            wrong.
+    Args:
+        address: the database's, as it may be shown.
+        interrupts: Ctrl-C and SIGTERM, which end the waiting.
+        seconds: that the database may be away.
     """
-    pause = _SHORTEST
-    while True:
-        try:
-            answer = call()
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            is_new = _Outage.since is None
-            _Outage.since = _Outage.since or time.monotonic()
-            if time.monotonic() > _Outage.since + PATIENCE:
-                raise
-            if is_new:
-                _log.warning(
-                    "the study's database does not answer (%s): trying for %g s",
-                    one_line(redact(str(error.__cause__ or error))),
-                    PATIENCE,
-                )
-        else:
-            _Outage.since = None
-            return answer
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST)
+
+    def __init__(
+        self, address: str = "", interrupts: Interrupts | None = None, seconds: float | None = None
+    ) -> None:
+        self._address = address
+        self._interrupts = interrupts
+        self._seconds = PATIENCE if seconds is None else seconds
+        self._since: float | None = None  # the database has been away
+
+    @property
+    def signals(self) -> int:
+        """How often the process was asked to stop."""
+        return self._interrupts.count if self._interrupts else 0
+
+    def leave_if_asked(self, before: int) -> None:
+        """Wait no more where the process was asked to stop.
+
+        Args:
+            before: how often it had been when the waiting began.
+
+        Raises:
+            Interrupted: it was, since then.
+        """
+        if self._interrupts and self._interrupts.count > before:
+            self._interrupts.leave_if_any()
+
+    def __call__(self, call: Callable[[], _T]) -> _T:
+        """Return what a call returns; try it again while the database is away.
+
+        A call may have been carried out although its connection broke before it said so. Those that
+        Optuna makes may be made twice: a second trial has no place and is dropped, a second end of
+        a trial is refused.
+
+        Raises:
+            StudyAway: the database was away for too long.
+            Interrupted: the process was asked to stop, and the database is away for some seconds.
+            Exception: something else is wrong.
+        """
+        pause = _SHORTEST
+        while True:
+            try:
+                answer = call()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                self._see_how_long(error)
+            else:
+                self._since = None
+                return answer
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
+
+    def _see_how_long(self, error: Exception) -> None:
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            cause = _cause(error)
+            _log.warning(
+                "the study's database does not answer (%s): trying for %g s", cause, self._seconds
+            )
+        if now > self._since + (_BLIP if self.signals < _AT_ONCE else 0.0):
+            self.leave_if_asked(0)
+        if now > self._since + self._seconds:
+            raise StudyAway(
+                f"the study's database must answer, but {self._address or 'it'} has not for "
+                f"{self._seconds:g} s ({_cause(error)}): see that it can be reached; what became "
+                "of the trials meanwhile is in their folders"
+            ) from error
+
+
+def _cause(error: Exception) -> str:
+    return one_line(redact(str(error.__cause__ or error)))
 
 
 def is_outage(error: BaseException) -> bool:
@@ -77,10 +122,12 @@ class PatientStorage:
 
     Args:
         storage: as Optuna makes it.
+        patience: with the database.
     """
 
-    def __init__(self, storage: RDBStorage) -> None:
+    def __init__(self, storage: RDBStorage, patience: Patience) -> None:
         self._storage = storage
+        self._patience = patience
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._storage, name)
@@ -89,6 +136,6 @@ class PatientStorage:
 
         @functools.wraps(found)
         def call(*arguments: Any, **more: Any) -> Any:
-            return patiently(lambda: found(*arguments, **more))
+            return self._patience(lambda: found(*arguments, **more))
 
         return call

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep.errors import InputError
 from sinesweep.files import write_atomically
-from sinesweep.redaction import redact, redact_tree
+from sinesweep.redaction import HIDDEN, redact, redact_address, redact_tree
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.repeats import Repeats
@@ -221,7 +221,7 @@ class Plan:
         """
         before = dict(_flat(definition))
         now = dict(_flat(self.definition))
-        changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        changed = [key for key in {**before, **now} if not _is_same(before.get(key), now.get(key))]
         if not changed:
             return
         lines = [f"  {key}: {_shown(before, key)} -> {_shown(now, key)}" for key in changed]
@@ -239,7 +239,7 @@ class Plan:
             storage = self.settings.storage
             kept = storage.target if isinstance(storage, Target) else storage
             content = {
-                "study": {"name": self.name, "storage": kept and redact(kept)},
+                "study": {"name": self.name, "storage": kept and redact_address(kept)},
                 "command": {
                     "arguments": [redact(word) for word in sys.argv],
                     "directory": str(Path.cwd()),
@@ -373,6 +373,20 @@ def _flat(tree: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:
     if not isinstance(tree, Mapping) or not tree:
         return [(prefix.removesuffix("."), tree)]
     return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}{key}.")]
+
+
+def _is_same(before: Any, now: Any) -> bool:
+    """Whether two values are one; what is hidden in them depends on who runs the sweep where."""
+    if before == now:
+        return True
+    if not (isinstance(before, str) and isinstance(now, str)):
+        return False
+    return _is_hidden(before, now) or _is_hidden(now, before)
+
+
+def _is_hidden(shown: str, whole: str) -> bool:
+    parts = map(re.escape, shown.split(HIDDEN))
+    return HIDDEN in shown and re.fullmatch(".*".join(parts), whole, re.DOTALL) is not None
 
 
 def _shown(flat: Mapping[str, Any], key: str) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator
 from typing import Any, cast
 
+import psycopg
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
-from sinesweep.sweep.patience import PatientStorage
+from sinesweep.sweep.patience import Patience, PatientStorage
 
 # A dead machine is noticed within half a minute, by the client and by the server.
 _CLIENT = {
@@ -22,6 +25,8 @@ _CLIENT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,  # milliseconds
 }
+# A server, or what stands between, may keep a connection and say nothing: that is no answer.
+_SILENCE = 60.0  # seconds; longer than a statement of ours takes to say its first word
 _SERVER = (
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
@@ -41,9 +46,39 @@ def make_engine(url: str) -> Engine:
     Raises:
         ImportError: the driver is missing.
     """
-    return create_engine(
-        url, connect_args=_CLIENT, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    return hasten(
+        create_engine(url, connect_args=_CLIENT, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     )
+
+
+def hasten(engine: Engine) -> Engine:
+    """Have an engine's new connections end where the server is silent for long; return it."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_: Any, __: Any, arguments: Any, more: Any) -> psycopg.Connection:
+        return _Impatient.connect(*arguments, **more)
+
+    return engine
+
+
+class _Impatient(psycopg.Connection[Any]):
+    def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **more: Any) -> Any:
+        return super().wait(self._while_it_speaks(gen), *arguments, **more)
+
+    def _while_it_speaks(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        try:
+            wanted = next(gen)
+            heard = time.monotonic()
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = time.monotonic()
+                elif time.monotonic() > heard + _SILENCE:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server is silent for {_SILENCE:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
 
 
 def connect(engine: Engine) -> Connection:
@@ -54,12 +89,13 @@ def connect(engine: Engine) -> Connection:
     return connection
 
 
-def open_study_storage(url: str, make_tables: Any) -> BaseStorage:
+def open_study_storage(url: str, make_tables: Any, patience: Patience) -> BaseStorage:
     """Open Optuna's storage in a database, with the tables that it and others need there.
 
     Args:
         url: of the database.
         make_tables: makes further tables, given an engine.
+        patience: with the database, once it is open.
 
     Raises:
         ImportError: the driver is missing.
@@ -71,8 +107,9 @@ def open_study_storage(url: str, make_tables: Any) -> BaseStorage:
         storage = RDBStorage(
             url, engine_kwargs={"pool_pre_ping": True, "connect_args": dict(_CLIENT)}
         )
+        hasten(storage.engine).dispose()
         make_tables(engine)
-    return _CachedStorage(cast("RDBStorage", PatientStorage(storage)))
+    return _CachedStorage(cast("RDBStorage", PatientStorage(storage, patience)))
 
 
 def refuse_trackers_tables(url: str, tracker: str | None) -> None:

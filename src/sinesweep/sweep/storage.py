@@ -16,6 +16,7 @@ from optuna.storages.journal._storage import JournalOperation
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
 from sinesweep.sweep.building import build
+from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.settings import Target
 
 JOURNAL_FILE = "study.journal"
@@ -68,7 +69,11 @@ def is_shared(chosen: str | Target | None) -> bool:
 
 
 def open_storage(
-    chosen: str | Target | None, folder: Path, *, read_only: bool = False
+    chosen: str | Target | None,
+    folder: Path,
+    *,
+    read_only: bool = False,
+    patience: Patience | None = None,
 ) -> BaseStorage:
     """Open the storage of a sweep.
 
@@ -78,6 +83,7 @@ def open_storage(
             path that ends with ``.journal``.
         folder: the sweep's folder, which exists.
         read_only: another process may be writing the journal, so it is not mended.
+        patience: with a PostgreSQL database that is away, once it is open; None for the usual.
 
     Raises:
         InputError: the storage does not answer, or its driver is missing.
@@ -93,7 +99,7 @@ def open_storage(
             from sinesweep.sweep.joint_ledger import make_tables
             from sinesweep.sweep.postgres import open_study_storage
 
-            return open_study_storage(chosen, make_tables)
+            return open_study_storage(chosen, make_tables, patience or Patience())
         return get_storage(chosen)
     except Exception as error:  # every database raises its own driver's errors
         raise refusal(chosen, error) from error

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -23,11 +23,13 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from sinesweep.errors import Interrupted
 from sinesweep.sweep.custom_space import extend
 from sinesweep.sweep.entry import (
     COMPLETE,
     DROPPED,
     FAIL,
+    PRUNED,
     RETRIED,
     REUSED,
     RUN_AGAIN,
@@ -266,6 +268,21 @@ class SweepStudy:
                 self._running[number].set_user_attr(WAITED, waited)
         return self._tell(number, self._or_retried(number, outcome))
 
+    def leave(self, number: int, outcome: Outcome) -> Entry:
+        """Return what became of a trial where the study cannot be told, as it will be later."""
+        outcome = self._or_retried(number, outcome)
+        before = self.entries[number]
+        state = {COMPLETE: COMPLETE, PRUNED: PRUNED}.get(outcome.kind, FAIL)
+        self.entries[number] = replace(
+            before,
+            state=state,
+            outcome=outcome.kind,
+            values=outcome.values if state == COMPLETE else None,
+            seconds=time.time() - before.start if before.start else None,
+            error=outcome.error,
+        )
+        return self.entries[number]
+
     def attempts(self, number: int) -> int:
         """Return how often a trial's point has failed before."""
         failed = 0
@@ -342,7 +359,8 @@ class SweepStudy:
 
     def _save_stop(self) -> None:
         """Keep that the sampler has no more to propose, with the place where the others are."""
-        self._ledger.in_turn(self._save_stop_in_turn)
+        with suppress(Interrupted):  # while the turn was waited for: others find out by themselves
+            self._ledger.in_turn(self._save_stop_in_turn)
 
     def _save_stop_in_turn(self) -> None:
         self._place.follow(self._sequencer)

@@ -6,8 +6,8 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +17,7 @@ from sinesweep.files import take_lock
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.command import typed_again
 from sinesweep.sweep.ledger import Ledger
+from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.plan import JOINED, SWEEP_LOCK, Plan
 from sinesweep.sweep.storage import is_shared, refusal
 from sinesweep.tracking.location import Location
@@ -33,10 +34,10 @@ def refuse_trackers_database(plan: Plan, location: Location | None) -> None:
     storage = plan.settings.storage
     if not is_shared(storage):
         return
-    from sinesweep.sweep.postgres import refuse_trackers_tables
-
     assert isinstance(storage, str)
     try:
+        from sinesweep.sweep.postgres import refuse_trackers_tables  # imports the driver
+
         refuse_trackers_tables(storage, location.uri if location else None)
     except InputError:
         raise
@@ -45,10 +46,14 @@ def refuse_trackers_database(plan: Plan, location: Location | None) -> None:
 
 
 @contextmanager
-def taking_part(plan: Plan) -> Iterator[tuple[Plan, Ledger]]:
+def taking_part(plan: Plan, patience: Patience) -> Iterator[tuple[Plan, Ledger]]:
     """Take part in a sweep from a folder that nobody else takes part from.
 
     Where others may take part, and share the file system, that is one within the sweep's.
+
+    Args:
+        plan: the sweep.
+        patience: with a database that is away.
 
     Yields:
         The plan with this folder, and the ledger.
@@ -64,15 +69,18 @@ def taking_part(plan: Plan) -> Iterator[tuple[Plan, Ledger]]:
     from sinesweep.sweep.joint_ledger import JointLedger
 
     assert isinstance(plan.settings.storage, str)
-    ledger = JointLedger(plan.settings.storage, plan.name, plan.settings.lease)
+    ledger = JointLedger(plan.settings.storage, plan.name, plan.settings.lease, patience)
     try:
-        _refuse_difference(plan, ledger)
-        folder, lock = _free_folder(plan)
-        with lock:
+        with _free_folder(plan) as (folder, made):
             plan = replace(plan, folder=folder)
+            try:
+                ledger.enter(
+                    folder, plan.definition, _manner(plan), lambda: _refuse_difference(plan, ledger)
+                )
+            except BaseException:
+                _remove(made)
+                raise
             plan.save_definition()
-            ledger.enter(folder, plan.definition, _manner(plan))
-            _refuse_difference(plan, ledger)  # from whoever was quicker
             yield plan, ledger
     finally:
         ledger.close()
@@ -92,17 +100,38 @@ def _lock_or_refuse(plan: Plan) -> IO[str]:
     return lock
 
 
-def _free_folder(plan: Plan) -> tuple[Path, IO[str]]:
+@contextmanager
+def _free_folder(plan: Plan) -> Iterator[tuple[Path, list[Path]]]:
+    """Hold the lock of a folder that nobody takes part from.
+
+    Yields:
+        The folder, and what had to be made for that, the innermost first.
+    """
     folders = (plan.folder / JOINED / str(number) for number in itertools.count(2))
     for folder in itertools.chain([plan.folder], folders):
+        parts = [folder / SWEEP_LOCK, folder, *folder.parents]
+        made = list(itertools.takewhile(lambda part: not part.exists(), parts))
         if lock := _lock(folder):
-            return folder, lock
-    raise AssertionError("there is no end of folders")
+            with lock:
+                yield folder, made
+            return
+
+
+def _remove(made: Sequence[Path]) -> None:
+    """Remove a lock, and the folders that were made for it, unless others use them meanwhile."""
+    with suppress(OSError):
+        for path in made:
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = take_lock(folder / SWEEP_LOCK, _PATIENCE)
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(folder / SWEEP_LOCK, _PATIENCE)
+        except FileNotFoundError:
+            continue  # another, who was refused, has just removed it
+        break
     if lock is not None:
         lock.truncate(0)
         lock.write(
