@@ -26,7 +26,7 @@ _ENTRY = re.compile(
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[._-]){_NAMES}$")
 # A short value, or an ordinary word, is in texts by chance: hiding it there would damage them, and
 # say what it is. Where a secret's name or an address holds it, it is hidden all the same.
-_IN_TEXTS_BY_CHANCE = re.compile(r".{,5}|[A-Z]?[a-z]{,15}", re.DOTALL)
+_IN_TEXTS_BY_CHANCE = re.compile(r".{,4}|[A-Za-z]?[a-z]{,7}", re.DOTALL)
 _SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
