@@ -119,6 +119,12 @@ def test_a_secret_anywhere(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert redact(f"'{value}', or {value}.") == "'***', or ***."
 
 
+def test_a_long_secret_within_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is hidden there, too: before it may stand what a line's end became, quoted."""
+    monkeypatch.setenv("PGPASSWORD", "correct-h0rse")
+    assert redact(r"login\ncorrect-h0rse1") == r"login\n***1"
+
+
 def test_an_address_that_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """It loses its password, and nothing that is only spelt like it."""
     monkeypatch.setenv("PGPASSWORD", "study1")

@@ -27,6 +27,7 @@ _SECRET_KEY = re.compile(rf"(?i)(?:^|[._-]){_NAMES}$")
 # A short value, or an ordinary word, is in texts by chance: hiding it there would damage them, and
 # say what it is. Where a secret's name or an address holds it, it is hidden all the same.
 _IN_TEXTS_BY_CHANCE = re.compile(r".{,4}|[A-Za-z]?[a-z]{,7}", re.DOTALL)
+_LONG = 9  # characters: such a value is in no text by chance, and in none as a part of a word
 _SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
@@ -40,7 +41,9 @@ def redact(text: str) -> str:
     text = redact_address(text)
     for name in _SECRET_VARIABLES:
         value = os.environ.get(name, "")
-        if not _IN_TEXTS_BY_CHANCE.fullmatch(value):
+        if len(value) >= _LONG:
+            text = text.replace(value, HIDDEN)
+        elif not _IN_TEXTS_BY_CHANCE.fullmatch(value):
             text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", HIDDEN, text)
     return text
 
