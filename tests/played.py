@@ -38,6 +38,10 @@ class Controller:
             case _:
                 raise TypeError(message)
 
+    def say(self, message: Stop) -> None:
+        """Say something unasked."""
+        self._sent.append(message)
+
     def poll(self) -> bool:
         """Whether there is an answer that was not heard yet."""
         return bool(self._sent)

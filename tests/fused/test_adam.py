@@ -40,6 +40,13 @@ def test_a_step_by_a_gradient_that_overflows(clip: float | None, extreme: float)
         torch.testing.assert_close(stacked[2], expected, equal_nan=True)
 
 
+def test_an_eps_that_would_make_nan_of_units_without_a_gradient() -> None:
+    """PyTorch takes it, as a network by itself may."""
+    parameters = [torch.nn.Parameter(torch.ones(1))]
+    assert adam.refusal(torch.optim.Adam(parameters, eps=0.0)) == "its optimizer's eps is 0"
+    assert adam.refusal(torch.optim.Adam(parameters, eps=1e-30)) is None
+
+
 def test_models_that_have_taken_different_numbers_of_steps() -> None:
     """Each is corrected by its own, at each of the steps that the rates are made for."""
     behind, count = (0, 3, 40), 4

@@ -11,6 +11,7 @@ import torch
 from members import KINDS, make_member, make_windows, trained
 
 from sinesweep.fused import dropout as drawing
+from sinesweep.fused.compiled import LANES
 from sinesweep.fused.engines import OneByOne
 from sinesweep.fused.in_turn import InTurn
 from sinesweep.fused.member import Member
@@ -106,11 +107,18 @@ def test_draws_in_parts_are_those_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_held() -> None:
-    """A room a thread, thrice each one's weights, and once a set that is shared."""
+    """A room a thread, thrice each one's weights, and once a set that is shared.
+
+    The room is as README says: passes on as many series as are taken at a time, and a gradient.
+    """
     members = [make_member(kind) for kind in ((2, 24, 32), (1, 8, 32))]
     members[1].train = members[0].train
     engine = InTurn(members)
     rooms = sum(array.nbytes for room in engine._rooms for array in room)
+    steps = members[0].train.inputs.shape[1]
+    passes = 4 * LANES * steps * 24 * (7 * 2 + 1)
+    gradient = 4 * max(network.parameters for network in engine._networks)
+    assert rooms == pytest.approx((passes + gradient) * len(engine._rooms), rel=0.1)
     parameters = sum(network.parameters for network in engine._networks)
     data = members[0].train.inputs.nbytes + members[0].train.targets.nbytes
     assert engine.held == rooms + 3 * 4 * parameters + data

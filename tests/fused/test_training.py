@@ -193,6 +193,17 @@ def test_a_stopped_trial_leaves(make_trials: MakeTrials) -> None:
     assert isinstance(ended[1], float)
 
 
+def test_a_trial_that_reports_nothing_leaves_when_it_is_stopped(make_trials: MakeTrials) -> None:
+    """Its objective is known at the end only; those that share the worker go on."""
+    trials = make_trials(*SMALL, "model.width=8", "objective=test/mae")
+    controller = Controller()
+    controller.say(Stop("trial_timeout"))
+    ended = trials.together(("seed=0",), ("seed=1",), t0=controller)
+    assert isinstance(ended[0], Interrupted)
+    assert isinstance(ended[1], float)
+    assert best_epoch(trials.folder / "fused" / "1") == 2
+
+
 def test_an_engine_that_cannot_be_made_costs_those_of_its_kind(
     make_trials: MakeTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +283,8 @@ def test_an_engine_that_fails_leaves_the_best_epochs(
         directory = trials.folder / "fused" / str(number)
         assert best_epoch(directory) == 1
         assert load_module(directory / "checkpoints" / "best.ckpt") is not None
+    (note,) = ended[0].__notes__
+    assert note.startswith("and then, of 1: OSError: ")
 
 
 class Looking(Controller):
@@ -375,11 +388,17 @@ def test_single_precision_ranks_trials_as_serial_training_does(make_trials: Make
 def test_a_run_of_its_own_has_the_numbers_of_a_trial_among_others(make_trials: MakeTrials) -> None:
     """With together=true a trial run again gives the same numbers, bit for bit."""
     trials = make_trials(*SMALL, "trainer.max_epochs=3")
-    varied = [("model.layers=2", "model.width=13", "model.dropout=0.2"), ("model.width=9",), ()]
+    varied = [
+        ("model.layers=2", "model.width=13", "model.dropout=0.2"),
+        ("model.width=9",),
+        (),
+        ("optimizer=sgd",),
+        ("model.width=136", "trainer.max_epochs=1"),
+    ]
     together = trials.together(*varied)
     alone = trials.serially(*((*overrides, "together=true") for overrides in varied))
-    assert [together[number] for number in range(3)] == alone
-    for number in range(3):
+    assert [together[number] for number in range(len(varied))] == alone
+    for number in range(len(varied)):
         again = history(trials.folder, "serial", number)
         assert again == history(trials.folder, "fused", number)
 

@@ -87,6 +87,19 @@ def test_a_trial_that_is_stopped_with_its_sweep_is_interrupted(
     assert "end" not in kinds(tmp_path)
 
 
+def test_a_trial_that_reports_nothing_hears_that_it_is_stopped(
+    tmp_path: Path, compose: Compose
+) -> None:
+    """Its objective is known at the end only."""
+    controller = Controller()
+    controller.say(Stop("trial_timeout"))
+    with pytest.raises(Interrupted, match="trial_timeout"):
+        run_trial(controller, compose, tmp_path, "objective=test/mae")
+
+    assert controller.reports == []
+    assert "end" not in kinds(tmp_path)
+
+
 def test_a_trial_is_recorded_as_its_sweeps(tmp_path: Path, compose: Compose) -> None:
     """Its run has the trial's name and the sweep's tags, and is sent by the sweep alone."""
     result = run_trial(Controller(), compose, tmp_path)

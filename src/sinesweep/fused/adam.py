@@ -14,6 +14,8 @@ import torch
 
 EXACTLY = (torch.optim.Adam, torch.optim.AdamW)
 _OWN_ARGUMENTS = ("amsgrad", "maximize")
+# Units that only fill a batch have no gradient: 0 / (0 + eps) must be 0.
+_LEAST_EPS = torch.finfo(torch.float32).tiny
 
 
 def refusal(optimizer: torch.optim.Optimizer) -> str | None:
@@ -23,6 +25,8 @@ def refusal(optimizer: torch.optim.Optimizer) -> str | None:
     (group, *more) = optimizer.param_groups
     if more:
         return "its optimizer has several groups of parameters"
+    if group["eps"] < _LEAST_EPS:
+        return f"its optimizer's eps is {group['eps']:g}"
     given = [name for name in _OWN_ARGUMENTS if group[name]]
     return f"its optimizer has {given[0]}" if given else None
 

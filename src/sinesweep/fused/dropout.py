@@ -81,8 +81,8 @@ def batches_at_once(size: int, most: int) -> int:
 class Masks:
     """Dropout of an epoch of members that are computed together.
 
-    No step loops over members: their draws are made for several batches ahead, and go to the
-    device in one copy.
+    Draws are made for several batches ahead, in a loop over members, and go to the device in one
+    copy; where those of one batch are more than ``MOST_OF_ALL``, for that one alone.
 
     Args:
         members: in the computation's order.

@@ -27,7 +27,8 @@ from sinesweep.training.seeding import epoch_seed
 # the batch: see docs/benchmarks.md. At 192 it gains next to nothing with several layers, and at
 # 256 it is slower, since weights and passes leave the core's cache.
 WIDEST_COMPILED = 128
-# Likewise a batch on a CPU, where nothing is compiled, by units as padded.
+# A batch in single precision on a CPU, where nothing is compiled, by units as padded, as
+# benchmarks/kernel.py measures it. In double precision it goes by the same.
 WIDEST_ON_A_CPU = 24
 
 

@@ -301,7 +301,8 @@ def _after_epoch(run: Run, engine: Engine, values: Mapping[str, float]) -> Resul
 
 def _is_given_up(run: Run, epoch: int, values: Mapping[str, float]) -> bool:
     value = values.get(run.config.settings.objective)
-    if value is None:
+    if value is None:  # it is known at the end only
+        run.trial.leave_if_stopped()
         return False
     run.trial.report(value, step=epoch)
     return run.trial.should_prune()
@@ -339,7 +340,8 @@ def _keep(run: Run, error: BaseException) -> BaseException:
     except Exception as second:  # noqa: BLE001 # whatever it is, it costs this trial only
         if isinstance(error, TrialPruned):
             return second
-        error.add_note(f"and then: {error_text(second)}")
+        # Those that trained together end with one and the same error.
+        error.add_note(f"and then, of {run.tracker.directory.name}: {error_text(second)}")
     return error
 
 

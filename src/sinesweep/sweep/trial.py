@@ -71,6 +71,13 @@ class Trial:
         """
         return False
 
+    def leave_if_stopped(self) -> None:
+        """End the trial if the sweep is being stopped, where there is nothing to be reported.
+
+        Raises:
+            Interrupted: it is; let it pass.
+        """
+
     def is_among_best(self, value: float, count: int) -> bool:  # noqa: ARG002 # alone, it is
         """Whether a value would be among the best that the sweep's trials have come to so far.
 
@@ -122,18 +129,18 @@ class ManagedTrial(Trial):
         number = float(value)
         if step < 0:
             raise ValueError(f"step >= 0 must hold, but step is {step}")
-        self._leave_if_stopped()
+        self.leave_if_stopped()
         if math.isfinite(number) and self.listens:
             self._on_report(number, int(step))
             self._channel.send(Report(self.number, number, int(step)))
 
     def should_prune(self) -> bool:
         """Whether the sweep's pruner has given the trial up; see :meth:`Trial.should_prune`."""
-        self._leave_if_stopped()
+        self.leave_if_stopped()
         if not self.listens:
             return False
         given_up = self._channel.ask(MayBePruned(self.number))
-        self._leave_if_stopped()
+        self.leave_if_stopped()
         return given_up
 
     def is_among_best(self, value: float, count: int) -> bool:
@@ -154,7 +161,8 @@ class ManagedTrial(Trial):
         finally:
             self._channel.send(Held(self.number, False))
 
-    def _leave_if_stopped(self) -> None:
+    def leave_if_stopped(self) -> None:
+        """End the trial if the sweep is being stopped; see :meth:`Trial.leave_if_stopped`."""
         self.stopped = self.stopped or self._channel.stopped(self.number)
         if self.stopped is not None:
             raise Interrupted(self.stopped)

@@ -269,8 +269,8 @@ def _path(checkpoint: Path | str | None) -> str | None:
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
     """Send what the process prints, from Python or below it, to a file."""
-    saved = [(stream, os.dup(stream.fileno())) for stream in (sys.__stdout__, sys.__stderr__)]  # pyright: ignore[reportOptionalMemberAccess]
     with path.open("ab") as file:
+        saved = [(stream, os.dup(stream.fileno())) for stream in (sys.__stdout__, sys.__stderr__)]  # pyright: ignore[reportOptionalMemberAccess]
         for stream, _ in saved:
             os.dup2(file.fileno(), stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
     try:
