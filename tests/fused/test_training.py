@@ -195,7 +195,7 @@ def test_a_stopped_trial_leaves(make_trials: MakeTrials) -> None:
 
 def test_a_trial_that_reports_nothing_leaves_when_it_is_stopped(make_trials: MakeTrials) -> None:
     """Its objective is known at the end only; those that share the worker go on."""
-    trials = make_trials(*SMALL, "model.width=8", "objective=test/mae")
+    trials = make_trials(*SMALL, "trainer.max_epochs=3", "model.width=8", "objective=test/mae")
     controller = Controller()
     controller.say(Stop("trial_timeout"))
     ended = trials.together(("seed=0",), ("seed=1",), t0=controller)
@@ -284,7 +284,7 @@ def test_an_engine_that_fails_leaves_the_best_epochs(
         assert best_epoch(directory) == 1
         assert load_module(directory / "checkpoints" / "best.ckpt") is not None
     (note,) = ended[0].__notes__
-    assert note.startswith("and then, of 1: OSError: ")
+    assert note.startswith("and then, of 1: FileExistsError: ")
 
 
 class Looking(Controller):
