@@ -51,11 +51,11 @@ class Nodes:
         """Where it is joined."""
         return self._cluster.address
 
-    def add(self) -> Node:
-        """Have a node join."""
+    def add(self, num_cpus: int = 1, **resources: float) -> Node:
+        """Have a node join, which may have more than the others."""
         return self._cluster.add_node(
-            num_cpus=1,
-            resources=self._resources,
+            num_cpus=num_cpus,
+            resources={**self._resources, **resources},
             object_store_memory=_OBJECT_STORE,
             include_dashboard=False,
         )

@@ -9,12 +9,16 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from nodes import VARIABLES, Nodes
 from runner import BARE, SMALL, Runner
 from servers import wait_for
 from watching import calls_of, folder_of, is_alive, processes_in, states_of, trials_of
+
+if TYPE_CHECKING:
+    from ray._private.node import Node
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ray")]
 
@@ -163,6 +167,32 @@ def test_nodes_die_and_join(runner: Runner, start: Start, nodes: Nodes) -> None:
     assert failed == "the Ray node 127.0.0.1 died, or is not reached any more"
     assert states_of(folder).count("COMPLETE") == 4
     assert len({pid for *_, pid in calls_of(runner.folder)}) >= 3
+
+
+@pytest.mark.parametrize("end", [Nodes.kill, Nodes.stop])
+def test_a_node_dies_with_an_idle_worker(
+    runner: Runner, start: Start, nodes: Nodes, end: Callable[[Nodes, Node], None]
+) -> None:
+    """It is not given the trial of the other, which would fail once more."""
+    wide = nodes.add(num_cpus=2, wide=2)
+    process = start(
+        "x=1,2", f"hydra.sweeper.ray.address={nodes.address}", "hydra.sweeper.workers=2",
+        "hydra.sweeper.ray.resources={wide: 1}", "hydra.sweeper.retries=1", "gate=gate${x}",
+        **VARIABLES,
+    )  # fmt: skip
+    until(lambda: len({pid for *_, pid in calls_of(runner.folder)}) == 2)
+    (runner.folder / "gate1").touch()
+    folder = folder_of(runner)
+    until(lambda: "COMPLETE" in states_of(folder))
+    end(nodes, wide)
+    until(lambda: "FAIL" in states_of(folder))
+    nodes.add(num_cpus=2, wide=2)
+    (runner.folder / "gate2").touch()
+    code, err = finish(process)
+    assert code == 0, err
+    failed = [error for state, error in outcomes_of(folder) if state == "FAIL"]
+    assert failed == ["the Ray node 127.0.0.1 died, or is not reached any more"]
+    assert states_of(folder).count("COMPLETE") == 2
 
 
 def test_a_node_with_trials_trained_together_dies(

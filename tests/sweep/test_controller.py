@@ -129,9 +129,7 @@ class Quiet:
         self.ends: list[tuple[int, str, str | None]] = []
         self.messages: list[str] = []
 
-    def started(self, entry: Entry, worker: int) -> None:
-        assert entry.directory is not None
-        entry.directory.mkdir(parents=True)  # as a worker does
+    def started(self, entry: Entry, worker: int) -> None: ...
 
     def ended(self, entry: Entry) -> None:
         self.ends.append((entry.number, entry.outcome, entry.error))
@@ -180,12 +178,20 @@ def sweep(
 
 
 def take(connection: Connection, count: int) -> list[Assignment]:
-    """Return the next assignments."""
+    """Begin the next trials; return their assignments."""
     found: list[Assignment] = []
     while len(found) < count:
         message = connection.recv()
         found += [message] if isinstance(message, Assignment) else []
+    for each in found:
+        each.directory.mkdir(parents=True)  # as a worker does
     return found
+
+
+def hang_up(connection: Connection) -> None:
+    """Say no more, but take what comes, as the driver does for an actor whose node is gone."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_WR)
 
 
 def completes(connection: Connection) -> str:
@@ -316,6 +322,96 @@ def test_a_machine_that_is_gone_is_no_trials_fault(
     ends = [(e.outcome, e.origin) for n, e in study.entries.items() if n > 1]
     again = [("COMPLETE", 0), ("COMPLETE", 1)] if retries else []
     assert ends == [*again, *[("COMPLETE", None)] * 2]
+
+
+def test_a_worker_that_has_hung_up_is_given_nothing(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """Of a machine that is gone with two workers the idle one does not get the other's trial."""
+    is_busy, is_idle = threading.Event(), threading.Event()
+    given: list[Assignment] = []
+
+    def idles(connection: Connection) -> str:
+        (one,) = take(connection, 1)
+        is_busy.wait()
+        connection.send(Ended(one.number, DONE))
+        hang_up(connection)
+        is_idle.set()
+        given.extend(take(connection, 1))
+        return GONE
+
+    def goes_away(connection: Connection) -> str:
+        take(connection, 1)
+        is_busy.set()
+        is_idle.wait()
+        return GONE
+
+    more = ("hydra.sweeper.workers=2", "hydra.sweeper.retries=1")
+    study, quiet = sweep(1, 2, idles, goes_away, completes, more=more)
+    assert not given
+    assert sorted(outcome for _, outcome, _ in quiet.ends) == ["COMPLETE", "COMPLETE", "RETRIED"]
+    assert study.entries[2].outcome == "COMPLETE"
+
+
+def test_workers_that_end_together_are_not_given_each_others_trials(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ends that the nursery has told of are heard before anybody is given a trial."""
+    is_busy, is_idle, has_gone = threading.Event(), threading.Event(), threading.Event()
+    ends = threading.Semaphore(0)
+    read_exit, end = PlayedNursery.read_exit, PlayedNursery._end
+
+    def idles(connection: Connection) -> str:
+        (one,) = take(connection, 1)
+        is_busy.wait()
+        connection.send(Ended(one.number, DONE))
+        while not isinstance(connection.recv(), Served):
+            pass
+        is_idle.set()
+        has_gone.wait()
+        return GONE
+
+    def goes_away(connection: Connection) -> str:
+        take(connection, 1)
+        is_busy.set()
+        is_idle.wait()
+        return GONE
+
+    def ends_after(nursery: PlayedNursery, exit_: Exit) -> None:
+        end(nursery, exit_)
+        ends.release()
+
+    def reads_late(nursery: PlayedNursery) -> Exit | None:
+        if not has_gone.is_set():  # the first is there, and the other follows
+            has_gone.set()
+            for _ in range(2):
+                ends.acquire()
+        return read_exit(nursery)
+
+    monkeypatch.setattr(PlayedNursery, "_end", ends_after)
+    monkeypatch.setattr(PlayedNursery, "read_exit", reads_late)
+    more = ("hydra.sweeper.workers=2", "hydra.sweeper.retries=1")
+    _, quiet = sweep(1, 2, idles, goes_away, completes, more=more)
+    assert sorted(outcome for _, outcome, _ in quiet.ends) == ["COMPLETE", "COMPLETE", "RETRIED"]
+
+
+def test_a_trial_that_had_not_begun_on_a_machine_that_is_gone_is_run_again(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """It was sent, and nobody took it: that is no attempt. One that had begun has failed."""
+
+    def takes_one_of_two(connection: Connection) -> str:
+        take(connection, 1)
+        connection.poll(None)
+        return GONE
+
+    more = ("hydra.sweeper.max_failure_rate=1.0",)
+    study, quiet = sweep(2, 2, takes_one_of_two, completes, more=more)
+    assert quiet.ends == [
+        (1, "INTERRUPTED", "its worker had died before it began"), (0, "FAIL", GONE),
+        (2, "COMPLETE", None),
+    ]  # fmt: skip
+    assert study.entries[2].origin == 1
 
 
 def test_who_holds_a_worker_is_to_blame_for_its_end(

@@ -7,8 +7,10 @@ before anything else is done.
 
 from __future__ import annotations
 
+import select
 import selectors
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -152,7 +154,7 @@ class Controller:
 
     def _handle(self, source: object) -> None:
         if source is self._nursery:
-            self._worker_ended()
+            self._workers_ended()
         elif source is self._interrupts:
             self._interrupted()
         else:
@@ -197,7 +199,7 @@ class Controller:
         Of two, the one that was given the last trial comes first: so the first trials go to and
         fro, and where narrow and wide take turns, nobody gets all the wide ones.
         """
-        ready = [s for s in self._seats.values() if s.is_ready and not s.is_lost]
+        ready = [s for s in self._seats.values() if s.is_ready and not (s.is_lost or s.is_deaf)]
         left = {seat.number: self._left_of(seat) for seat in ready}
         places = 1 if self._suspects else self._plan.slots
         seat = min(
@@ -268,6 +270,7 @@ class Controller:
                 heard += 1
         except (EOFError, OSError):  # at the end of a message, or in one
             # It is gone: how, the nursery will say. Nobody listens until then.
+            seat.is_deaf = True
             with suppress(KeyError):
                 self._selector.unregister(seat.connection)
 
@@ -352,8 +355,24 @@ class Controller:
 
     # ends
 
-    def _worker_ended(self) -> None:
+    def _workers_ended(self) -> None:
+        """Hear of all ends that there are: what one had is not to go to another that is gone."""
+        exits = list(self._exits())
+        for exit_ in exits:
+            if exit_ is not None:
+                self._seats[exit_.worker].is_lost = True
+        for exit_ in exits:
+            self._worker_ended(exit_)
+
+    def _exits(self) -> Iterator[Exit | None]:
+        """Yield what the nursery has said so far, which may be that it is gone itself."""
         exit_ = self._nursery.read_exit()
+        yield exit_
+        while exit_ is not None and select.select([self._nursery], [], [], 0)[0]:
+            exit_ = self._nursery.read_exit()
+            yield exit_
+
+    def _worker_ended(self, exit_: Exit | None) -> None:
         if exit_ is None:
             self._selector.unregister(self._nursery)
             self._abort("the process that starts workers has died")
@@ -361,7 +380,6 @@ class Controller:
                 self._lose(seat, None)
             return
         seat = self._seats[exit_.worker]
-        seat.is_lost = True
         self._listen(seat)  # its last words
         self._lose(seat, exit_)
         self._stillborn += not seat.is_ready
@@ -385,10 +403,9 @@ class Controller:
         seat.connection.close()
         holder = seat.holder
         seat.hold(None, time.monotonic())
-        for message in seat.unsent:
-            if isinstance(message, Assignment):
-                unbegun = Outcome.interrupted("its worker had died before it began")
-                self._end(seat.running.pop(message.number), unbegun)
+        for number in _unbegun(seat, exit_):
+            unbegun = Outcome.interrupted("its worker had died before it began")
+            self._end(seat.running.pop(number), unbegun)
         verdict = judge(exit_, seat.running.keys(), holder)
         for number, running in seat.running.items():
             assert running.entry.directory is not None
@@ -491,3 +508,24 @@ class Controller:
 
     def _busy(self) -> list[Seat]:
         return [seat for seat in self._seats.values() if seat.running]
+
+
+def _unbegun(seat: Seat, exit_: Exit | None) -> list[int]:
+    """Return the trials of a worker that is gone which it cannot have begun.
+
+    A worker makes a trial's folder first of all. Where it died of itself a trial counts all the
+    same once it was sent: another might die at the same place, and so on.
+    """
+    unsent = {each.number for each in seat.unsent if isinstance(each, Assignment)}
+    if exit_ is None or not exit_.is_innocent:
+        return [number for number in seat.running if number in unsent]
+    return [
+        number
+        for number, running in seat.running.items()
+        if number in unsent or not _has_folder(running.entry)
+    ]
+
+
+def _has_folder(entry: Entry) -> bool:
+    assert entry.directory is not None
+    return entry.directory.exists()

@@ -11,13 +11,14 @@ import os
 import secrets
 import select
 import socket
+import struct
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
@@ -37,7 +38,8 @@ from sinesweep.sweep.wording import error_text, one_line
 _LONGEST_CLOSE = 15.0  # seconds
 _LAST_WORDS = 2.0  # seconds that what a dead actor has said may take
 _LONGEST_SILENCE = 30.0  # seconds in which Ray should have said what became of an actor
-_PATIENCE = 1.0  # seconds between looks at those
+_PATIENCE = 1.0  # seconds between looks at those, and between tries to accept a connection
+_SLOWEST_PROOF = 60  # seconds that one who connects may take to say the next thing
 _BACKLOG = 1024  # actors that connect at once
 _CHUNK = 65_536  # bytes
 _LOG = "ray.log"  # in the sweep's folder: what Ray says of it
@@ -177,18 +179,29 @@ class Driver:
 
     def _accept(self) -> None:
         while True:
-            made, _ = self._listener.accept()
+            try:
+                made, _ = self._listener.accept()
+            except OSError:
+                # One that has left already, or no descriptor is free just now: were this to end,
+                # no actor could connect for the rest of the sweep.
+                time.sleep(_PATIENCE)
+                continue
             threading.Thread(target=self._meet, args=(made,), daemon=True).start()
 
     def _meet(self, made: socket.socket) -> None:
-        """Have whoever connects prove that it is one of ours."""
-        prepare(made)
-        connection = Connection(os.dup(made.fileno()))
-        # A stranger's connection is closed, and that is all.
-        with connection, suppress(AuthenticationError, EOFError, OSError):
-            deliver_challenge(connection, self._errand.key)
-            answer_challenge(connection, self._errand.key)
-            self._tell(self._connect, connection.recv(), made)
+        """Have whoever connects prove in time that it is one of ours."""
+        try:
+            prepare(made)
+            _limit_reads(made, _SLOWEST_PROOF)
+            with Connection(os.dup(made.fileno())) as connection:
+                deliver_challenge(connection, self._errand.key)
+                answer_challenge(connection, self._errand.key)
+                hello = connection.recv()
+            _limit_reads(made, 0)
+        except (AuthenticationError, EOFError, OSError):
+            made.close()  # a stranger's, or of one that has left: that is all
+            return
+        self._tell(self._connect, hello, made)
 
     def _connect(self, hello: Hello, remote: socket.socket) -> None:
         post = self._posts.get(hello.ticket)
@@ -201,8 +214,9 @@ class Driver:
         threading.Thread(target=self._relay_orders, args=(post, remote), daemon=True).start()
 
     def _relay_orders(self, post: _Post, remote: socket.socket) -> None:
-        _hand_through(post.line, remote)
-        self._tell(self._dismiss, post)
+        # Where it is the actor that takes no more, Ray will say why: to kill it would hide that.
+        if _hand_through(post.line, remote):
+            self._tell(self._dismiss, post)
 
     def _dismiss(self, post: _Post) -> None:
         """End an actor that the controller has no more use for, before Ray takes it for a crash."""
@@ -224,23 +238,41 @@ class Driver:
 
     def _ended(self, ticket: int, error: BaseException | None) -> None:
         """Have an actor that is gone heard out, without waiting here: a node may have had many."""
-        hear = partial(self._hear_out, ticket, error)
-        threading.Thread(target=hear, daemon=True).start()
+        post = self._posts.get(ticket)
+        if post is not None:
+            hear = partial(self._hear_out, post, ticket, error)
+            threading.Thread(target=hear, daemon=True).start()
 
-    def _hear_out(self, ticket: int, error: BaseException | None) -> None:
-        voice = self._posts[ticket].voice
-        if voice is not None:
-            voice.join(_LAST_WORDS)
-        self._tell(self._bury, ticket, error)
+    def _hear_out(self, post: _Post, ticket: int, error: BaseException | None) -> None:
+        if post.voice is not None:
+            post.voice.join(_LAST_WORDS)
+        self._tell(self._bury_with_its_node, ticket, error)
 
-    def _bury(self, ticket: int, error: BaseException | None) -> None:
-        post = self._posts.pop(ticket)
-        for end in filter(None, (post.remote, post.line)):  # where a thread may wait yet
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        ray.kill(post.actor)  # where Ray only cannot reach it
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self._control.send(self._exit(post, error).encode())
+    def _bury_with_its_node(self, ticket: int, error: BaseException | None) -> None:
+        """Bury an actor, and where its node is dead all others of that, before they are given more.
+
+        Ray says so of each by itself, and meanwhile the trials of one would go to another.
+        """
+        post = self._posts.get(ticket)
+        if post is None:  # it was buried with another
+            return
+        exit_ = self._exit(post, error)
+        gone = {ticket: post}
+        if exit_.is_innocent and post.hello is not None and _is_dead(post.hello):
+            node = post.hello.node
+            gone |= {t: p for t, p in self._posts.items() if p.hello and p.hello.node == node}
+        self._bury(gone, exit_)
+
+    def _bury(self, gone: Mapping[int, _Post], exit_: Exit) -> None:
+        for ticket, post in gone.items():
+            del self._posts[ticket]
+            for end in filter(None, (post.remote, post.line)):  # where a thread may wait yet
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+        for post in gone.values():  # whom the controller can reach no more
+            ray.kill(post.actor)  # where it is only that Ray cannot reach it
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._control.send(replace(exit_, worker=post.number).encode())
 
     def _exit(self, post: _Post, error: BaseException | None) -> Exit:
         """Return how an actor ended, in words."""
@@ -278,8 +310,26 @@ def say_to(path: str | Path) -> None:
             os.dup2(file.fileno(), stream.fileno())
 
 
-def _hand_through(source: socket.socket, sink: socket.socket) -> None:
-    """Send on what comes, as it comes, until there is no more."""
-    with suppress(OSError):  # either end may be gone
-        while data := source.recv(_CHUNK):
+def _limit_reads(made: socket.socket, seconds: int) -> None:
+    """Have reads fail that take longer; 0: none.
+
+    The system's own limit: a Connection knows nothing of the one that Python's sockets have.
+    """
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
+
+
+def _hand_through(source: socket.socket, sink: socket.socket) -> bool:
+    """Send on what comes, as it comes; return whether there is no more, or else nobody takes it."""
+    while data := _next_of(source):
+        try:
             sink.sendall(data)
+        except OSError:
+            return False
+    return True
+
+
+def _next_of(source: socket.socket) -> bytes:
+    try:
+        return source.recv(_CHUNK)
+    except OSError:  # it has left without having read everything
+        return b""

@@ -50,6 +50,8 @@ class Seat:
         is_ready: whether it has begun: on a cluster a worker may wait for room.
         started: when it was asked for, by the monotonic clock.
         is_lost: whether it is known to be gone, or to be about to go.
+        is_deaf: whether its end of the connection is closed: it is given nothing more, though it
+            may still have to be killed.
         unsent: what it is to be told once there is room for it.
     """
 
@@ -61,6 +63,7 @@ class Seat:
     is_ready: bool = False
     started: float = field(default_factory=time.monotonic)
     is_lost: bool = False
+    is_deaf: bool = False
     unsent: deque[Answer | Assignment | Served | Stop] = field(default_factory=deque)
 
     @property
