@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -282,6 +283,46 @@ def test_two_that_enter_at_once(
     one.depart(is_last.append)
     assert is_last == [True]
     one.close()
+    other.close()
+
+
+def test_one_whose_connections_broke_is_counted(
+    plan_in: Callable[..., Plan], postgres: Postgres, database: str
+) -> None:
+    """While its trial runs and nothing is asked, it looks, and is there for who leaves then."""
+    name = database.rpartition("/")[2]
+    plan = plan_in("hydra.sweeper.n_trials=1", *_INFINITE)
+    with taking_part(plan) as leaving, taking_part(plan, "joined/2") as running:
+        assert running.next() is not None
+        postgres.execute("UPDATE sinesweep_participant SET settings = '{\"n_trials\": 1}'", name)
+        postgres.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            name,
+        )
+        running._looked = -math.inf
+        running.look()
+        is_last: list[bool] = []
+        leaving._ledger.depart(is_last.append)
+        assert is_last == [False]
+
+
+def test_how_others_run_it_after_the_server_was_away(
+    database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Nobody could renew a lease: who joins first is told of those whose leases ended meanwhile."""
+    close_storage(open_storage(database, tmp_path))
+    (tmp_path / "one").mkdir()
+    one, other = JointLedger(database, "s", 1e6), JointLedger(database, "s", 60.0)
+    one.enter(tmp_path / "one", {}, {"n_trials": 1})
+    one.close()
+    postgres.execute(
+        "UPDATE sinesweep_participant SET lease_until = now() - interval '1 day'",
+        database.rpartition("/")[2],
+    )
+    other.enter(tmp_path, {}, {})
+    assert list(other.settings_of_others().values()) == [{"n_trials": 1}]
+    other.depart(bool)
     other.close()
 
 

@@ -22,7 +22,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ _CUT_OFF = f"""
 """  # made of our own
 # A server that was away let nobody renew a lease: nobody is gone until they have had the time to.
 _ALIVE = """
-    SELECT id FROM sinesweep_participant
+    FROM sinesweep_participant
     WHERE study = :name AND clock_timestamp()
         <= greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => lease))
 """
@@ -162,8 +162,7 @@ class JointLedger(Ledger):
     def settings_of_others(self) -> dict[str, Mapping[str, Any]]:
         """Return how those who take part now run the sweep, by where they are."""
         rows = self._rows(
-            "SELECT host, pid, settings FROM sinesweep_participant "
-            "WHERE study = :name AND id <> :id AND lease_until >= clock_timestamp()",
+            f"SELECT host, pid, settings {_ALIVE} AND id <> :id",
             id=self.participant,
         )
         return {f"process {pid} on {host}": json.loads(kept) for host, pid, kept in rows}
@@ -241,8 +240,17 @@ class JointLedger(Ledger):
         """Return those whose leases are over, each as long as its own participant said."""
         if not participants:
             return set()
-        alive = {row[0] for row in self._rows(_ALIVE)}
+        alive = {row[0] for row in self._rows(f"SELECT id {_ALIVE}")}
         return set(participants) - alive
+
+    def stay(self) -> None:
+        """Have the lock that says so, over a new connection where the last one broke."""
+        self._run("SELECT 1")
+
+    def withdraw(self) -> None:
+        """Take part no more; where the database is away, the lease says so when it is over."""
+        with suppress(StudyAway, Interrupted):
+            self._withdraw()
 
     def depart(self, close: Callable[[bool], object]) -> None:
         """Take part no more; whoever is the last closes what all have in common."""
