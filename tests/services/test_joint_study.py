@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import itertools
 import math
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import optuna
 import pytest
 from process import Fuse, Killed, Worker
-from servers import Postgres, Relay, wait_for
+from servers import LIMIT, Postgres, Relay, wait_for
 from sqlalchemy import Connection
 from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
 
-from sinesweep.errors import InputError
+from sinesweep.errors import InputError, Interrupted
 from sinesweep.sweep import joint_ledger, lease, preflight
+from sinesweep.sweep import patience as patience_module
 from sinesweep.sweep import postgres as postgres_module
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
+from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.joint_ledger import JointLedger
 from sinesweep.sweep.ledger import TurnLost
 from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.postgres import connect, make_engine
 from sinesweep.sweep.sampling import Place
@@ -427,6 +431,57 @@ def test_a_server_that_says_nothing(
         relay.close()
     assert joint.evaluated == local.evaluated
     assert {entry.outcome for entry in study.entries.values()} <= {COMPLETE, DROPPED}
+
+
+def test_a_signal_while_the_server_says_nothing(
+    postgres: Postgres,
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once the process was asked to stop, a call that hangs is given up soon, and none is made."""
+    monkeypatch.setattr(postgres_module, "_HURRIED", 0.2)
+    monkeypatch.setitem(postgres_module._CLIENT, "connect_timeout", 2)
+    monkeypatch.setattr(patience_module, "_BLIP", 0.0)
+    close_storage(open_storage(database, tmp_path))
+    relay, interrupts = Relay(postgres.port), Interrupts()
+    through = database.replace(f":{postgres.port}/", f":{relay.port}/")
+    ledger = JointLedger(through, "s", 600.0, Patience("", interrupts))
+    try:
+        ledger.enter(tmp_path, {}, {})
+        relay.fall_silent()
+        interrupts.handle(signal.SIGINT, None)
+        with pytest.raises(Interrupted):
+            ledger.stay()
+        assert "the server is silent for 0.2 s" in caplog.text
+        is_last: list[bool] = []
+        ledger.depart(is_last.append)
+        assert is_last == [False]
+    finally:
+        ledger.close()
+        relay.close()
+        interrupts.close()
+
+
+def test_a_renewal_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left to itself: a process that ends does not wait for it."""
+    monkeypatch.setattr(lease, "_LET_GO", 0.1)
+    hangs, goes_on = Event(), Event()
+    kept = lease.Lease(make_engine("postgresql://nobody@nowhere/x"), {}, 0.01, lambda: True)
+
+    def hang() -> None:
+        hangs.set()
+        goes_on.wait(10)  # so that a test that fails ends
+
+    monkeypatch.setattr(kept, "renew", hang)
+    kept.start()
+    assert hangs.wait(LIMIT)
+    kept.stop()
+    assert kept._thread.is_alive()
+    goes_on.set()
+    kept._thread.join(LIMIT)
+    assert not kept._thread.is_alive()
 
 
 def test_each_lease_is_its_participants(

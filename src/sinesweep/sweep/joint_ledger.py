@@ -132,10 +132,10 @@ class JointLedger(Ledger):
     def __init__(
         self, url: str, study: str, lease: float, patience: Patience | None = None
     ) -> None:
-        self._engine = make_engine(url)
+        self._patience = patience or Patience()
+        self._engine = make_engine(url, self._patience)
         self._study = study
         self._seconds = lease
-        self._patience = patience or Patience()
         self._key = 0  # of the study, known once there is a connection
         self._own_key = 0
         self._connection: Connection | None = None
