@@ -297,6 +297,24 @@ def test_ctrl_c_while_another_has_the_turn(
         holder.close()
     assert waiting.process.returncode == 130, out
     assert not (waiting.folder / "multirun").exists()
+    assert present(postgres, database) == 0
+
+
+def test_ctrl_c_before_the_study_is_open(
+    start: Start, database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Who takes part already, and has begun nothing, takes part no more."""
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import runpy, sys\nfrom sinesweep.errors import Interrupted\n"
+        "from sinesweep.sweep import conduct\n"
+        "def interrupt(*_):\n    raise Interrupted('SIGINT')\nconduct.SweepStudy = interrupt\n"
+        f"sys.argv[0] = {PLAIN!r}\nrunpy.run_path({PLAIN!r}, run_name='__main__')\n"
+    )
+    one = start("x=1,2", script=str(script))
+    out, _ = one.process.communicate(timeout=60)
+    assert one.process.returncode == 130, out
+    assert present(postgres, database) == 0
 
 
 def test_who_differs_is_refused(start: Start, database: str) -> None:

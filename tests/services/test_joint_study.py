@@ -523,6 +523,26 @@ def test_an_audit_leaves_the_living_alone(
     assert [entry.outcome for entry in entries] == [INTERRUPTED, INTERRUPTED]
 
 
+def test_an_audit_that_is_refused(
+    plan_in: Callable[..., Plan], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets go of the database all the same."""
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    plan = plan_in(f"hydra.sweeper.storage={database.replace(':hunter2@', '@')}", "a=1,2")
+    with taking_part(plan):
+        plan.save_definition()
+    closed: list[JointLedger] = []
+
+    def refuse(*_: object) -> None:
+        raise InputError("it is refused")
+
+    monkeypatch.setattr(JointLedger, "enter", refuse)
+    monkeypatch.setattr(JointLedger, "close", lambda ledger: closed.append(ledger))
+    with pytest.raises(InputError, match="it is refused"):
+        close_orphans(plan.folder)
+    assert len(closed) == 1
+
+
 def test_schemas_of_one_database(
     plan_in: Callable[..., Plan], database: str, postgres: Postgres
 ) -> None:

@@ -185,7 +185,8 @@ class JointLedger(Ledger):
                 turn, so that of two that differ one is refused.
 
         Raises:
-            Exception: the check's, and nothing is left of the attempt.
+            Interrupted: the process was asked to stop while it waited.
+            Exception: the check's. In any case nothing is left of the attempt.
         """
         self.participant = participant_of(folder)
         self._own_key = _number(self.participant) or 1
@@ -207,8 +208,8 @@ class JointLedger(Ledger):
             self._lease.start()
             self._drop_connection()  # the next one is marked as ours
             self.in_turn(lambda: self._enter(definition, settings, check))
-        except Exception:
-            self._withdraw()
+        except BaseException:
+            self.withdraw()
             raise
 
     def _enter(
