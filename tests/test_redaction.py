@@ -1,8 +1,17 @@
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
-from sinesweep.redaction import hidden_keys, redact, redact_address, redact_tree
+from sinesweep.errors import InputError
+from sinesweep.redaction import (
+    hidden_keys,
+    redact,
+    redact_address,
+    redact_tree,
+    refuse_cut_password,
+)
 
 
 @pytest.mark.parametrize(
@@ -189,3 +198,42 @@ def test_accounts_of_a_database() -> None:
         redact("postgresql://me@host/s?sslpassword=x1") == "postgresql://me@host/s?sslpassword=***"
     )
     assert redact("https://token@host/s") == "https://***@host/s"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:hun@ter2@db.example/x",
+        "postgresql+psycopg://me:hun@te/r2@db.example/x",
+        "mysql+pymysql://me:hun@te:r2@db.example/x",
+        "postgresql://me:hun@te?r2@db.example/x",
+        "postgresql://db.example:5432/x?password=hun@ter2",
+        "postgresql://me@db.example:5432/x?user=me&password=hun@ter2",
+    ],
+)
+def test_a_password_that_drivers_would_cut(address: str) -> None:
+    """It is refused, with nothing of it in the message, where SQLAlchemy finds another host."""
+    with suppress(ValueError):  # a piece is taken for the port
+        assert make_url(address).host != "db.example"
+    with pytest.raises(InputError, match=r"^some.key: .*percent-encode") as caught:
+        refuse_cut_password("some.key", address)
+    for piece in ("hun@", "hunter", "ter2", "r2"):
+        assert piece not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:hun%40ter2@db.example/x",
+        "postgresql://me:h/u?n#ter2@db.example/x",
+        "postgresql://me@corp:hunter2@db.example/x",
+        "postgresql://me@db.example/x?password=hun@ter2",
+        "postgresql://db.example:5432/x",
+        "postgresql:///x?host=/var/run&user=me@corp",
+        "sqlite:////home/me@work/a:b@c@d.db",
+    ],
+)
+def test_a_password_that_is_whole(address: str) -> None:
+    """Where SQLAlchemy finds the host, the address is let through."""
+    assert make_url(address).host in ("db.example", None, "")
+    refuse_cut_password("some.key", address)

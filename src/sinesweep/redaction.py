@@ -7,14 +7,20 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sinesweep.errors import InputError
+
 HIDDEN = "***"
 
 _USER_INFO = re.compile(r"(?P<scheme>[\w+.-]*)://(?P<who>[^/\s'\"?#]+)@")
-# A database's password may hold what ends one elsewhere: drivers read up to the last @.
+# A database's password may hold what ends one elsewhere. Where drivers take it to end, at its first
+# @, matters not: whatever stands before the last one may be a piece of it.
 _DATABASE_USER = re.compile(
     r"(?i)\b(?P<scheme>(?:postgres(?:ql)?|mysql|mariadb|mssql|oracle)(?:\+\w+)?)"
     r"://[^@:/\s'\"]*:[^\s'\"]*@"
 )
+# What drivers take for a password has an @ after it, or a query within: then a piece of what was
+# meant is taken for the host, and shown in their messages.
+_PASSWORD_IS_CUT = re.compile(r"[\w+]+://[^:/]*:[^@]*(?:@.*|\?[^@]*=[^@]*)@", re.DOTALL)
 _NAMES = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|sig|credentials?)"
 _QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 # In the query of a URI, and in an override of a command line.
@@ -54,6 +60,23 @@ def redact_address(text: str) -> str:
     text = _USER_INFO.sub(_without_user_info, text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
     return _ENTRY.sub(rf"\g<1>{HIDDEN}", text)
+
+
+def refuse_cut_password(key: str, address: str) -> None:
+    """Refuse a database's address whose password drivers would take to end where it does not.
+
+    Args:
+        key: the configuration's, for the message, which shows nothing of the address.
+        address: as SQLAlchemy is given it.
+
+    Raises:
+        InputError: a piece of the password would be taken for the host.
+    """
+    if _PASSWORD_IS_CUT.match(address):
+        raise InputError(
+            f"{key}: an @ within a password must be percent-encoded, but one is not, so that what "
+            "follows it would be taken for the host: write it as %40 (and / as %2F, ? as %3F)"
+        )
 
 
 def _without_user_info(address: re.Match[str]) -> str:

@@ -15,7 +15,16 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from optuna.trial import TrialState
-from participants import NAME, Participant, outcome_of, participants_of, present, sweep, trials_of
+from participants import (
+    NAME,
+    NOBODY_DIES,
+    Participant,
+    outcome_of,
+    participants_of,
+    present,
+    sweep,
+    trials_of,
+)
 from runner import BARE, PLAIN, Runner
 from servers import Postgres
 from told import all_runs
@@ -59,7 +68,7 @@ def start(tmp_path: Path, database: str) -> Iterator[Start]:
 
 def test_three_processes_share_a_grid(start: Start, database: str) -> None:
     """Every combination is run once, by one of them, and each of them runs some."""
-    three = [start(*GRID, "pause=0.05", "steps=2") for _ in range(3)]
+    three = [start(*GRID, "pause=0.05", "steps=2", NOBODY_DIES) for _ in range(3)]
     for each in three:
         each.finish()
     calls = [call for each in three for call in each.calls]
@@ -74,7 +83,7 @@ def test_three_processes_share_a_grid(start: Start, database: str) -> None:
 
 def test_n_trials_is_the_total_of_all(start: Start, database: str) -> None:
     """As many trials end as were asked for, with three on one file system, too."""
-    command = (*INTERVALS, "hydra.sweeper.n_trials=20", "steps=2", "pause=0.02")
+    command = (*INTERVALS, "hydra.sweeper.n_trials=20", "steps=2", "pause=0.02", NOBODY_DIES)
     three = [start(*command, folder="shared") for _ in range(3)]
     for each in three:
         each.finish()
@@ -155,12 +164,20 @@ def test_one_that_is_killed_may_go_on_in_another_manner(
 
 
 def test_of_two_that_differ_one_is_refused(start: Start, database: str, postgres: Postgres) -> None:
-    """Where both begin at once, the other runs the sweep, and the refused one leaves nothing."""
-    both = [start("x=1,2", f"hydra.sweeper.retries={retries}") for retries in (1, 2)]
+    """Where both begin at once, the other runs the sweep, and the refused one leaves nothing.
+
+    Which one it is, is left to chance; its trials wait until the other was refused.
+    """
+    both = [
+        start("x=1,2", f"hydra.sweeper.retries={retries}", NOBODY_DIES, gated=True)
+        for retries in (1, 2)
+    ]
+    until(lambda: any(each.process.poll() is not None for each in both))
+    for each in both:
+        (each.folder / "gate").touch()
     codes = {each.process.wait(60): each for each in both}
-    assert set(codes) in ({0, 2}, {0})  # one may have ended before the other asked
-    if 2 in codes:
-        assert not (codes[2].folder / "multirun").exists()
+    assert set(codes) == {0, 2}
+    assert not (codes[2].folder / "multirun").exists()
     assert Counter(map(outcome_of, trials_of(database))) == {"COMPLETE": 2}
     assert present(postgres, database) == 0
 
@@ -180,8 +197,8 @@ def test_ctrl_c_ends_one_alone(start: Start, database: str) -> None:
 
 
 def test_a_server_that_is_started_again(start: Start, database: str, postgres: Postgres) -> None:
-    """A sweep waits for its database, and nobody is taken for dead while that was away."""
-    command = (*INTERVALS, "hydra.sweeper.n_trials=12", "steps=5", "pause=0.1")
+    """A sweep waits for its database; trials that run meanwhile go on, and none is run again."""
+    command = (*INTERVALS, "hydra.sweeper.n_trials=12", "steps=5", "pause=0.1", NOBODY_DIES)
     two = [start(*command), start(*command)]
     until(lambda: all(each.calls for each in two))
     postgres.stop()
@@ -297,6 +314,24 @@ def test_ctrl_c_while_another_has_the_turn(
         holder.close()
     assert waiting.process.returncode == 130, out
     assert not (waiting.folder / "multirun").exists()
+    assert present(postgres, database) == 0
+
+
+def test_ctrl_c_before_the_study_is_open(
+    start: Start, database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Who takes part already, and has begun nothing, takes part no more."""
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import runpy, sys\nfrom sinesweep.errors import Interrupted\n"
+        "from sinesweep.sweep import conduct\n"
+        "def interrupt(*_):\n    raise Interrupted('SIGINT')\nconduct.SweepStudy = interrupt\n"
+        f"sys.argv[0] = {PLAIN!r}\nrunpy.run_path({PLAIN!r}, run_name='__main__')\n"
+    )
+    one = start("x=1,2", script=str(script))
+    out, _ = one.process.communicate(timeout=60)
+    assert one.process.returncode == 130, out
+    assert present(postgres, database) == 0
 
 
 def test_who_differs_is_refused(start: Start, database: str) -> None:
@@ -344,7 +379,7 @@ def test_files_on_another_machine(
     runner: Runner, tmp_path: Path, database: str, start: Start
 ) -> None:
     """What is there of another machine's trials is shown, and where the rest is."""
-    two = [start("x=range(0,8)", "pause=0.1", "steps=2") for _ in range(2)]
+    two = [start("x=range(0,8)", "pause=0.1", "steps=2", NOBODY_DIES) for _ in range(2)]
     for each in two:
         each.finish()
     two[1].folder.rename(tmp_path / "away")

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import math
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import optuna
 import pytest
 from process import Fuse, Killed, Worker
-from servers import Postgres, Relay, wait_for
+from servers import LIMIT, Postgres, Relay, wait_for
 from sqlalchemy import Connection
 from sweep.conftest import application, config_loader, fused, make_plan  # noqa: F401 # fixtures
 
-from sinesweep.errors import InputError
+from sinesweep.errors import InputError, Interrupted
 from sinesweep.sweep import joint_ledger, lease, preflight
+from sinesweep.sweep import patience as patience_module
 from sinesweep.sweep import postgres as postgres_module
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
+from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.joint_ledger import JointLedger
 from sinesweep.sweep.ledger import TurnLost
 from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.postgres import connect, make_engine
 from sinesweep.sweep.sampling import Place
@@ -285,6 +290,46 @@ def test_two_that_enter_at_once(
     other.close()
 
 
+def test_one_whose_connections_broke_is_counted(
+    plan_in: Callable[..., Plan], postgres: Postgres, database: str
+) -> None:
+    """While its trial runs and nothing is asked, it looks, and is there for who leaves then."""
+    name = database.rpartition("/")[2]
+    plan = plan_in("hydra.sweeper.n_trials=1", *_INFINITE)
+    with taking_part(plan) as leaving, taking_part(plan, "joined/2") as running:
+        assert running.next() is not None
+        postgres.execute("UPDATE sinesweep_participant SET settings = '{\"n_trials\": 1}'", name)
+        postgres.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            name,
+        )
+        running._looked = -math.inf
+        running.look()
+        is_last: list[bool] = []
+        leaving._ledger.depart(is_last.append)
+        assert is_last == [False]
+
+
+def test_how_others_run_it_after_the_server_was_away(
+    database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Nobody could renew a lease: who joins first is told of those whose leases ended meanwhile."""
+    close_storage(open_storage(database, tmp_path))
+    (tmp_path / "one").mkdir()
+    one, other = JointLedger(database, "s", 1e6), JointLedger(database, "s", 60.0)
+    one.enter(tmp_path / "one", {}, {"n_trials": 1})
+    one.close()
+    postgres.execute(
+        "UPDATE sinesweep_participant SET lease_until = now() - interval '1 day'",
+        database.rpartition("/")[2],
+    )
+    other.enter(tmp_path, {}, {})
+    assert list(other.settings_of_others().values()) == [{"n_trials": 1}]
+    other.depart(bool)
+    other.close()
+
+
 class Pooled:
     """A connection through a pooler in transaction mode: each statement has another session.
 
@@ -388,6 +433,57 @@ def test_a_server_that_says_nothing(
     assert {entry.outcome for entry in study.entries.values()} <= {COMPLETE, DROPPED}
 
 
+def test_a_signal_while_the_server_says_nothing(
+    postgres: Postgres,
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once the process was asked to stop, a call that hangs is given up soon, and none is made."""
+    monkeypatch.setattr(postgres_module, "_HURRIED", 0.2)
+    monkeypatch.setitem(postgres_module._CLIENT, "connect_timeout", 2)
+    monkeypatch.setattr(patience_module, "_BLIP", 0.0)
+    close_storage(open_storage(database, tmp_path))
+    relay, interrupts = Relay(postgres.port), Interrupts()
+    through = database.replace(f":{postgres.port}/", f":{relay.port}/")
+    ledger = JointLedger(through, "s", 600.0, Patience("", interrupts))
+    try:
+        ledger.enter(tmp_path, {}, {})
+        relay.fall_silent()
+        interrupts.handle(signal.SIGINT, None)
+        with pytest.raises(Interrupted):
+            ledger.stay()
+        assert "the server is silent for 0.2 s" in caplog.text
+        is_last: list[bool] = []
+        ledger.depart(is_last.append)
+        assert is_last == [False]
+    finally:
+        ledger.close()
+        relay.close()
+        interrupts.close()
+
+
+def test_a_renewal_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left to itself: a process that ends does not wait for it."""
+    monkeypatch.setattr(lease, "_LET_GO", 0.1)
+    hangs, goes_on = Event(), Event()
+    kept = lease.Lease(make_engine("postgresql://nobody@nowhere/x"), {}, 0.01, lambda: True)
+
+    def hang() -> None:
+        hangs.set()
+        goes_on.wait(10)  # so that a test that fails ends
+
+    monkeypatch.setattr(kept, "renew", hang)
+    kept.start()
+    assert hangs.wait(LIMIT)
+    kept.stop()
+    assert kept._thread.is_alive()
+    goes_on.set()
+    kept._thread.join(LIMIT)
+    assert not kept._thread.is_alive()
+
+
 def test_each_lease_is_its_participants(
     plan_in: Callable[..., Plan], postgres: Postgres, database: str
 ) -> None:
@@ -425,6 +521,26 @@ def test_an_audit_leaves_the_living_alone(
     entries, closed = close_orphans(plan.folder)
     assert closed == [1]
     assert [entry.outcome for entry in entries] == [INTERRUPTED, INTERRUPTED]
+
+
+def test_an_audit_that_is_refused(
+    plan_in: Callable[..., Plan], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets go of the database all the same."""
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    plan = plan_in(f"hydra.sweeper.storage={database.replace(':hunter2@', '@')}", "a=1,2")
+    with taking_part(plan):
+        plan.save_definition()
+    closed: list[JointLedger] = []
+
+    def refuse(*_: object) -> None:
+        raise InputError("it is refused")
+
+    monkeypatch.setattr(JointLedger, "enter", refuse)
+    monkeypatch.setattr(JointLedger, "close", lambda ledger: closed.append(ledger))
+    with pytest.raises(InputError, match="it is refused"):
+        close_orphans(plan.folder)
+    assert len(closed) == 1
 
 
 def test_schemas_of_one_database(

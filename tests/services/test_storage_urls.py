@@ -45,6 +45,17 @@ def test_a_wrong_password(runner: Runner, database: str) -> None:
     assert_refused(done, runner.folder, words)
 
 
+@pytest.mark.parametrize("key", ["hydra.sweeper.storage", "tracking.uri"])
+def test_a_password_with_a_raw_at_sign(runner: Runner, key: str) -> None:
+    """SQLAlchemy would take what follows it for the host, and psycopg would show that."""
+    address = "postgresql://me:hun@ter2@127.0.0.1:1/x"
+    command = f"{key}='{address}'" if "storage" in key else tracked_by(address)
+    done = runner.sweep(command, *POINTS)
+    assert_refused(done, runner.folder, f"sinesweep: {key}: ", "percent-encoded", "%40")
+    assert "ter2" not in done.err + done.out
+    assert [path for path in runner.folder.rglob("*") if path.is_file()] == []
+
+
 def test_a_driver_that_is_missing(runner: Runner, database: str, tmp_path: Path) -> None:
     """The message names the extra that brings it."""
     blocked = tmp_path / "blocked"

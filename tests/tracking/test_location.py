@@ -63,6 +63,15 @@ def test_configured_database(tmp_path: Path) -> None:
     assert locate(uri, tmp_path) == Location(uri, tmp_path / "artifacts")
 
 
+def test_a_password_that_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database's driver would show a piece of it; a server's address is read to its last @."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://me:hun@ter2@db.example/x")
+    with pytest.raises(InputError, match=r"^tracking.uri: .*%40") as caught:
+        locate(None, tmp_path)
+    assert "ter2" not in str(caught.value)
+    assert locate("http://me:hun@ter2@host:5000", tmp_path).shown == "http://***@host:5000"
+
+
 def test_shown_has_no_credentials() -> None:
     """The address that is shown has no credentials."""
     assert Location("http://ann:hunter2@host:5000", None).shown == "http://***@host:5000"

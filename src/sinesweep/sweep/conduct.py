@@ -75,7 +75,11 @@ def _conduct(
     sampler, pruner, terminator = built
     with taking_part(plan, patience) as (plan, ledger):
         storage = storage or open_storage(None, plan.folder)
-        study = SweepStudy(plan, storage, sampler, pruner, ledger)
+        try:
+            study = SweepStudy(plan, storage, sampler, pruner, ledger)
+        except BaseException:
+            ledger.withdraw()  # nobody is to wait for one that has begun nothing
+            raise
         with _tracked(plan, ledger) as tracker:
             interrupts.leave_if_any()
             occupancy = Occupancy(plan.places)

@@ -22,7 +22,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ _CUT_OFF = f"""
 """  # made of our own
 # A server that was away let nobody renew a lease: nobody is gone until they have had the time to.
 _ALIVE = """
-    SELECT id FROM sinesweep_participant
+    FROM sinesweep_participant
     WHERE study = :name AND clock_timestamp()
         <= greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => lease))
 """
@@ -132,10 +132,10 @@ class JointLedger(Ledger):
     def __init__(
         self, url: str, study: str, lease: float, patience: Patience | None = None
     ) -> None:
-        self._engine = make_engine(url)
+        self._patience = patience or Patience()
+        self._engine = make_engine(url, self._patience)
         self._study = study
         self._seconds = lease
-        self._patience = patience or Patience()
         self._key = 0  # of the study, known once there is a connection
         self._own_key = 0
         self._connection: Connection | None = None
@@ -162,8 +162,7 @@ class JointLedger(Ledger):
     def settings_of_others(self) -> dict[str, Mapping[str, Any]]:
         """Return how those who take part now run the sweep, by where they are."""
         rows = self._rows(
-            "SELECT host, pid, settings FROM sinesweep_participant "
-            "WHERE study = :name AND id <> :id AND lease_until >= clock_timestamp()",
+            f"SELECT host, pid, settings {_ALIVE} AND id <> :id",
             id=self.participant,
         )
         return {f"process {pid} on {host}": json.loads(kept) for host, pid, kept in rows}
@@ -186,7 +185,8 @@ class JointLedger(Ledger):
                 turn, so that of two that differ one is refused.
 
         Raises:
-            Exception: the check's, and nothing is left of the attempt.
+            Interrupted: the process was asked to stop while it waited.
+            Exception: the check's. In any case nothing is left of the attempt.
         """
         self.participant = participant_of(folder)
         self._own_key = _number(self.participant) or 1
@@ -208,8 +208,8 @@ class JointLedger(Ledger):
             self._lease.start()
             self._drop_connection()  # the next one is marked as ours
             self.in_turn(lambda: self._enter(definition, settings, check))
-        except Exception:
-            self._withdraw()
+        except BaseException:
+            self.withdraw()
             raise
 
     def _enter(
@@ -241,8 +241,17 @@ class JointLedger(Ledger):
         """Return those whose leases are over, each as long as its own participant said."""
         if not participants:
             return set()
-        alive = {row[0] for row in self._rows(_ALIVE)}
+        alive = {row[0] for row in self._rows(f"SELECT id {_ALIVE}")}
         return set(participants) - alive
+
+    def stay(self) -> None:
+        """Have the lock that says so, over a new connection where the last one broke."""
+        self._run("SELECT 1")
+
+    def withdraw(self) -> None:
+        """Take part no more; where the database is away, the lease says so when it is over."""
+        with suppress(StudyAway, Interrupted):
+            self._withdraw()
 
     def depart(self, close: Callable[[bool], object]) -> None:
         """Take part no more; whoever is the last closes what all have in common."""

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sinesweep.sweep.postgres import connect
 
 _SHARE = 4  # renewals in a lease
+_LET_GO = 5.0  # seconds that a renewal which hangs is waited for
 _log = logging.getLogger(__name__)
 
 _RENEW = """
@@ -54,11 +55,15 @@ class Lease:
         self._thread.start()
 
     def stop(self) -> None:
-        """Renew it no more."""
+        """Renew it no more; a renewal that hangs is left to itself, and ends with the process.
+
+        Should it come to its end before, the row is there again until the lease is over.
+        """
         self._is_over.set()
         if self._thread.is_alive():
-            self._thread.join()
-        self._drop_connection()
+            self._thread.join(_LET_GO)
+        if not self._thread.is_alive():
+            self._drop_connection()
 
     def settle(self, settings: str) -> None:
         """Have a row that is there again say how the participant runs the sweep."""
@@ -88,6 +93,7 @@ class Lease:
             except SQLAlchemyError as error:
                 # The control loop says that the database is away; this goes on trying.
                 _log.debug("the lease could not be renewed: %s", error)
+        self._drop_connection()
 
     def _drop_connection(self) -> None:
         if self._connection is not None:

@@ -79,6 +79,16 @@ class Ledger:
         """Return those that take part no more, so that their trials are nobody's."""
         return set()
 
+    def stay(self) -> None:
+        """See that others can tell that this one takes part, whatever became of a connection.
+
+        Raises:
+            Interrupted: the process was asked to stop while it waited.
+        """
+
+    def withdraw(self) -> None:
+        """Take part no more where nothing was begun that is to be closed; nobody is waited for."""
+
     def depart(self, close: Callable[[bool], object]) -> None:
         """Take part no more.
 

@@ -90,17 +90,19 @@ def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
 def _close(
     study: optuna.Study, folder: Path, address: str | None, definition: Mapping[str, Any]
 ) -> list[int]:
-    ledger = Ledger(folder)
-    if is_shared(address):
-        from sinesweep.sweep.joint_ledger import JointLedger
+    if not is_shared(address):
+        return _close_in_turn(study, folder, Ledger(folder))
+    from sinesweep.sweep.joint_ledger import JointLedger
 
-        assert address is not None
-        ledger = JointLedger(address, study.study_name, _LEASE)
-        ledger.enter(folder, definition, {})
+    assert address is not None
+    ledger = JointLedger(address, study.study_name, _LEASE)
     try:
-        return ledger.in_turn(lambda: _close_in_turn(study, folder, ledger))
+        ledger.enter(folder, definition, {})
+        try:
+            return ledger.in_turn(lambda: _close_in_turn(study, folder, ledger))
+        finally:
+            ledger.withdraw()  # nothing is to be closed
     finally:
-        ledger.depart(bool)  # nothing is to be closed
         ledger.close()
 
 

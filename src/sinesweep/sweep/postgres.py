@@ -27,6 +27,7 @@ _CLIENT = {
 }
 # A server, or what stands between, may keep a connection and say nothing: that is no answer.
 _SILENCE = 60.0  # seconds; longer than a statement of ours takes to say its first word
+_HURRIED = 5.0  # seconds, once the process was asked to stop
 _SERVER = (
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
@@ -40,28 +41,42 @@ _OF_MLFLOW = ("experiments", "runs", "latest_metrics")
 _WHICH = "SELECT pg_postmaster_start_time()::text, current_database(), current_schema()"
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, patience: Patience | None = None) -> Engine:
     """Return what connects to a database; each connection is closed when it is let go of.
+
+    Args:
+        url: of the database.
+        patience: with it; knows whether the process was asked to stop.
 
     Raises:
         ImportError: the driver is missing.
     """
     return hasten(
-        create_engine(url, connect_args=_CLIENT, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        create_engine(url, connect_args=_CLIENT, poolclass=NullPool, isolation_level="AUTOCOMMIT"),
+        patience,
     )
 
 
-def hasten(engine: Engine) -> Engine:
+def hasten(engine: Engine, patience: Patience | None = None) -> Engine:
     """Have an engine's new connections end where the server is silent for long; return it."""
 
     @event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, arguments: Any, more: Any) -> psycopg.Connection:
-        return _Impatient.connect(*arguments, **more)
+        connection = _Impatient.connect(*arguments, **more)
+        connection.patience = patience
+        return connection
 
     return engine
 
 
 class _Impatient(psycopg.Connection[Any]):
+    patience: Patience | None = None
+
+    @property
+    def _longest(self) -> float:
+        """Seconds that the server may be silent, as of now: a signal may come meanwhile."""
+        return _HURRIED if self.patience and self.patience.signals else _SILENCE
+
     def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **more: Any) -> Any:
         return super().wait(self._while_it_speaks(gen), *arguments, **more)
 
@@ -73,9 +88,9 @@ class _Impatient(psycopg.Connection[Any]):
                 ready = yield wanted
                 if ready:
                     heard = time.monotonic()
-                elif time.monotonic() > heard + _SILENCE:
+                elif time.monotonic() > heard + (longest := self._longest):
                     self.pgconn.finish()
-                    raise psycopg.OperationalError(f"the server is silent for {_SILENCE:g} s")
+                    raise psycopg.OperationalError(f"the server is silent for {longest:g} s")
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value
@@ -107,7 +122,7 @@ def open_study_storage(url: str, make_tables: Any, patience: Patience) -> BaseSt
         storage = RDBStorage(
             url, engine_kwargs={"pool_pre_ping": True, "connect_args": dict(_CLIENT)}
         )
-        hasten(storage.engine).dispose()
+        hasten(storage.engine, patience).dispose()
         make_tables(engine)
     return _CachedStorage(cast("RDBStorage", PatientStorage(storage, patience)))
 

@@ -18,6 +18,7 @@ from sinesweep import refusal
 from sinesweep.config import nearest
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
+from sinesweep.redaction import refuse_cut_password
 from sinesweep.sweep import cluster
 from sinesweep.sweep.building import arguments_of, build
 from sinesweep.sweep.plan import Plan
@@ -56,6 +57,8 @@ def check(plan: Plan) -> None:
     Raises:
         InputError: naming what is wrong and how to mend it.
     """
+    if isinstance(plan.settings.storage, str):
+        refuse_cut_password("hydra.sweeper.storage", plan.settings.storage)
     plan.refuse_change()
     _check_presets(plan)
     _check_space(plan)

@@ -176,6 +176,7 @@ class SweepStudy:
         The study is asked at most once a second.
         """
         if self._ledger.is_shared and time.monotonic() > self._looked + _LOOKS:
+            self._ledger.stay()
             self._see()
             self._has_orphans = self._may_have_orphans()
         heard, self._heard = self._heard, []

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, urlsplit
 
 from sinesweep.errors import InputError
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact, refuse_cut_password
 from sinesweep.tracking.credentials import HELP, authorization, only_mlflow_can_log_in
 
 _SERVERS = ("http", "https")
@@ -65,11 +65,17 @@ class Location:
 
 
 def locate(uri: str | None, root: Path) -> Location:
-    """Find the tracker: the configured URI, else MLFLOW_TRACKING_URI, else a database in root."""
+    """Find the tracker: the configured URI, else MLFLOW_TRACKING_URI, else a database in root.
+
+    Raises:
+        InputError: it is a database's, and a piece of its password would be taken for the host.
+    """
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI")
     artifacts = root.absolute() / "artifacts"
     if not chosen:
         return Location(f"{_SQLITE}{root.absolute() / 'mlflow.db'}", artifacts)
+    if chosen.partition("://")[0].partition("+")[0] in _DEFAULT_PORTS:
+        refuse_cut_password("tracking.uri", chosen)
     return Location(chosen, artifacts if chosen.startswith("sqlite:") else None)
 
 
