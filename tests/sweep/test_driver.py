@@ -15,7 +15,12 @@ import pytest
 from sinesweep.sweep.actor import Hello, _connect
 from sinesweep.sweep.plan import Plan
 
-driver = pytest.importorskip("sinesweep.sweep.driver")
+driver = pytest.importorskip(
+    "sinesweep.sweep.driver",
+    reason="Ray must be installed: make .venv/services",
+    exc_type=ImportError,
+)
+pytestmark = pytest.mark.services
 
 LIMIT = 60  # seconds
 HERE, ELSEWHERE = "5eed", "cafe"  # nodes
