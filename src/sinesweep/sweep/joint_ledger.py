@@ -26,7 +26,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -51,6 +50,7 @@ from sinesweep.sweep.patience import Patience, is_outage
 from sinesweep.sweep.postgres import connect, make_engine
 
 _PEEP = "2s"  # so long it waits for the turn before it looks at who has it
+_INSUFFICIENT_PRIVILEGE = "42501"  # PostgreSQL's code
 _MOST_STRAYS = 3  # one could be chance, if a way were known
 _log = logging.getLogger(__name__)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -355,7 +355,7 @@ class JointLedger(Ledger):
         try:
             self._run(_CUT_OFF)
         except ProgrammingError as error:
-            if not isinstance(error.orig, InsufficientPrivilege):
+            if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
                 raise
             if not self._told_of_privilege:
                 _log.warning(

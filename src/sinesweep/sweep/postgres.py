@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Generator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -16,6 +16,9 @@ from sqlalchemy.pool import NullPool
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
 from sinesweep.sweep.patience import Patience, PatientStorage
+
+if TYPE_CHECKING:
+    import psycopg
 
 # A dead machine is noticed within half a minute, by the client and by the server.
 _CLIENT = {
@@ -62,38 +65,45 @@ def hasten(engine: Engine, patience: Patience | None = None) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, arguments: Any, more: Any) -> psycopg.Connection:
-        connection = _Impatient.connect(*arguments, **more)
+        connection = _impatient().connect(*arguments, **more)
         connection.patience = patience
         return connection
 
     return engine
 
 
-class _Impatient(psycopg.Connection[Any]):
-    patience: Patience | None = None
+@functools.cache
+def _impatient() -> Any:
+    """Make the class of connections that a silent server does not hold; it imports the driver."""
+    import psycopg
 
-    @property
-    def _longest(self) -> float:
-        """Seconds that the server may be silent, as of now: a signal may come meanwhile."""
-        return _HURRIED if self.patience and self.patience.signals else _SILENCE
+    class Impatient(psycopg.Connection[Any]):
+        patience: Patience | None = None
 
-    def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **more: Any) -> Any:
-        return super().wait(self._while_it_speaks(gen), *arguments, **more)
+        @property
+        def _longest(self) -> float:
+            """Seconds that the server may be silent, as of now: a signal may come meanwhile."""
+            return _HURRIED if self.patience and self.patience.signals else _SILENCE
 
-    def _while_it_speaks(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        try:
-            wanted = next(gen)
-            heard = time.monotonic()
-            while True:
-                ready = yield wanted
-                if ready:
-                    heard = time.monotonic()
-                elif time.monotonic() > heard + (longest := self._longest):
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError(f"the server is silent for {longest:g} s")
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            return end.value
+        def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **more: Any) -> Any:
+            return super().wait(self._while_it_speaks(gen), *arguments, **more)
+
+        def _while_it_speaks(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+            try:
+                wanted = next(gen)
+                heard = time.monotonic()
+                while True:
+                    ready = yield wanted
+                    if ready:
+                        heard = time.monotonic()
+                    elif time.monotonic() > heard + (longest := self._longest):
+                        self.pgconn.finish()
+                        raise psycopg.OperationalError(f"the server is silent for {longest:g} s")
+                    wanted = gen.send(ready)
+            except StopIteration as end:
+                return end.value
+
+    return Impatient
 
 
 def connect(engine: Engine) -> Connection:

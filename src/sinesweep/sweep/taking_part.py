@@ -36,7 +36,7 @@ def refuse_trackers_database(plan: Plan, location: Location | None) -> None:
         return
     assert isinstance(storage, str)
     try:
-        from sinesweep.sweep.postgres import refuse_trackers_tables  # imports the driver
+        from sinesweep.sweep.postgres import refuse_trackers_tables
 
         refuse_trackers_tables(storage, location.uri if location else None)
     except InputError:
