@@ -11,16 +11,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from nodes import VARIABLES
 
 from sinesweep.sweep.actor import Hello, _connect
 from sinesweep.sweep.plan import Plan
 
-driver = pytest.importorskip(
-    "sinesweep.sweep.driver",
-    reason="Ray must be installed: make .venv/services",
-    exc_type=ImportError,
-)
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ray")]
 
 LIMIT = 60  # seconds
 HERE, ELSEWHERE = "5eed", "cafe"  # nodes
@@ -46,7 +42,17 @@ class Scarce:
 
 
 @pytest.fixture
-def make_driver(make_plan: Callable[..., Plan]) -> Iterator[MakeDriver]:
+def driver(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import the module, with what tests have that start nodes: Ray reads it only then."""
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    from sinesweep.sweep import driver
+
+    return driver
+
+
+@pytest.fixture
+def make_driver(make_plan: Callable[..., Plan], driver: Any) -> Iterator[MakeDriver]:
     """Return a driver, and the controller's end of its socket."""
     with ExitStack() as stack:
 
@@ -62,7 +68,7 @@ def make_driver(make_plan: Callable[..., Plan]) -> Iterator[MakeDriver]:
 
 
 @pytest.fixture
-def killed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def killed(monkeypatch: pytest.MonkeyPatch, driver: Any) -> list[str]:
     """Note which actors are killed."""
     actors: list[str] = []
     monkeypatch.setattr(driver.ray, "kill", actors.append)
@@ -80,7 +86,7 @@ def connect(made: Any) -> socket.socket:
 
 
 def test_a_stranger_that_says_nothing_is_not_waited_for(
-    make_driver: MakeDriver, monkeypatch: pytest.MonkeyPatch
+    make_driver: MakeDriver, monkeypatch: pytest.MonkeyPatch, driver: Any
 ) -> None:
     """It has a moment to prove who it is; then its connection is closed."""
     monkeypatch.setattr(driver, "_SLOWEST_PROOF", 1)
@@ -90,7 +96,7 @@ def test_a_stranger_that_says_nothing_is_not_waited_for(
             pass
 
 
-def test_an_actor_may_be_silent(make_driver: MakeDriver) -> None:
+def test_an_actor_may_be_silent(make_driver: MakeDriver, driver: Any) -> None:
     """Once it has proved who it is, there is no limit to how long it says nothing."""
     made, _ = make_driver()
     line, controller = socket.socketpair()
@@ -104,7 +110,7 @@ def test_an_actor_may_be_silent(make_driver: MakeDriver) -> None:
 
 
 def test_connections_are_taken_after_one_could_not_be(
-    make_driver: MakeDriver, monkeypatch: pytest.MonkeyPatch
+    make_driver: MakeDriver, monkeypatch: pytest.MonkeyPatch, driver: Any
 ) -> None:
     """A descriptor may be free later."""
     create = socket.create_server
@@ -116,7 +122,7 @@ def test_connections_are_taken_after_one_could_not_be(
 
 
 def test_the_workers_of_a_dead_node_end_together(
-    make_driver: MakeDriver, monkeypatch: pytest.MonkeyPatch, killed: list[str]
+    make_driver: MakeDriver, monkeypatch: pytest.MonkeyPatch, killed: list[str], driver: Any
 ) -> None:
     """Ray says so of one; none of the others is left to be given its trials."""
     nodes = [{"NodeID": HERE, "Alive": False}, {"NodeID": ELSEWHERE, "Alive": True}]
@@ -143,7 +149,7 @@ def test_the_workers_of_a_dead_node_end_together(
 
 @pytest.mark.parametrize("is_read", [True, False])
 def test_an_actor_that_the_controller_has_left_is_killed(
-    make_driver: MakeDriver, killed: list[str], is_read: bool
+    make_driver: MakeDriver, killed: list[str], is_read: bool, driver: Any
 ) -> None:
     """Also where the controller has not read all that it said."""
     made, _ = make_driver()
@@ -160,7 +166,7 @@ def test_an_actor_that_the_controller_has_left_is_killed(
 
 
 def test_an_actor_that_takes_no_more_is_not_killed(
-    make_driver: MakeDriver, killed: list[str]
+    make_driver: MakeDriver, killed: list[str], driver: Any
 ) -> None:
     """What became of it Ray is yet to say: an actor that was killed would seem to be to blame."""
     made, _ = make_driver()
