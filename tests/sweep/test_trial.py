@@ -109,6 +109,24 @@ def test_verdict(trial: ManagedTrial, controller: Connection, verdict: bool) -> 
 
 
 @pytest.mark.parametrize("verdict", [True, False])
+def test_report_with_a_verdict(trial: ManagedTrial, controller: Connection, verdict: bool) -> None:
+    """What is reported is there before the controller is asked what it thinks of it."""
+    controller.send(Answer(3, verdict))
+    assert trial.is_given_up(0.5, step=2) is verdict
+    assert [controller.recv() for _ in range(2)] == [Report(3, 0.5, 2), MayBePruned(3)]
+
+
+def test_verdict_without_a_value(trial: ManagedTrial, controller: Connection) -> None:
+    """Where there is no value yet nobody is asked, but a stop is heard."""
+    assert trial.is_given_up(None, step=0) is False
+    assert not controller.poll()
+
+    controller.send(Stop("Ctrl-C"))
+    with pytest.raises(Interrupted, match=r"^Ctrl-C$"):
+        trial.is_given_up(None, step=1)
+
+
+@pytest.mark.parametrize("verdict", [True, False])
 def test_being_among_the_best(trial: ManagedTrial, controller: Connection, verdict: bool) -> None:
     """The controller, which knows all the others, says whether a value is among the best."""
     controller.send(Answer(3, verdict))

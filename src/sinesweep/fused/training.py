@@ -290,22 +290,13 @@ def _after_epoch(run: Run, engine: Engine, values: Mapping[str, float]) -> Resul
     run.best.take(epoch, value, lambda: engine.state(run.member))
     run.scheduler.step()
     _say(run, epoch, values)
-    if _is_given_up(run, epoch, values):
+    if run.trial.is_given_up(value, step=epoch):
         raise TrialPruned(f"pruned after epoch {epoch}")
     if run.member.epoch < run.config.trainer.max_epochs:
         return None
     if run.best.epoch is None:  # it diverged at once: the weights that it ends with are judged
         run.module.network.load_state_dict(engine.state(run.member))
     return _conclude(run, values)
-
-
-def _is_given_up(run: Run, epoch: int, values: Mapping[str, float]) -> bool:
-    value = values.get(run.config.settings.objective)
-    if value is None:  # it is known at the end only
-        run.trial.leave_if_stopped()
-        return False
-    run.trial.report(value, step=epoch)
-    return run.trial.should_prune()
 
 
 def _conclude(run: Run, values: Mapping[str, float]) -> Result:

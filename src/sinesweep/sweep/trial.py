@@ -78,6 +78,22 @@ class Trial:
             Interrupted: it is; let it pass.
         """
 
+    def is_given_up(self, value: float | None, step: int) -> bool:
+        """Report an intermediate value and return whether the sweep's pruner gives the trial up.
+
+        Args:
+            value: as :meth:`report` takes it, or None where there is none before the trial's end.
+            step: as :meth:`report` takes it.
+
+        Raises:
+            Interrupted: the sweep is being stopped; let it pass.
+        """
+        if value is None:
+            self.leave_if_stopped()
+            return False
+        self.report(value, step)
+        return self.should_prune()
+
     def is_among_best(self, value: float, count: int) -> bool:  # noqa: ARG002 # alone, it is
         """Whether a value would be among the best that the sweep's trials have come to so far.
 

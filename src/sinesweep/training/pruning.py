@@ -44,9 +44,5 @@ class PruningCallback(Callback):
 
     def _is_given_up(self, trainer: pl.Trainer) -> bool:
         value = trainer.callback_metrics.get(self._monitor)
-        trial = current_trial()
-        trial.leave_if_stopped()
-        if value is None or not trial.is_managed:
-            return False
-        trial.report(float(value), step=trainer.current_epoch)
-        return trial.should_prune()
+        given = None if value is None else float(value)
+        return current_trial().is_given_up(given, step=trainer.current_epoch)
