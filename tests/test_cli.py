@@ -92,6 +92,7 @@ def test_what_only_building_shows_is_refused_and_removed(runner, override, messa
     assert list(runner.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_own_class_without_such_an_argument_is_refused(runner):
     """An argument that the user's class does not take is the user's input."""
     done = runner.own("+model.hiden=3")
@@ -102,6 +103,7 @@ def test_an_own_class_without_such_an_argument_is_refused(runner):
     assert list(runner.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_own_class_that_fails_is_shown_with_its_traceback(runner):
     """A constructor of the user's that raises fails the run, and the user sees the line."""
     done = runner.own("model.misbehave=constructor")

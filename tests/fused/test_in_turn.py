@@ -58,6 +58,7 @@ def moved(member: Member) -> Member:
     return member
 
 
+@pytest.mark.slow
 def test_it_is_no_farther_from_pytorchs_lstm_than_a_last_bit() -> None:
     """In the median of some networks, over 90 steps; rounding in each adds to the first's."""
     kinds = [(layers, width, 16) for layers in (1, 2, 3) for width in (6, 17, 24)]

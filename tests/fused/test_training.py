@@ -77,6 +77,7 @@ def test_every_number_is_that_of_the_same_trial_alone(make_trials: MakeTrials) -
             torch.testing.assert_close(best["state_dict"][name], weights, atol=1e-9, rtol=0)
 
 
+@pytest.mark.slow
 def test_trials_that_join(make_trials: MakeTrials) -> None:
     """With all that changes a step, each in an epoch of its own, weights are those of serial."""
     common = ("model.layers=2", "trainer.max_epochs=4", "optimizer=adamw")
@@ -102,6 +103,7 @@ def test_trials_that_join(make_trials: MakeTrials) -> None:
             torch.testing.assert_close(best["state_dict"][name], weights, atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 def test_single_precision_is_the_same_to_single_precision(make_trials: MakeTrials) -> None:
     """What is compiled agrees with serial training to 1e-5 over three epochs."""
     trials = make_trials(*SMALL, "trainer.max_epochs=3")
@@ -385,6 +387,7 @@ def test_single_precision_ranks_trials_as_serial_training_does(make_trials: Make
     assert np.median(together) == pytest.approx(np.median(alone), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_run_of_its_own_has_the_numbers_of_a_trial_among_others(make_trials: MakeTrials) -> None:
     """With together=true a trial run again gives the same numbers, bit for bit."""
     trials = make_trials(*SMALL, "trainer.max_epochs=3")

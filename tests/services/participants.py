@@ -117,11 +117,6 @@ def trials_of(storage: str) -> list[FrozenTrial]:
         close_storage(opened)
 
 
-def outcome_of(trial: FrozenTrial) -> str:
-    """Return what became of a trial."""
-    return trial.user_attrs.get("sinesweep.outcome", trial.state.name)
-
-
 def participants_of(trials: list[FrozenTrial]) -> set[Any]:
     """Return who ran these trials."""
     return {trial.user_attrs["sinesweep"]["participant"] for trial in trials}

@@ -19,7 +19,6 @@ from participants import (
     NAME,
     NOBODY_DIES,
     Participant,
-    outcome_of,
     participants_of,
     present,
     sweep,
@@ -28,13 +27,13 @@ from participants import (
 from runner import BARE, PLAIN, Runner
 from servers import Postgres
 from told import all_runs
-from watching import is_alive, until
+from watching import is_alive, outcome_of, until
 
 from sinesweep.sweep.joint_ledger import JointLedger
 from sinesweep.sweep.storage import close_storage, open_storage
 from sinesweep.tracking import record
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("join")]
 
 INTERVALS = ("x=interval(0,9)", "y=interval(0,9)")
 GRID = ("x=range(0,8)", "y=range(0,4)")

@@ -12,12 +12,12 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from optuna.trial import TrialState
-from participants import NAME, NOBODY_DIES, Participant, outcome_of, sweep, trials_of
+from participants import NAME, NOBODY_DIES, Participant, sweep, trials_of
 from runner import BARE, ROOT, Runner
 from servers import Postgres, TrackingServer
 from sweep.test_torture import assert_tracked
 from told import all_runs, assert_told
-from watching import until
+from watching import outcome_of, until
 
 from sinesweep.tracking import record
 

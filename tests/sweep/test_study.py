@@ -77,8 +77,13 @@ def every_other(visit: int) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "moment"),
-    # a Gaussian process takes seconds a proposal: one moment stands for all
-    [(n, m) for n in _COMMANDS for m in _MOMENTS if n != "gp" or m == "saved"],
+    [
+        pytest.param(n, m, marks=[] if n == "tpe" or m == "saved" else pytest.mark.slow)
+        for n in _COMMANDS
+        for m in _MOMENTS
+        # a Gaussian process takes seconds a proposal: one moment stands for all
+        if n != "gp" or m == "saved"
+    ],
 )
 def test_interrupted_is_uninterrupted(
     make_plan: MakePlan,

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import signal
 
 import pytest
 import yaml
-from optuna.trial import TrialState
 from runner import Runner
 from watching import (
     calls_of,
     finish,
     folder_of,
-    is_alive,
-    processes_in,
     states_of,
     trials_of,
     until,
@@ -25,6 +20,7 @@ from sinesweep.sweep import archive
 
 ONE = "hydra.sweeper.workers=1"
 TWO = "hydra.sweeper.workers=2"
+SLOW = pytest.mark.slow
 
 
 def test_every_combination_runs_once_in_order(runner: Runner) -> None:
@@ -65,6 +61,7 @@ def test_n_trials_is_the_total(runner: Runner) -> None:
     assert len(points) == len(set(points)) == 5
 
 
+@SLOW
 def test_a_continued_sweep_proposes_what_one_without_a_break_does(
     runner: Runner, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -76,33 +73,6 @@ def test_a_continued_sweep_proposes_what_one_without_a_break_does(
         assert runner.sweep(*sweep, f"hydra.sweeper.n_trials={total}").code == 0
 
     assert [c[:2] for c in calls_of(runner.folder)] == [c[:2] for c in calls_of(whole.folder)]
-
-
-@pytest.mark.parametrize(
-    ("misdeed", "cause"),
-    [
-        ("raise", "ValueError: it broke at https://***@example.org/"),
-        ("exit", r"the function called sys.exit(3)"),
-        ("kill", "the worker process was killed by SIGKILL"),
-        ("terminate", "the worker process was killed by SIGTERM"),
-        ("stop", "stopped by SIGTERM, which was sent to its worker alone"),
-        ("hang", "took longer than trial_timeout = 5 s"),
-        ("not_a_number", "the objective must be finite, but is nan"),
-        ("infinite", "the objective must be finite, but is inf"),
-        ("nothing", "the function must return a number, but returned None"),
-        ("two", "the function must return a number, but returned (1.0, 2.0)"),
-    ],
-)
-def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: str) -> None:
-    """Whatever goes wrong in a trial is its error; the others complete."""
-    done = runner.sweep("x=0,1,2,3", f"misbehave={misdeed}", TWO, "hydra.sweeper.trial_timeout=5")
-
-    assert done.code == 0, done.err
-    trials = trials_of(folder_of(runner))
-    assert [trial.state.name for trial in trials].count("COMPLETE") == 3
-    assert trials[1].state == TrialState.FAIL
-    assert cause in trials[1].user_attrs["sinesweep.error"]
-    assert cause in done.out
 
 
 def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
@@ -124,16 +94,6 @@ def test_on_failure_abort_ends_the_sweep(runner: Runner) -> None:
     assert done.code == 1
     assert "trial 1 failed, and on_failure is abort" in done.err
     assert len(calls_of(runner.folder)) == 2
-
-
-def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
-    """max_failure_rate is a share of all trials."""
-    done = runner.sweep(
-        "x=1,1.0,true,2,3,4,5,6,7,8", "misbehave=raise", ONE, "hydra.sweeper.max_failure_rate=0.1"
-    )
-
-    assert done.code == 1
-    assert "2 trials failed, more than max_failure_rate = 0.1 allows" in done.err
 
 
 def test_a_sweep_without_a_completed_trial_has_failed(runner: Runner) -> None:
@@ -173,6 +133,7 @@ def test_repeats_tell_the_mean(runner: Runner) -> None:
     assert yaml.safe_load((folder_of(runner) / "best.yaml").read_text())["seeds"] == [10, 11, 12]
 
 
+@SLOW
 def test_no_worker_evaluates_what_another_is_evaluating(runner: Runner) -> None:
     """With deduplicate a point that is proposed twice at once is run by one worker."""
     process = runner.start_sweep(
@@ -217,76 +178,12 @@ def test_threads_that_the_user_has_set(runner: Runner) -> None:
     assert f"threads 3,1 {os.cpu_count()}\n" in log
 
 
+@SLOW
 def test_output_can_be_streamed(runner: Runner) -> None:
     """With stream each line carries its trial's name."""
     done = runner.sweep("x=0,1", TWO, "hydra.sweeper.stream=true")
 
     assert "trial-00001 | trial 1 x=1" in done.out
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_closes_everything_and_continues(
-    runner: Runner, number: signal.Signals
-) -> None:
-    """Running trials stop at their next report and are run again by the same command."""
-    sweep = ("x=range(0,6)", "gate=gate", "gated_from=2", TWO)
-    process = runner.start_sweep(*sweep)
-    until(lambda: len(calls_of(runner.folder)) == 4)
-    process.send_signal(number)
-    code, _, err = finish(process)
-
-    assert code == 130
-    assert f"interrupted ({number.name})" in err
-    assert "'x=range(0,6)' gate=gate" in err
-    assert states_of(folder_of(runner)) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
-    (runner.folder / "gate").touch()
-    assert runner.sweep(*sweep).code == 0
-    trials = trials_of(folder_of(runner))
-    assert [t.params["x"] for t in trials if t.state == TrialState.COMPLETE] == [0, 1, 2, 3, 4, 5]
-    assert [t.number for t in trials if t.state == TrialState.FAIL] == [2, 3]
-
-
-def test_a_sampler_that_fails_leaves_no_trial_open(runner: Runner) -> None:
-    """The sweep fails with the traceback, and what ran beside it is closed and run again."""
-    done = runner.sweep(
-        "x=range(0,6)", "gate=gate", "gated_from=1", TWO, "hydra.sweeper.n_trials=3",
-        "hydra.sweeper.sampler={_target_: failing.Failing}",
-    )  # fmt: skip
-    assert done.code == 1
-    assert "RuntimeError: no more ideas" in done.err
-    with (folder_of(runner) / "trials.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["state"] for row in rows[:2]] == ["COMPLETE", "FAIL"]
-    assert rows[1]["error"] == "the sweep had failed before the trial ended"
-
-
-def test_a_second_interrupt_stops_at_once(runner: Runner) -> None:
-    """A trial that never reports is killed by the second Ctrl-C."""
-    process = runner.start_sweep("x=1", "misbehave=hang", ONE)
-    until(lambda: calls_of(runner.folder))
-    children = processes_in(process.pid)
-    process.send_signal(signal.SIGINT)
-    output = process.stdout
-    assert output is not None
-    until(lambda: "again to stop at once" in output.readline())
-    process.send_signal(signal.SIGINT)
-    code, _, _ = finish(process)
-
-    assert code == 130
-    assert states_of(folder_of(runner)) == ["FAIL"]
-    until(lambda: not any(is_alive(pid) for pid in children))
-
-
-def test_no_process_outlives_a_killed_sweep(runner: Runner) -> None:
-    """SIGKILL of the command takes every worker with it, even one that hangs."""
-    process = runner.start_sweep("x=0,1", "misbehave=hang", "gate=gate", "gated_from=0", TWO)
-    until(lambda: len(calls_of(runner.folder)) == 2)
-    children = processes_in(process.pid)
-    assert len(children) >= 3
-    process.kill()
-    finish(process)
-
-    until(lambda: not any(is_alive(pid) for pid in children))
 
 
 def test_an_interrupt_before_anything_began_leaves_nothing(runner: Runner) -> None:
@@ -296,38 +193,6 @@ def test_an_interrupt_before_anything_began_leaves_nothing(runner: Runner) -> No
     assert done.code == 130
     assert "sinesweep: interrupted (SIGINT)" in done.err
     assert not (runner.folder / "multirun").exists()
-
-
-@pytest.mark.parametrize("lost", ["the journal", "the database"])
-def test_a_folder_whose_study_is_lost_is_refused(runner: Runner, lost: str) -> None:
-    """Trials of a study that is gone are not mixed with those of a new one."""
-    name = "hydra.sweeper.study_name=one"
-    storage = [] if lost == "the journal" else ["hydra.sweeper.storage=sqlite:///a.db"]
-    assert runner.sweep("x=1,2", name, *storage).code == 0
-    table = (folder_of(runner) / "trials.csv").read_text()
-    if lost == "the journal":
-        (folder_of(runner) / "study.journal").unlink()
-    else:
-        storage = ["hydra.sweeper.storage=sqlite:///b.db"]
-    done = runner.sweep("x=1,2", name, *storage)
-    assert done.code == 2
-    assert "holds the folder of trial 1" in done.err
-    assert "knows 0 trials" in done.err
-    assert (folder_of(runner) / "trials.csv").read_text() == table
-
-
-def test_a_second_controller_is_refused(runner: Runner) -> None:
-    """Two processes do not run one sweep; the message names the first."""
-    sweep = ("x=0,1", "gate=gate", TWO)
-    process = runner.start_sweep(*sweep)
-    until(lambda: calls_of(runner.folder))
-    second = runner.sweep(*sweep)
-    (runner.folder / "gate").touch()
-    code, _, err = finish(process)
-
-    assert second.code == 2
-    assert f"is being run by process {process.pid} on " in second.err
-    assert code == 0, err
 
 
 @pytest.mark.parametrize(

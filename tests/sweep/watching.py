@@ -35,6 +35,11 @@ def states_of(folder: Path) -> list[str]:
     return [trial.state.name for trial in trials_of(folder)]
 
 
+def outcome_of(trial: FrozenTrial) -> str:
+    """Return what became of a trial, in more words than Optuna's where there are."""
+    return trial.user_attrs.get("sinesweep.outcome", trial.state.name)
+
+
 def calls_of(folder: Path) -> list[tuple[float, float, int, int]]:
     """Return (x, y, seed, process) of every call of the plain application."""
     path = folder / "calls.txt"

@@ -264,6 +264,7 @@ def test_a_record_says_whose_trials_are_whose(
     assert [again.has_reaped(number) for number in (0, 1)] == [False, True]
 
 
+@pytest.mark.slow
 def test_the_writers_of_two_participants(folders: tuple[Path, Path], make_entry: MakeEntry) -> None:
     """Begun one after the other, both have the same run, and it ends with the last."""
     first, second = folders

@@ -301,6 +301,7 @@ def test_the_writer_sends_a_sweep(
     assert runs["quick"].data.metrics == {"best_value": 0.5}
 
 
+@pytest.mark.slow
 def test_a_killed_sweeps_writer_decides_nothing(
     sweep_folder: Path, location: Location, make_entry: MakeEntry
 ) -> None:

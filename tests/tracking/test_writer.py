@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from sinesweep.tracking import record
@@ -15,6 +16,7 @@ from sinesweep.tracking.tracker import Tracker
 LIMIT = 60  # seconds: no wait hangs a test
 
 
+@pytest.mark.slow
 def test_an_end_that_was_left_unsent_does_not_stop_the_writer(
     tmp_path: Path, location: Location
 ) -> None:

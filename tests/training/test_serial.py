@@ -520,6 +520,7 @@ def test_two_processes_continue_a_run(runner):
     assert (folder / "metrics.csv").read_text() == expected
 
 
+@pytest.mark.slow
 def test_continuing_another_configuration_is_refused(runner):
     """A run is continued as it was started; a changed key is named with both values."""
     assert runner.train(*SMALL, *UNTRACKED).code == 0
@@ -532,6 +533,7 @@ def test_continuing_another_configuration_is_refused(runner):
     assert "model.layers must be what the run was started with, 2, but is 3" in done.err
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_continued(runner):
     """There is nothing to continue in a run that has finished."""
     assert runner.train(*SMALL, *UNTRACKED).code == 0

@@ -48,6 +48,7 @@ def calls_of(archive: Archive) -> int:
     return len((archive.directory / "calls.txt").read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_fresh_seeds_once_each(plain: Archive, replicate: Callable[..., dict[str, Any]]) -> None:
     """Points are evaluated under seeds that the sweep has not used; more seeds add to them."""
     before = calls_of(plain)
