@@ -1,13 +1,14 @@
 """How far training together is from training alone, beside how far that is from itself.
 
-python benchmarks/rounding.py [list] [trials]
+python benchmarks/rounding.py [list] [trials | first-last]
 
 Sums in another order round differently, and a network trained with a high learning rate carries any
 difference on. So the reference task is trained by PyTorch's own LSTM twice, the second time with
 each initial weight moved by one unit in its last place or not at all, and once as trials together
-are: the first 40 trials of a list (wide) over 20 epochs at the default data. Printed are, by epoch
-and learning rate, the rank correlation of the reference MAE with that of the first, and by how much
-the medians differ.
+are: the first 40 trials of a list (wide), or those from one place to another, over 20 epochs at the
+default data. Printed are, by epoch and learning rate, the rank correlation of the reference MAE
+with that of the first, and by how much the medians differ; and then the best trials' lowest MAE of
+any epoch, which is what a sweep goes by.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ CONF = Path(__file__).parent.parent / "conf"
 EPOCHS = 20
 SHOWN = (1, 5, 10, 20)
 CALM = 5e-3  # learning rates below it
+BEST = 3  # trials of each kind, whose errors are printed
 
 
 def make_member(name: str, index: int) -> tuple[Member, SeriesDataModule]:
@@ -72,9 +74,9 @@ def histories(engine: Engine, data: SeriesDataModule) -> dict[int, list[float]]:
     return found
 
 
-def trained(kind: str, name: str, count: int) -> NDArray[np.float64]:
+def trained(kind: str, name: str, places: range) -> NDArray[np.float64]:
     """Return the reference MAE of a list's trials, (K, epochs)."""
-    made = [make_member(name, index) for index in range(count)]
+    made = [make_member(name, index) for index in places]
     members, data = [member for member, _ in made], made[0][1]
     if kind == "moved":
         for member in members:
@@ -84,7 +86,7 @@ def trained(kind: str, name: str, count: int) -> NDArray[np.float64]:
     else:
         engines = [OneByOne(member) for member in members]
     found = {seed: h for engine in engines for seed, h in histories(engine, data).items()}
-    return np.array([found[index] for index in range(count)])
+    return np.array([found[index] for index in places])
 
 
 def compared(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
@@ -94,22 +96,36 @@ def compared(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
     return f"rank correlation {np.corrcoef(ranks[0], ranks[1])[0, 1]:.4f}, medians {medians:+.2%}"
 
 
+def read(words: Sequence[str]) -> tuple[str, range]:
+    """Return the list and the places in it."""
+    name, places = [*words, *("wide", "40")[len(words) :]]
+    first, _, last = places.rpartition("-")
+    return name, range(int(first or 0), int(last) + 1 if first else int(last))
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print a line for each epoch that is shown, and each part of the learning rates."""
-    name = arguments[0] if arguments else "wide"
-    count = int(arguments[1]) if len(arguments) > 1 else 40
+    name, places = read(arguments)
     torch.set_num_threads(1)
-    print_header(f"rounding: {count} trials of the {name} list, single precision", 1)
+    print_header(f"rounding: {len(places)} trials of the {name} list, single precision", 1)
+    kinds = ("alone", "moved", "together")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        alone, moved, together = (trained(k, name, count) for k in ("alone", "moved", "together"))
-    calm = np.array([trial(name, index)["lr"] < CALM for index in range(count)])
+        found = {kind: trained(kind, name, places) for kind in kinds}
+    calm = np.array([trial(name, index)["lr"] < CALM for index in places])
     for epoch in SHOWN:
         parts = {"all": calm | True, f"lr < {CALM}": calm}
         for part, chosen in parts.items():
-            ours = [each[chosen, epoch - 1] for each in (alone, moved, together)]
+            if chosen.sum() < 2:
+                continue  # one trial has no rank
+            alone, moved, together = (found[kind][chosen, epoch - 1] for kind in kinds)
             print(f"epoch {epoch}, {part} ({chosen.sum()} trials)")
-            print(f"  alone, its weights moved by a last bit: {compared(ours[0], ours[1])}")
-            print(f"  together: {compared(ours[0], ours[2])}")
+            print(f"  alone, its weights moved by a last bit: {compared(alone, moved)}")
+            print(f"  together: {compared(alone, together)}")
+    lowest = {kind: errors.min(axis=1) for kind, errors in found.items()}
+    best = {int(row) for errors in lowest.values() for row in errors.argsort()[:BEST]}
+    for row in sorted(best, key=lambda row: min(errors[row] for errors in lowest.values())):
+        line = ", ".join(f"{kind} {errors[row]:.4f}" for kind, errors in lowest.items())
+        print(f"trial {places[row]}: {line}")
 
 
 if __name__ == "__main__":
