@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from runner import Runner
-from sharing import FUSED, ONE, error_of, log_of, slots
+from sharing import FUSED, ONE, error_of, log_of, outcomes, slots
 from watching import (
     calls_of,
     folder_of,
@@ -162,6 +162,26 @@ def test_no_place_evaluates_what_another_is_evaluating(runner: Runner) -> None:
     assert sorted(x for x, *_ in calls_of(runner.folder)) == [0, 1]
     assert [trial.params["x"] for trial in trials_of(folder_of(runner))] == [0, 0, 1]
     assert "2 complete, 1 reused" in done.out
+
+
+def test_whoever_kills_a_shared_worker_fails_alone(runner: Runner) -> None:
+    """All are run again one at a time, the culprit's retry, too; then trials share slots again."""
+    done = runner.sweep(
+        "x=range(0,11)", "when=4", "misbehave=kill", "steps=2", *slots(3), "hydra.sweeper.retries=1"
+    )
+
+    assert done.code == 0, done.err
+    trials = trials_of(folder_of(runner))
+    found = outcomes(trials)
+    assert found.pop(4) == ["INTERRUPTED", "RETRIED", "FAIL"]
+    assert {each[-1] for each in found.values()} == {"COMPLETE"}
+    assert Counter(len(each) for each in found.values()) == {1: 8, 2: 2}
+    assert "killed by SIGKILL" in error_of(trials[4])
+    rounds = [numbers for event, _, numbers in rounds_of(runner.folder) if event == "round"]
+    again = [t.number for t in trials if len(found.get(t.params["x"], ["", "", ""])) > 1][3:]
+    assert len(again) == 4
+    assert all(len(numbers) == 1 for numbers in rounds if set(numbers) & set(again))
+    assert any(len(numbers) == 3 for numbers in rounds if min(numbers) > max(again))
 
 
 def test_trials_without_a_fused_form_are_trained_alone(runner: Runner) -> None:

@@ -153,26 +153,6 @@ def test_a_round_that_hangs_is_found_out(runner: Runner) -> None:
     assert error == "took longer than trial_timeout = 4 s"
 
 
-def test_whoever_kills_a_shared_worker_fails_alone(runner: Runner) -> None:
-    """All are run again one at a time, the culprit's retry, too; then trials share slots again."""
-    done = runner.sweep(
-        "x=range(0,11)", "when=4", "misbehave=kill", "steps=2", *slots(3), "hydra.sweeper.retries=1"
-    )
-
-    assert done.code == 0, done.err
-    trials = trials_of(folder_of(runner))
-    found = outcomes(trials)
-    assert found.pop(4) == ["INTERRUPTED", "RETRIED", "FAIL"]
-    assert {each[-1] for each in found.values()} == {"COMPLETE"}
-    assert Counter(len(each) for each in found.values()) == {1: 8, 2: 2}
-    assert "killed by SIGKILL" in error_of(trials[4])
-    rounds = [numbers for event, _, numbers in rounds_of(runner.folder) if event == "round"]
-    again = [t.number for t in trials if len(found.get(t.params["x"], ["", "", ""])) > 1][3:]
-    assert len(again) == 4
-    assert all(len(numbers) == 1 for numbers in rounds if set(numbers) & set(again))
-    assert any(len(numbers) == 3 for numbers in rounds if min(numbers) > max(again))
-
-
 def test_who_kills_a_worker_that_trains_it_alone_fails(runner: Runner) -> None:
     """Those that waited for it are run again, and go on sharing slots: it was not them."""
     done = runner.sweep("x=range(0,8)", "alone=1", "misbehave=kill", "steps=2", *slots(3))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 import yaml
+from optuna.trial import TrialState
 from runner import Runner
 from watching import (
     calls_of,
@@ -184,6 +186,28 @@ def test_output_can_be_streamed(runner: Runner) -> None:
     done = runner.sweep("x=0,1", TWO, "hydra.sweeper.stream=true")
 
     assert "trial-00001 | trial 1 x=1" in done.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
+def test_an_interrupted_sweep_closes_everything_and_continues(
+    runner: Runner, number: signal.Signals
+) -> None:
+    """Running trials stop at their next report and are run again by the same command."""
+    sweep = ("x=range(0,6)", "gate=gate", "gated_from=2", TWO)
+    process = runner.start_sweep(*sweep)
+    until(lambda: len(calls_of(runner.folder)) == 4)
+    process.send_signal(number)
+    code, _, err = finish(process)
+
+    assert code == 130
+    assert f"interrupted ({number.name})" in err
+    assert "'x=range(0,6)' gate=gate" in err
+    assert states_of(folder_of(runner)) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+    (runner.folder / "gate").touch()
+    assert runner.sweep(*sweep).code == 0
+    trials = trials_of(folder_of(runner))
+    assert [t.params["x"] for t in trials if t.state == TrialState.COMPLETE] == [0, 1, 2, 3, 4, 5]
+    assert [t.number for t in trials if t.state == TrialState.FAIL] == [2, 3]
 
 
 def test_an_interrupt_before_anything_began_leaves_nothing(runner: Runner) -> None:

@@ -61,28 +61,6 @@ def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
     assert "2 trials failed, more than max_failure_rate = 0.1 allows" in done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_closes_everything_and_continues(
-    runner: Runner, number: signal.Signals
-) -> None:
-    """Running trials stop at their next report and are run again by the same command."""
-    sweep = ("x=range(0,6)", "gate=gate", "gated_from=2", TWO)
-    process = runner.start_sweep(*sweep)
-    until(lambda: len(calls_of(runner.folder)) == 4)
-    process.send_signal(number)
-    code, _, err = finish(process)
-
-    assert code == 130
-    assert f"interrupted ({number.name})" in err
-    assert "'x=range(0,6)' gate=gate" in err
-    assert states_of(folder_of(runner)) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
-    (runner.folder / "gate").touch()
-    assert runner.sweep(*sweep).code == 0
-    trials = trials_of(folder_of(runner))
-    assert [t.params["x"] for t in trials if t.state == TrialState.COMPLETE] == [0, 1, 2, 3, 4, 5]
-    assert [t.number for t in trials if t.state == TrialState.FAIL] == [2, 3]
-
-
 def test_a_sampler_that_fails_leaves_no_trial_open(runner: Runner) -> None:
     """The sweep fails with the traceback, and what ran beside it is closed and run again."""
     done = runner.sweep(
