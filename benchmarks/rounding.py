@@ -5,10 +5,10 @@ python benchmarks/rounding.py [list] [trials | first-last]
 Sums in another order round differently, and a network trained with a high learning rate carries any
 difference on. So the reference task is trained by PyTorch's own LSTM twice, the second time with
 each initial weight moved by one unit in its last place or not at all, and once as trials together
-are: the first 40 trials of a list (wide), or those from one place to another, over 20 epochs at the
-default data. Printed are, by epoch and learning rate, the rank correlation of the reference MAE
-with that of the first, and by how much the medians differ; and then the best trials' lowest MAE of
-any epoch, which is what a sweep goes by.
+are: the first 40 trials of a list (wide), or those from one place to another, both included, over
+20 epochs at the default data. Printed are, by epoch and learning rate, the rank correlation of the
+reference MAE with that of the first, and by how much the medians differ; and then the lowest MAE of
+any epoch, which is what a sweep goes by, of the three best trials of each kind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
-from listed import trial
+from listed import WIDTHS, trial
 from measuring import print_header
 from numpy.typing import NDArray
 
@@ -98,9 +98,15 @@ def compared(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
 
 def read(words: Sequence[str]) -> tuple[str, range]:
     """Return the list and the places in it."""
-    name, places = [*words, *("wide", "40")[len(words) :]]
-    first, _, last = places.rpartition("-")
-    return name, range(int(first or 0), int(last) + 1 if first else int(last))
+    name, typed = [*words, *("wide", "40")[len(words) :]]
+    first, dash, last = typed.rpartition("-")
+    if name not in WIDTHS or not (last.isdecimal() and (first.isdecimal() or not dash)):
+        lists = " or ".join(WIDTHS)
+        sys.exit(f"type {lists}, and how many trials or FIRST-LAST, not {name} {typed}")
+    places = range(int(first), int(last) + 1) if dash else range(int(last))
+    if not places:
+        sys.exit(f"there must be a trial, but {typed} has none")
+    return name, places
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -121,7 +127,7 @@ def main(arguments: Sequence[str]) -> None:
             print(f"epoch {epoch}, {part} ({chosen.sum()} trials)")
             print(f"  alone, its weights moved by a last bit: {compared(alone, moved)}")
             print(f"  together: {compared(alone, together)}")
-    lowest = {kind: errors.min(axis=1) for kind, errors in found.items()}
+    lowest = {k: np.nan_to_num(e, nan=np.inf).min(axis=1) for k, e in found.items()}
     best = {int(row) for errors in lowest.values() for row in errors.argsort()[:BEST]}
     for row in sorted(best, key=lambda row: min(errors[row] for errors in lowest.values())):
         line = ", ".join(f"{kind} {errors[row]:.4f}" for kind, errors in lowest.items())

@@ -14,6 +14,7 @@ PLAIN = str(ROOT / "tests" / "sweep" / "plain" / "app.py")
 # Small and quick: what is tested is everything around the training.
 SMALL = ("model.width=4", "data.num_series=64", "trainer.max_epochs=3")
 BARE = ("artifacts.figures=false", "artifacts.model=false")
+ONE, TWO = ("hydra.sweeper.workers=1", "hydra.sweeper.workers=2")
 LIMIT = 180  # seconds: no command hangs a test
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optuna.trial import FrozenTrial
-from runner import Runner
+from runner import ONE, Runner
 from watching import folder_of, outcome_of
 
-ONE = "hydra.sweeper.workers=1"
 FUSED = "hydra.sweeper.fused=rounds"
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runner import Runner
-from sharing import FUSED, ONE, error_of, log_of, outcomes, slots
+from runner import ONE, Runner
+from sharing import FUSED, error_of, log_of, outcomes, slots
 from watching import (
     calls_of,
     folder_of,
@@ -18,7 +18,7 @@ from watching import (
     trials_of,
 )
 
-SLOW = pytest.mark.slow  # what is much the same without slots, and tested so
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture

@@ -22,17 +22,23 @@ from watching import (
     until,
 )
 
-pytestmark = pytest.mark.slow
+SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("misdeed", "cause"),
     [
         ("raise", "ValueError: it broke at https://***@example.org/"),
-        ("exit", "the function called sys.exit(3)"),
-        ("not_a_number", "ArithmeticError: the objective must be finite, but is nan"),
-        ("two", "TypeError: the function must return a number, but returned (1.0, 2.0)"),
-        ("admit", "ValueError: not to be had"),
+        pytest.param("exit", "the function called sys.exit(3)", marks=SLOW),
+        pytest.param(
+            "not_a_number", "ArithmeticError: the objective must be finite, but is nan", marks=SLOW
+        ),
+        pytest.param(
+            "two",
+            "TypeError: the function must return a number, but returned (1.0, 2.0)",
+            marks=SLOW,
+        ),
+        pytest.param("admit", "ValueError: not to be had", marks=SLOW),
     ],
 )
 def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: str) -> None:
@@ -48,6 +54,7 @@ def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: st
     assert len({pid for *_, pid in calls_of(runner.folder)}) == 1
 
 
+@SLOW
 def test_a_round_that_raises_costs_those_in_it(runner: Runner) -> None:
     """What the form itself raises is the error of all that it had; others are trained after it."""
     done = runner.sweep("x=range(0,6)", "misbehave=break", "steps=2", *slots(2))
@@ -59,6 +66,7 @@ def test_a_round_that_raises_costs_those_in_it(runner: Runner) -> None:
     assert "the round broke" in log_of(runner, 0)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("misdeed", "cause"),
     [
@@ -75,6 +83,7 @@ def test_a_form_that_fails_says_why(runner: Runner, misdeed: str, cause: str) ->
     assert "no trial was completed" in done.err
 
 
+@SLOW
 def test_a_form_that_goes_on_with_a_trial_that_has_ended(runner: Runner) -> None:
     """What it then says of the trial is heard by nobody."""
     done = runner.sweep("x=0,1,2", *slots(2), "hydra.sweeper.fused=broken", BROKEN="clinging")
@@ -85,6 +94,7 @@ def test_a_form_that_goes_on_with_a_trial_that_has_ended(runner: Runner) -> None
     assert [t.intermediate_values for t in trials] == [{}] * 3
 
 
+@SLOW
 def test_on_failure_abort_ends_the_sweep(runner: Runner) -> None:
     """The first failure begins no more trials; those that share the worker end or are stopped."""
     done = runner.sweep(
@@ -99,6 +109,7 @@ def test_on_failure_abort_ends_the_sweep(runner: Runner) -> None:
     assert len(found) < 5
 
 
+@SLOW
 def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
     """max_failure_rate is a share of all trials."""
     done = runner.sweep(
@@ -110,6 +121,7 @@ def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
     assert "2 trials failed, more than max_failure_rate = 0.1 allows" in done.err
 
 
+@SLOW
 def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
     """With retries the point takes another place, and the failure is not one of n_trials."""
     done = runner.sweep("x=0,1,2", "misbehave=raise", *slots(2), "hydra.sweeper.retries=2")
@@ -120,6 +132,7 @@ def test_a_failed_trial_is_retried_under_a_new_number(runner: Runner) -> None:
     }  # fmt: skip
 
 
+@SLOW
 @pytest.mark.parametrize("leaks", [False, True])
 def test_a_trial_that_takes_too_long_leaves_the_others_alone(runner: Runner, leaks: bool) -> None:
     """It is told to stop at its next report; if the form lets that through, others run again."""
@@ -137,6 +150,7 @@ def test_a_trial_that_takes_too_long_leaves_the_others_alone(runner: Runner, lea
     assert len({pid for *_, pid in calls_of(runner.folder)}) == 1
 
 
+@SLOW
 def test_a_round_that_hangs_is_found_out(runner: Runner) -> None:
     """Its worker is killed; whoever hangs alone, too, fails, and the others complete."""
     done = runner.sweep(
@@ -153,6 +167,7 @@ def test_a_round_that_hangs_is_found_out(runner: Runner) -> None:
     assert error == "took longer than trial_timeout = 4 s"
 
 
+@SLOW
 def test_who_kills_a_worker_that_trains_it_alone_fails(runner: Runner) -> None:
     """Those that waited for it are run again, and go on sharing slots: it was not them."""
     done = runner.sweep("x=range(0,8)", "alone=1", "misbehave=kill", "steps=2", *slots(3))
@@ -168,6 +183,7 @@ def test_who_kills_a_worker_that_trains_it_alone_fails(runner: Runner) -> None:
     assert 3 in {len(numbers) for numbers in rounds if again in numbers}
 
 
+@SLOW
 def test_a_worker_that_somebody_else_killed(runner: Runner) -> None:
     """None of its trials fails: each completes, by itself."""
     process = runner.start_sweep("x=range(0,5)", "gate=gate", "steps=1", *slots(3))
@@ -184,6 +200,7 @@ def test_a_worker_that_somebody_else_killed(runner: Runner) -> None:
     }  # fmt: skip
 
 
+@SLOW
 def test_an_interrupted_sweep_closes_everything_and_continues(runner: Runner) -> None:
     """All that share a worker stop at their next report and are run again by the same command."""
     sweep = ("x=range(0,6)", "gate=gate", "gated_from=2", *slots(3))
@@ -204,6 +221,7 @@ def test_an_interrupted_sweep_closes_everything_and_continues(runner: Runner) ->
     }  # fmt: skip
 
 
+@SLOW
 def test_a_second_interrupt_stops_a_hanging_round(runner: Runner) -> None:
     """Nobody in it reports; all are interrupted, none has failed, and no process is left."""
     process = runner.start_sweep("x=0,1", "misbehave=hang", *slots(2))
@@ -221,6 +239,7 @@ def test_a_second_interrupt_stops_a_hanging_round(runner: Runner) -> None:
     until(lambda: not any(is_alive(pid) for pid in children))
 
 
+@SLOW
 def test_a_killed_sweep_is_continued(runner: Runner) -> None:
     """After SIGKILL of the command no process is left, nothing is lost and nothing runs twice."""
     sweep = ("x=range(0,7)", "gate=gate", "gated_from=2", *slots(3))

@@ -8,7 +8,7 @@ import signal
 import pytest
 import yaml
 from optuna.trial import TrialState
-from runner import Runner
+from runner import ONE, TWO, Runner
 from watching import (
     calls_of,
     finish,
@@ -20,8 +20,6 @@ from watching import (
 
 from sinesweep.sweep import archive
 
-ONE = "hydra.sweeper.workers=1"
-TWO = "hydra.sweeper.workers=2"
 SLOW = pytest.mark.slow
 
 

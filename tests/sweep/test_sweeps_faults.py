@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from optuna.trial import TrialState
-from runner import Runner
+from runner import ONE, TWO, Runner
 from watching import (
     calls_of,
     finish,
@@ -19,24 +19,24 @@ from watching import (
     until,
 )
 
-ONE = "hydra.sweeper.workers=1"
-TWO = "hydra.sweeper.workers=2"
-pytestmark = pytest.mark.slow
+SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("misdeed", "cause"),
     [
-        ("raise", "ValueError: it broke at https://***@example.org/"),
-        ("exit", r"the function called sys.exit(3)"),
-        ("kill", "the worker process was killed by SIGKILL"),
-        ("terminate", "the worker process was killed by SIGTERM"),
-        ("stop", "stopped by SIGTERM, which was sent to its worker alone"),
-        ("hang", "took longer than trial_timeout = 5 s"),
+        pytest.param("raise", "ValueError: it broke at https://***@example.org/", marks=SLOW),
+        pytest.param("exit", r"the function called sys.exit(3)", marks=SLOW),
+        pytest.param("kill", "the worker process was killed by SIGKILL", marks=SLOW),
+        pytest.param("terminate", "the worker process was killed by SIGTERM", marks=SLOW),
+        pytest.param("stop", "stopped by SIGTERM, which was sent to its worker alone", marks=SLOW),
+        pytest.param("hang", "took longer than trial_timeout = 5 s", marks=SLOW),
         ("not_a_number", "the objective must be finite, but is nan"),
-        ("infinite", "the objective must be finite, but is inf"),
-        ("nothing", "the function must return a number, but returned None"),
-        ("two", "the function must return a number, but returned (1.0, 2.0)"),
+        pytest.param("infinite", "the objective must be finite, but is inf", marks=SLOW),
+        pytest.param("nothing", "the function must return a number, but returned None", marks=SLOW),
+        pytest.param(
+            "two", "the function must return a number, but returned (1.0, 2.0)", marks=SLOW
+        ),
     ],
 )
 def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: str) -> None:
@@ -51,6 +51,7 @@ def test_a_failure_costs_that_trial_only(runner: Runner, misdeed: str, cause: st
     assert cause in done.out
 
 
+@SLOW
 def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
     """max_failure_rate is a share of all trials."""
     done = runner.sweep(
@@ -61,6 +62,7 @@ def test_too_many_failures_end_the_sweep(runner: Runner) -> None:
     assert "2 trials failed, more than max_failure_rate = 0.1 allows" in done.err
 
 
+@SLOW
 def test_a_sampler_that_fails_leaves_no_trial_open(runner: Runner) -> None:
     """The sweep fails with the traceback, and what ran beside it is closed and run again."""
     done = runner.sweep(
@@ -104,7 +106,7 @@ def test_no_process_outlives_a_killed_sweep(runner: Runner) -> None:
     until(lambda: not any(is_alive(pid) for pid in children))
 
 
-@pytest.mark.parametrize("lost", ["the journal", "the database"])
+@pytest.mark.parametrize("lost", ["the journal", pytest.param("the database", marks=SLOW)])
 def test_a_folder_whose_study_is_lost_is_refused(runner: Runner, lost: str) -> None:
     """Trials of a study that is gone are not mixed with those of a new one."""
     name = "hydra.sweeper.study_name=one"

@@ -47,6 +47,7 @@ def test_detached_handle() -> None:
     detached = sinesweep.current_trial()
     detached.report(math.nan, step=-1)
     assert detached.should_prune() is False
+    assert detached.report_and_ask(math.nan, step=0) is False
     assert detached.is_among_best(math.inf, count=1) is True
     assert detached.is_managed is False
     assert (detached.number, detached.directory, detached.overrides) == (None, None, ())
@@ -112,18 +113,18 @@ def test_verdict(trial: ManagedTrial, controller: Connection, verdict: bool) -> 
 def test_report_with_a_verdict(trial: ManagedTrial, controller: Connection, verdict: bool) -> None:
     """What is reported is there before the controller is asked what it thinks of it."""
     controller.send(Answer(3, verdict))
-    assert trial.is_given_up(0.5, step=2) is verdict
+    assert trial.report_and_ask(0.5, step=2) is verdict
     assert [controller.recv() for _ in range(2)] == [Report(3, 0.5, 2), MayBePruned(3)]
 
 
 def test_verdict_without_a_value(trial: ManagedTrial, controller: Connection) -> None:
     """Where there is no value yet nobody is asked, but a stop is heard."""
-    assert trial.is_given_up(None, step=0) is False
+    assert trial.report_and_ask(None, step=0) is False
     assert not controller.poll()
 
     controller.send(Stop("Ctrl-C"))
     with pytest.raises(Interrupted, match=r"^Ctrl-C$"):
-        trial.is_given_up(None, step=1)
+        trial.report_and_ask(None, step=1)
 
 
 @pytest.mark.parametrize("verdict", [True, False])

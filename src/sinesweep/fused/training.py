@@ -290,7 +290,7 @@ def _after_epoch(run: Run, engine: Engine, values: Mapping[str, float]) -> Resul
     run.best.take(epoch, value, lambda: engine.state(run.member))
     run.scheduler.step()
     _say(run, epoch, values)
-    if run.trial.is_given_up(value, step=epoch):
+    if run.trial.report_and_ask(value, step=epoch):
         raise TrialPruned(f"pruned after epoch {epoch}")
     if run.member.epoch < run.config.trainer.max_epochs:
         return None

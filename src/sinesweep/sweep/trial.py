@@ -78,8 +78,8 @@ class Trial:
             Interrupted: it is; let it pass.
         """
 
-    def is_given_up(self, value: float | None, step: int) -> bool:
-        """Report an intermediate value and return whether the sweep's pruner gives the trial up.
+    def report_and_ask(self, value: float | None, step: int) -> bool:
+        """Report an intermediate value; return whether the sweep's pruner gives the trial up.
 
         Args:
             value: as :meth:`report` takes it, or None where there is none before the trial's end.

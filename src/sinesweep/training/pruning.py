@@ -43,6 +43,9 @@ class PruningCallback(Callback):
             raise TrialPruned(f"pruned after epoch {self._epoch}")
 
     def _is_given_up(self, trainer: pl.Trainer) -> bool:
+        trial = current_trial()
+        if not trial.is_managed:
+            return False
         value = trainer.callback_metrics.get(self._monitor)
         given = None if value is None else float(value)
-        return current_trial().is_given_up(given, step=trainer.current_epoch)
+        return trial.report_and_ask(given, step=trainer.current_epoch)
