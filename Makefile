@@ -31,9 +31,8 @@ compat: .venv/tested
 browser: .venv/browser
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
-# three at a time, for they wait more than they compute
 services: .venv/services
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m services $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m services $(ARGS)
 
 check: .venv/services
 	$(BIN)/ruff check

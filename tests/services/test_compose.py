@@ -15,7 +15,7 @@ from runner import BARE, ROOT, SMALL, Runner, environment
 from servers import LIMIT, Postgres, TrackingServer, binary, free_port
 from told import assert_sweep_is_told
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.services
 
 PASSWORDS = {"TRACKER_PASSWORD": "it's tracked", "STUDY_PASSWORD": "studied"}
 

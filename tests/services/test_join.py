@@ -33,8 +33,7 @@ from sinesweep.sweep.joint_ledger import JointLedger
 from sinesweep.sweep.storage import close_storage, open_storage
 from sinesweep.tracking import record
 
-# a server of its own: all that need one would take as long as all other services together
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("join")]
+pytestmark = pytest.mark.services
 
 INTERVALS = ("x=interval(0,9)", "y=interval(0,9)")
 GRID = ("x=range(0,8)", "y=range(0,4)")

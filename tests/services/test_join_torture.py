@@ -21,7 +21,7 @@ from watching import outcome_of, until
 
 from sinesweep.tracking import record
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
+pytestmark = pytest.mark.services
 
 TRAIN = str(ROOT / "src" / "train.py")
 TRIALS = 40

@@ -3,7 +3,7 @@
 import pytest
 from mlflow import MlflowClient
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.services
 
 
 def test_postgres_wants_its_password_and_comes_back(postgres, database):

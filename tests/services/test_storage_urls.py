@@ -10,7 +10,7 @@ from participants import sweep
 from runner import Done, Runner
 from servers import Postgres, TrackingServer, free_port
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("postgres")]
+pytestmark = pytest.mark.services
 
 POINTS = ("x=1,2", "y=0")
 INFINITE = ("x=interval(0,1)", "hydra.sweeper.study_name=s", "hydra.sweeper.workers=1")

@@ -22,7 +22,7 @@ from sinesweep.files import take_lock
 from sinesweep.tracking import record
 from sinesweep.tracking.delivery import LOCK_FILE
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.services
 
 OWN_MODEL = ("--config-dir", str(OWN / "conf"), "model=own")
 RUN = (*OWN_MODEL, *SMALL[1:], *BARE, "model.misbehave=wait")
