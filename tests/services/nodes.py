@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Nodes:
 
     def __init__(self, **resources: float) -> None:
         self._resources = resources
+        self._stopped: list[int] = []
         # Short: Ray keeps sockets there.
         self._folder = Path(tempfile.mkdtemp(prefix="sinesweep-nodes-", dir="/tmp"))
         # Ray reads them when it is imported.
@@ -67,11 +69,16 @@ class Nodes:
     def stop(self, node: Node) -> None:
         """Have a node's processes hang."""
         (raylet,) = node.all_processes["raylet"]
-        for pid in (*processes_in(raylet.process.pid), raylet.process.pid):
+        found = [*processes_in(raylet.process.pid), raylet.process.pid]
+        self._stopped += found
+        for pid in found:
             os.kill(pid, signal.SIGSTOP)
 
     def close(self) -> None:
         """Kill all that is left."""
+        for pid in self._stopped:  # agents end with their raylet, but not while they hang
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._cluster.shutdown()
         for name in (*VARIABLES, "RAY_TMPDIR"):
             os.environ.pop(name, None)
