@@ -6,7 +6,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError, ProgrammingError
 
 from sinesweep.errors import Interrupted, StudyAway
 from sinesweep.sweep import patience
@@ -77,3 +78,30 @@ def test_a_blip_after_a_signal(interrupts: Interrupts) -> None:
     interrupts.handle(signal.SIGINT, None)
     answers = iter([away, away, lambda: 3])
     assert Patience("", interrupts)(lambda: next(answers)()) == 3
+
+
+@pytest.mark.parametrize(("first", "again"), [(OperationalError, True), (ProgrammingError, False)])
+def test_a_second_question_in_the_transaction_that_broke(
+    first: type[OperationalError | ProgrammingError], again: bool
+) -> None:
+    """Optuna asks for trials in a simpler way where the first was refused; both mean an outage."""
+    calls: list[None] = []
+
+    def get_trials() -> str:
+        calls.append(None)
+        if len(calls) > 1:
+            return "trials"
+        try:
+            try:
+                raise first("SELECT 1", {}, Exception("the server closed the connection"))
+            except first:
+                raise PendingRollbackError("Can't reconnect until it is rolled back") from None
+        except PendingRollbackError as error:
+            raise StorageInternalError("during the commit") from error
+
+    if again:
+        assert Patience(seconds=60.0)(get_trials) == "trials"
+    else:
+        with pytest.raises(StorageInternalError):
+            Patience(seconds=60.0)(get_trials)
+    assert len(calls) == 1 + again

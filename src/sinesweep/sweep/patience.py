@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
 
 from sinesweep.errors import StudyAway
 from sinesweep.redaction import redact
@@ -112,6 +112,8 @@ def _cause(error: Exception) -> str:
 def is_outage(error: BaseException) -> bool:
     """Whether an error says that the database is away, and not that it was asked wrongly."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, PendingRollbackError):  # Optuna asked again in a transaction that broke
+        return cause.__context__ is not None and is_outage(cause.__context__)
     if not isinstance(cause, (OperationalError, InterfaceError)):
         return False
     return getattr(cause.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE
