@@ -84,7 +84,7 @@ def test_a_blip_after_a_signal(interrupts: Interrupts) -> None:
 def test_a_second_question_in_the_transaction_that_broke(
     first: type[OperationalError | ProgrammingError], again: bool
 ) -> None:
-    """Optuna asks for trials in a simpler way where the first was refused; both mean an outage."""
+    """Optuna asks again, more simply, where its first question fails: an outage if that was one."""
     calls: list[None] = []
 
     def get_trials() -> str:
