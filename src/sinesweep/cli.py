@@ -19,15 +19,15 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sinesweep import command_line, distributed, preflight, refusal, runs
 from sinesweep import config as schema
-from sinesweep import distributed, preflight, refusal, runs
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.redaction import redact
+from sinesweep.sweep.rerun import SINGLE, config_flags
 from sinesweep.sweep.trial import current_trial
 from sinesweep.tracking import spool
 from sinesweep.tracking.location import locate
-from sinesweep.tracking.provenance import command
 
 if TYPE_CHECKING:
     pass
@@ -165,7 +165,7 @@ def _say_how_to_continue(
     if not is_kept:
         print(  # noqa: T201
             "it cannot be continued, since with together=true a run keeps its best epoch alone: "
-            f"begin it again with\n  {command()}",
+            f"begin it again with\n  {command_line.typed().text}",
             file=sys.stderr,
         )
     elif directory.exists():
@@ -177,7 +177,10 @@ def _say_how_to_continue(
             for word in overrides
             if word.startswith(("tracking", "artifacts")) or redact(word) != word
         ]
-        continuing = shlex.join(["python", sys.argv[0], f"resume={run}", *again])
+        again += [word for word in HydraConfig.get().overrides.hydra if word == SINGLE]
+        typed = command_line.typed()
+        flags = config_flags(typed.arguments[1:])  # modules of the user may be beside the files
+        continuing = shlex.join([*typed.program, *flags, f"resume={run}", *again])
         print(f"continue with\n  {continuing}", file=sys.stderr)  # noqa: T201
     return EXIT_INTERRUPTED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,8 +45,10 @@ def test_a_plain_applications_sweep(plain: Runner) -> None:
     assert "  1 x ValueError: it broke at https://***@example.org/  (trial 2)" in lines
     assert "trials        3 complete, 1 failed" in lines
     assert "folder        multirun/plain" in lines
-    assert f"run the best  python {PLAIN} x=1 misbehave=raise when=2" in lines
-    assert f"its command   python {PLAIN} -m x=0,1,2,3 misbehave=raise when=2 " in done.out
+    assert f"run the best  {sys.executable} {PLAIN} x=1 misbehave=raise when=2" in lines
+    assert (
+        f"its command   {sys.executable} {PLAIN} -m x=0,1,2,3 misbehave=raise when=2 " in done.out
+    )
     assert (done.code, done.err) == (0, "")
 
 

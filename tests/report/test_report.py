@@ -125,7 +125,7 @@ def test_commands(page: Page) -> None:
     """The best trial can be run again, and the sweep be continued, from where it was begun."""
     text = page.texts["commands"]
     assert "cd /home/someone\npython src/train.py" in text
-    assert "python src/train.py -m sweeps=mine tracking.uri=http://***@host" in text
+    assert "python src/train.py -m sweeps=mine 'tracking.uri=http://***@host'" in text
 
 
 def test_nothing_secret(page: Page) -> None:

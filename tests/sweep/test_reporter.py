@@ -15,6 +15,7 @@ from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.plan import objective_names
 from sinesweep.sweep.reporter import Reporter, progress
+from sinesweep.sweep.rerun import SweepCommand
 
 MakeEntry = Callable[..., Entry]
 
@@ -95,6 +96,7 @@ def make_plan(
         repeats=None,
         base=OmegaConf.create(dict(base or {})),
         config=OmegaConf.create({"hydra": {"runtime": {"choices": {}}}}),
+        command=SweepCommand(["app.py"]),
         objective_names=objective_names(
             OmegaConf.create(dict(base or {})), len(given["objectives"])
         ),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+from runner import Runner, environment
 
 from sinesweep.commands import main
 from sinesweep.sweep.archive import Archive
@@ -121,3 +124,26 @@ def test_changes() -> None:
         "seed: 0 -> 1",
         "code: there were uncommitted changes, of which no record is kept",
     ]
+
+
+@pytest.mark.slow
+def test_only_the_run_that_was_started_is_compared(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A configuration that asks for a sweep does not make the command start another sweep."""
+    files = tmp_path / "files" / "experiment"
+    files.mkdir(parents=True)
+    (files / "search.yaml").write_text("# @package _global_\nhydra: {mode: MULTIRUN}\n")
+    runner = Runner(tmp_path)
+    options = ["hydra.sweeper.workers=1", "hydra.sweeper.study_name=bowl"]
+    flags = ["--config-dir", "files"]
+    done = runner.sweep(*flags, "+experiment=search", "x=0.1,3", *options)
+    assert done.code == 0, done.err
+    folder = tmp_path / "multirun" / "bowl"
+    assert main(["rerun", str(folder), "1"]) == 0
+    assert "equal bit for bit: value = 4.0" in capfd.readouterr().out
+    assert [path.name for path in (tmp_path / "multirun").iterdir()] == ["bowl"]
+    (line,) = [each for each in done.out.splitlines() if each.startswith("run the best")]
+    _, command = line.split("run the best", 1)
+    subprocess.run(shlex.split(command), cwd=tmp_path, env=environment(), check=True)
+    assert [path.name for path in (tmp_path / "multirun").iterdir()] == ["bowl"]

@@ -169,7 +169,7 @@ def _tables(archive: Archive, entries: Sequence[Entry]) -> dict[str, str]:
         folder = Path(made)
         results = Results(folder, archive.directions)
         results.write_trials(entries, final=True)
-        results.write_best(entries, lambda entry: rerun_command(entry, archive.arguments))
+        results.write_best(entries, lambda entry: rerun_command(entry, archive.command))
         results.write_optimization_results(entries)
         paths = [folder / name for name in (TRIALS_FILE, BEST_FILE, OPTIMIZATION_FILE)]
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}

@@ -78,7 +78,7 @@ def all_facts(found: Standing, report: Path | None) -> dict[str, Any]:
         "fixed": archive.fixed,
         "repeats": definition["repeats"],
         "custom_search_space": definition["custom_search_space"],
-        "command": ["python", *archive.arguments],
+        "command": [*archive.command.interpreter, *archive.command.arguments],
         "directory": str(archive.directory),
         "run_id": run_id(archive.folder),
         "report": None if report is None else str(report.absolute()),
@@ -108,7 +108,7 @@ def _trial(found: Standing, entry: Entry) -> dict[str, Any]:
         "directory": None if directory is None else str(directory.absolute()),
         "run_id": None if directory is None else run_id(directory),
         "checkpoint": find_checkpoint(directory),
-        "command": rerun_command(entry, found.archive.arguments),
+        "command": rerun_command(entry, found.archive.command),
     }
 
 

@@ -88,7 +88,7 @@ def _what_next(found: Standing, report: Path | None) -> Iterator[tuple[str, str]
     if (folder / record.FILE_NAME).exists():
         yield "in MLflow", "sinesweep ui" + root_flag(folder.parent.parent)
     if len(archive.directions) == 1 and found.best:
-        yield "run the best", rerun_command(found.best[0], archive.arguments)
+        yield "run the best", rerun_command(found.best[0], archive.command)
     elif found.best:
         yield "run one", f"its command is in {short_path(folder / BEST_FILE)}"
     yield _command(found)
@@ -100,7 +100,7 @@ def _command(found: Standing) -> tuple[str, str]:
         lock = archive.held_lock  # it may have ended just now
         who = lock.read_text(encoding="utf-8").partition(" (")[0].strip() if lock else ""
         return "run by", who or "a process that is about to begin"
-    typed = shlex.join(["python", *archive.arguments])
+    typed = archive.command.text
     if Path.cwd() != archive.directory:
         typed = f"cd {shlex.quote(str(archive.directory))} && {typed}"
     if HIDDEN in typed:

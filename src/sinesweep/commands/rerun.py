@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
 
     archive = archives.find(options.root, options.sweep)
     entry = script.find_trial(archive, options.trial)
-    overrides = script.overrides_of(archive, entry, options.overrides, options.typed)
+    words = [*entry.overrides, *archive.command.single]
+    overrides = script.overrides_of(archive, words, options.overrides, options.typed)
     found = rerunning.rerun(archive, entry, overrides)
     if isinstance(found, int):
         print(f"sinesweep: trial {entry.number} failed again", file=sys.stderr)  # noqa: T201

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from sinesweep.runs import run_id
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, RETRIED, REUSED, Entry
 from sinesweep.sweep.ranking import chosen, ranked
-from sinesweep.sweep.rerun import rerun_command
+from sinesweep.sweep.rerun import SweepCommand, rerun_command
 from sinesweep.sweep.wording import all_keys
 from sinesweep.tracking import record
 
@@ -87,7 +86,7 @@ class Subject:
         definition: what makes it the same sweep, as its folder has it.
         settings: dotted key to value of what every trial had in common.
         importances: each parameter's share, the largest first; empty where too little is known.
-        arguments: the command that began the sweep.
+        command: the command that began the sweep.
         directory: where that was typed.
         tracker: the address of MLflow's pages, or None where they have none.
     """
@@ -104,7 +103,7 @@ class Subject:
     definition: Mapping[str, Any]
     settings: Mapping[str, Any]
     importances: Mapping[str, float]
-    arguments: Sequence[str]
+    command: SweepCommand
     directory: Path
     tracker: str | None
 
@@ -175,12 +174,12 @@ class Subject:
 
     def rerun(self, trial: Trial) -> str:
         """Return the command that runs a trial by itself."""
-        return rerun_command(trial.entry, self.arguments)
+        return rerun_command(trial.entry, self.command)
 
     @property
     def continue_command(self) -> str:
         """The command that goes on with the sweep."""
-        return redact(shlex.join(["python", *self.arguments]))
+        return self.command.text
 
     def link(self, trial: Trial) -> str | None:
         """Return the address of a trial's page in MLflow, where a server shows it."""
@@ -219,7 +218,7 @@ def read(archive: Archive, *, state: str, tracker: str | None) -> Subject:
         definition=archive.definition,
         settings=dict(_flat(archive.definition["config"])),
         importances=importances(archive.study),
-        arguments=archive.arguments,
+        command=archive.command,
         directory=archive.directory,
         tracker=_pages(tracker),
     )

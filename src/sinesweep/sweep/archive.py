@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +12,14 @@ from typing import Any
 
 import yaml
 
+from sinesweep.command_line import DEFAULT_INTERPRETER
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock, write_atomically
 from sinesweep.redaction import HIDDEN
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK
+from sinesweep.sweep.rerun import SweepCommand
 from sinesweep.sweep.results import TRIALS_FILE
 
 STATE_FILE = "state.json"
@@ -34,7 +35,7 @@ class Archive:
         definition: what makes it the same sweep: ``space``, ``config``, ``repeats`` and more.
         directions: ``minimize`` or ``maximize`` for each objective.
         objectives: what each value is called; a metric's name where it is one.
-        arguments: the command that began it, without credentials: the script, then its arguments.
+        command: the command that began it, without credentials.
         directory: where that was typed.
         fixed: the overrides that every trial got, without credentials.
         seed_key: the key that repeats change.
@@ -47,7 +48,7 @@ class Archive:
     definition: Mapping[str, Any]
     directions: Sequence[str]
     objectives: Sequence[str]
-    arguments: Sequence[str]
+    command: SweepCommand
     directory: Path
     fixed: Sequence[str]
     seed_key: str
@@ -94,7 +95,7 @@ class Archive:
         except KeyError:
             raise InputError(
                 f"sweep {self.name}: must have a study, but has none yet: the command that began "
-                f"it begins it again: {shlex.join(['python', *self.arguments])}"
+                f"it begins it again: {self.command.text}"
             ) from None
 
     @property
@@ -150,7 +151,11 @@ def _read(folder: Path) -> Archive:
         definition=definition,
         directions=definition["objectives"],
         objectives=content["values"],
-        arguments=command["arguments"],
+        command=SweepCommand(
+            command["arguments"],
+            command.get("interpreter", DEFAULT_INTERPRETER),
+            command.get("single", ()),
+        ),
         directory=Path(command["directory"]),
         fixed=command["fixed"],
         seed_key=command.get("seed_key", "seed"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sinesweep import refusal
+from sinesweep import command_line, refusal
 from sinesweep.errors import (
     EXIT_FAILED,
     EXIT_INPUT,
@@ -80,7 +79,7 @@ def run(
 
 def typed_again() -> str:
     """Return the command line of this process, without credentials."""
-    return redact(shlex.join(["python", *sys.argv]))
+    return command_line.typed().text
 
 
 def _run(plan: Plan, function: TaskFunction) -> int:

@@ -61,13 +61,12 @@ class SweepPage:
             self._tracker.save_view(view)
 
 
-def make_page(plan: Plan, tracker: SweepTracker, arguments: Sequence[str]) -> SweepPage | None:
+def make_page(plan: Plan, tracker: SweepTracker) -> SweepPage | None:
     """Make the page of a sweep, or nothing where it is not tracked.
 
     Args:
         plan: the sweep.
         tracker: takes it.
-        arguments: the command's: the script, then its arguments.
     """
     if not plan.settings.is_tracked:
         return None
@@ -78,7 +77,7 @@ def make_page(plan: Plan, tracker: SweepTracker, arguments: Sequence[str]) -> Sw
         total=plan.total,
         folder=plan.folder,
         again=typed_again(),
-        rerun=partial(rerun_command, arguments=arguments),
+        rerun=partial(rerun_command, command=plan.command),
     )
     return SweepPage(plan.name, subject, tracker)
 

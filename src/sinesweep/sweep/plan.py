@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,12 +17,14 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from sinesweep import command_line
 from sinesweep.errors import InputError
 from sinesweep.files import write_atomically
 from sinesweep.redaction import HIDDEN, redact, redact_address, redact_tree
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.repeats import Repeats
+from sinesweep.sweep.rerun import SweepCommand, single_overrides
 from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
 from sinesweep.sweep.together import FusedForm, find_form, overrides_of
@@ -173,6 +174,12 @@ class Plan:
         return config
 
     @cached_property
+    def command(self) -> SweepCommand:
+        """The command that started this process, with credentials."""
+        typed = command_line.typed()
+        return SweepCommand(typed.arguments, typed.interpreter, single_overrides(self))
+
+    @cached_property
     def base(self) -> DictConfig:
         """The configuration with what is fixed and nothing of what is swept."""
         return self.compose(self.space.fixed)
@@ -241,7 +248,9 @@ class Plan:
             content = {
                 "study": {"name": self.name, "storage": kept and redact_address(kept)},
                 "command": {
-                    "arguments": [redact(word) for word in sys.argv],
+                    "interpreter": list(self.command.interpreter),
+                    "arguments": list(self.command.redacted.arguments),
+                    "single": [redact(override) for override in self.command.single],
                     "directory": str(Path.cwd()),
                     "fixed": [redact(override) for override in self.space.fixed],
                     "seed_key": self.settings.seed_key,

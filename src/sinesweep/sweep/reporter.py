@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -59,7 +58,7 @@ class Reporter:
         self._logs = LogStream() if plan.settings.stream else None
         self._results = Results(plan.folder, plan.settings.objectives, plan.repeats)
         self._report = _report_process(plan)
-        self._page = make_page(plan, tracker, sys.argv)
+        self._page = make_page(plan, tracker)
         finished = [entry for entry in self._entries() if entry.state != RUNNING]
         for entry in finished:
             if entry.participant == study.participant:
@@ -236,7 +235,7 @@ class Reporter:
         self._fault = fault
 
     def _command(self, entry: Entry) -> str:
-        return rerun_command(entry, sys.argv)
+        return rerun_command(entry, self._plan.command)
 
     def _slots(self) -> str | None:
         share, slots = self._occupancy.share, self._plan.slots

@@ -1,27 +1,52 @@
-"""The command line that runs one trial of a sweep again."""
+"""The command that starts a sweep, and the one that runs a trial of it again."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from sinesweep.command_line import CommandLine
 from sinesweep.redaction import redact
 from sinesweep.sweep.entry import Entry
 
+if TYPE_CHECKING:
+    from sinesweep.sweep.plan import Plan
+
+SINGLE = "hydra.mode=RUN"
 _FLAGS = (("--config-path", "-cp"), ("--config-name", "-cn"), ("--config-dir", "-cd"))
+# What is said of the sweep itself, and not of the application.
+_OF_THE_SWEEP = ("hydra.mode", "hydra.sweep", "hydra.sweeper", "hydra.launcher", "hydra.run")
+_SWEEPER = "hydra/sweeper"
 
 
-def rerun_command(entry: Entry, arguments: Sequence[str]) -> str:
-    """Return what to type to run a trial by itself, quoted for a shell and without credentials.
+@dataclass(frozen=True)
+class SweepCommand(CommandLine):
+    """A command that starts a sweep.
+
+    Attributes:
+        single: overrides that each command for a single run of the application needs, too.
+    """
+
+    single: Sequence[str] = ()
+
+
+def rerun_command(entry: Entry, command: SweepCommand) -> str:
+    """Return the command that runs a trial by itself, quoted for a shell, without credentials.
 
     Args:
         entry: the trial.
-        arguments: the sweep's own command: the script, then its arguments. What says where the
-            configuration is, is kept.
+        command: the sweep's. The flags that say where the configuration is are kept.
     """
-    script, *rest = arguments
-    return redact(shlex.join(["python", script, *config_flags(rest), *entry.overrides]))
+    flags = config_flags(command.arguments[1:])
+    words = [*command.program, *flags, *entry.overrides, *command.single]
+    return redact(shlex.join(words))
 
 
 def config_flags(arguments: Sequence[str]) -> list[str]:
@@ -32,3 +57,44 @@ def config_flags(arguments: Sequence[str]) -> list[str]:
     known, _ = parser.parse_known_args(list(arguments))
     given = {name: getattr(known, name[2:].replace("-", "_")) for name, _ in _FLAGS}
     return [word for name, value in given.items() if value is not None for word in (name, value)]
+
+
+def single_overrides(plan: Plan) -> tuple[str, ...]:
+    """Return what a command for a single run of a sweep's application needs besides its trial.
+
+    That is what was typed of Hydra's keys, except for those of the sweep; the sweeper, if a file
+    of the configuration sets keys of it; and the mode, if a file asks for a sweep.
+    """
+    typed = list(plan.config.hydra.overrides.hydra)
+    kept = [word for word in typed if not _is_of_sweep(word)]
+    sweepers = [word for word in typed if _key(word).startswith(_SWEEPER)]
+    point = next(iter(plan.space.corners()), {})
+    for more in ([], sweepers):
+        mode = _mode(plan, [*plan.space.overrides(point), *kept, *more])
+        if mode is not None:
+            break
+    else:
+        more, mode = [], RunMode.MULTIRUN  # the point is not complete: the function adds to it
+    chosen_by_trial = any(key in plan.config.hydra.runtime.choices for key in plan.space.dimensions)
+    force = [SINGLE] if mode == RunMode.MULTIRUN or chosen_by_trial else []
+    return (*kept, *more, *force)
+
+
+def _mode(plan: Plan, overrides: Sequence[str]) -> RunMode | None:
+    """Return what Hydra does with a command line, or None if it refuses it."""
+    try:
+        config = plan.context.config_loader.load_configuration(
+            plan.config.hydra.job.config_name, list(overrides), RunMode.RUN
+        )
+    except (HydraException, OmegaConfBaseException):
+        return None
+    return config.hydra.mode or RunMode.RUN
+
+
+def _is_of_sweep(override: str) -> bool:
+    key = f"{_key(override).replace('/', '.')}."
+    return any(key.startswith(f"{each}.") for each in _OF_THE_SWEEP)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]

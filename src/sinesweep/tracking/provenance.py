@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from sinesweep.redaction import redact
+from sinesweep import command_line
 
 PACKAGES = (
     "sinesweep",
@@ -68,8 +67,7 @@ def threads() -> str:
 
 def command() -> str:
     """Return the command line of this process, without credentials."""
-    # One by one: quoting for a shell would hide the end of a value.
-    return shlex.join(["python", *(redact(argument) for argument in sys.argv)])
+    return command_line.typed().text
 
 
 @cache

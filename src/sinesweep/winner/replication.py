@@ -123,7 +123,7 @@ def plan(
 
 def is_replication(archive: Archive) -> bool:
     """Whether a sweep is one that a replication made of a point's seeds."""
-    return any(word.endswith(f"={_PRUNER}") for word in archive.arguments)
+    return any(word.endswith(f"={_PRUNER}") for word in archive.command.arguments)
 
 
 def run(archive: Archive, replica: Replica, seeds: int, *, aside: bool) -> int:
@@ -235,7 +235,7 @@ def _replica(
     typed: str,
     changed: tuple[str, Any, str] | None = None,
 ) -> Replica:
-    overrides = script.overrides_of(archive, entry, given, typed)
+    overrides = script.overrides_of(archive, entry.overrides, given, typed)
     spelled = [o.partition("=")[0] for o in overrides if key_of(o) == archive.seed_key]
     key = spelled[0] if spelled else archive.seed_key
     # By trial and not by rank, which another trial may take when the sweep is continued; and of
@@ -268,7 +268,7 @@ def _replica(
 
 def _typed_again(archive: Archive) -> Iterator[str]:
     """Yield what was typed of Hydra's own keys, such as the number of workers."""
-    for word in archive.arguments[1:]:
+    for word in archive.command.arguments[1:]:
         key = key_of(word).replace("/", ".")
         own = any(f"{key}.".startswith(f"{each}.") for each in _OWN_KEYS)
         if key.startswith("hydra.") and not own:

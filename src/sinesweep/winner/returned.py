@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 
 from sinesweep.files import write_atomically
 from sinesweep.sweep.space import value_text
@@ -34,7 +35,7 @@ class Teller(Callback):
     """Writes what the function returned into a file.
 
     Args:
-        path: the file; it appears where the function did return.
+        path: the file; it appears if the function returned in a single run.
     """
 
     def __init__(self, path: str) -> None:
@@ -42,7 +43,7 @@ class Teller(Callback):
 
     def on_job_end(self, config: Any, job_return: Any, **_: Any) -> None:
         """Write the file."""
-        if job_return.status != JobStatus.COMPLETED:
+        if job_return.status != JobStatus.COMPLETED or config.hydra.mode == RunMode.MULTIRUN:
             return
         content = {
             "values": _numbers(job_return.return_value),

@@ -15,7 +15,7 @@ from sinesweep.redaction import HIDDEN
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
 from sinesweep.sweep.nursery import THREAD_VARIABLES
-from sinesweep.sweep.rerun import config_flags
+from sinesweep.sweep.rerun import SINGLE, config_flags
 
 _STDERR = 2
 
@@ -42,19 +42,21 @@ def find_trial(archive: Archive, number: int) -> Entry:
     return entry
 
 
-def overrides_of(archive: Archive, entry: Entry, given: Sequence[str], command: str) -> list[str]:
+def overrides_of(
+    archive: Archive, words: Sequence[str], given: Sequence[str], command: str
+) -> list[str]:
     """Return a trial's overrides with those that were given now in place of its own.
 
     Args:
         archive: the sweep.
-        entry: the trial.
+        words: the trial's overrides.
         given: overrides; secrets, which a sweep's files do not hold, must be among them.
         command: what was typed, up to the overrides.
 
     Raises:
         InputError: one given is no override, or a secret is missing.
     """
-    return [*still_needed(archive, entry.overrides, given, command), *given]
+    return [*still_needed(archive, words, given, command), *given]
 
 
 def still_needed(
@@ -109,14 +111,17 @@ def run(
         InputError: the script, or the folder that it was started in, is gone.
         KeyboardInterrupt: Ctrl-C, once the script has ended of it.
     """
-    script, *rest = archive.arguments
-    if not archive.directory.is_dir() or not (archive.directory / script).is_file():
+    command = archive.command
+    script, *rest = command.arguments
+    is_there = command.is_module or (archive.directory / script).is_file()
+    if not archive.directory.is_dir() or not is_there:
         raise InputError(
             f"sweep {archive.name}: must have its script, but {archive.directory / script} is "
             "gone: bring it back, or begin the sweep again from where it is now"
         )
-    flags = [*config_flags(rest), *(["--multirun"] if multirun else [])]
-    words = [sys.executable, script, *flags, *overrides]
+    how = "--multirun" if multirun else SINGLE
+    options = command.interpreter[1:]
+    words = [sys.executable, *options, script, *config_flags(rest), *overrides, how]
     sys.stdout.flush()
     process = subprocess.Popen(  # the user's own script
         words,
