@@ -112,6 +112,18 @@ def test_a_pruned_trial_is_no_failure(runner: Runner) -> None:
     assert states_of(folder_of(runner)) == ["COMPLETE", "PRUNED", "COMPLETE"]
 
 
+def test_a_trial_that_is_pruned_and_returns_is_pruned(runner: Runner) -> None:
+    """The study stores no value of it, and the sampler receives its last report."""
+    done = runner.sweep(
+        "x=1,9", "steps=4", "heedless=true", ONE, "hydra/sweeper/pruner=median",
+        "hydra.sweeper.pruner.n_startup_trials=1",
+    )  # fmt: skip
+
+    assert done.code == 0, done.err
+    assert states_of(folder_of(runner)) == ["COMPLETE", "PRUNED"]
+    assert trials_of(folder_of(runner))[1].value == 8 + 1 / 4
+
+
 def test_the_pruner_decides_across_processes(runner: Runner) -> None:
     """Reports reach the pruner, and its verdict comes back to the worker."""
     done = runner.sweep(

@@ -369,7 +369,7 @@ def test_the_first_process_decides(tmp_path: Path) -> None:
     """In a distributed training a process saves when the first one does, whatever its own clock."""
     keeper = EpochCheckpoint(tmp_path, "val/mae", False, {}, interval=60)
     trainer: Any = _Trainer(keeper, rank=1)
-    trainer.strategy.broadcast = lambda said: (True, True)
+    trainer.strategy.broadcast = lambda said: (True, False, True)
     trainer.current_epoch = 1
     keeper.on_train_epoch_start(trainer, as_any(None))
     assert trainer.saved == [tmp_path / checkpoint.BEST, tmp_path / "new.ckpt"]

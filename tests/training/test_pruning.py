@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from played import Controller
 from runner import BARE, SMALL
+from torch.utils.data import DataLoader
 
 from sinesweep import config as schema
 from sinesweep.errors import Interrupted
@@ -22,6 +24,7 @@ from sinesweep.sweep.messages import Stop
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.tracking import record
 from sinesweep.training import serial
+from sinesweep.training.pruning import PruningCallback
 from sinesweep.training.result import Result
 from sinesweep.training.serial import train
 
@@ -46,6 +49,42 @@ def run_trial(
     set_current(ManagedTrial(12, (), directory, tags, Channel(controller), lambda *_: None))
     root = f"tracking.root={directory}/mlruns"
     return train(schema.parse(compose(*SMALL, *BARE, root, *overrides)), directory, "its overrides")
+
+
+class Counting(pl.LightningModule):
+    """A model whose validation loss is how many batches it was trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        return self.layer(batch).mean()
+
+    def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
+        self.log("val", float(self.global_step))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit_own(folder: Path, *callbacks: pl.Callback, **settings: Any) -> pl.Trainer:
+    """Train four epochs of two batches, as a user's own function does."""
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=4,
+        logger=False,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=folder,
+        **settings,
+    )
+    batches = DataLoader(torch.ones(2, 1).unbind())  # pyright: ignore[reportArgumentType]
+    trainer.fit(Counting(), batches, batches)
+    return trainer
 
 
 def kinds(directory: Path) -> set[str]:
@@ -75,6 +114,63 @@ def test_a_trial_that_is_given_up_keeps_its_metrics(tmp_path: Path, compose: Com
     assert [step for step, _ in history["val/mae"]] == [0, 1]
     assert "test/mae" not in history
     assert "end" not in kinds(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_an_epoch_without_a_validation_reports_nothing(tmp_path: Path) -> None:
+    """The value of an earlier epoch is not reported again under a later step."""
+    controller = Controller()
+    set_current(ManagedTrial(12, (), tmp_path, {}, Channel(controller), lambda *_: None))
+
+    fit_own(tmp_path, PruningCallback("val"), check_val_every_n_epoch=2)
+
+    assert [step for step, _ in controller.reports] == [1, 3]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_the_last_validation_of_an_epoch_is_reported(tmp_path: Path) -> None:
+    """Several validations in an epoch make one report."""
+    controller = Controller()
+    set_current(ManagedTrial(12, (), tmp_path, {}, Channel(controller), lambda *_: None))
+
+    fit_own(tmp_path, PruningCallback("val"), val_check_interval=1)
+
+    assert controller.reports == [(0, 2.0), (1, 4.0), (2, 6.0), (3, 8.0)]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_a_training_that_is_pruned_and_returns_is_known_as_pruned(tmp_path: Path) -> None:
+    """The worker knows it of the trial, without raise_if_pruned()."""
+    trial = ManagedTrial(12, (), tmp_path, {}, Channel(Controller(False, True)), lambda *_: None)
+    set_current(trial)
+
+    trainer = fit_own(tmp_path, PruningCallback("val"))
+
+    assert trainer.current_epoch == 2
+    assert trial.is_pruned
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_a_training_that_stops_itself_is_not_pruned(tmp_path: Path) -> None:
+    """Early stopping uses the same switch of the Trainer's, and is no answer of the pruner's."""
+
+    class Stopping(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            trainer.should_stop = True
+
+    trial = ManagedTrial(12, (), tmp_path, {}, Channel(Controller()), lambda *_: None)
+    set_current(trial)
+    pruning = PruningCallback("val")
+
+    trainer = fit_own(tmp_path, pruning, Stopping())
+
+    assert trainer.current_epoch == 1
+    assert not trial.is_pruned
+    pruning.raise_if_pruned()
 
 
 def test_a_trial_that_is_stopped_with_its_sweep_is_interrupted(

@@ -31,28 +31,83 @@ class _Model(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class _Quiet(_Model):
+    """A model that logs its validation loss for callbacks only, and one loss each batch."""
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        loss = self.layer(batch).mean()
+        self.log("batch_loss", loss)
+        return loss
+
+    def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
+        self.log("val/loss", self.layer(batch).mean(), logger=False)
+
+
+def fit(folder: Path, model: pl.LightningModule, *judged: str, **settings: Any) -> pl.Trainer:
+    """Train two epochs of four batches."""
+    logger = RecordLogger(Tracker(folder, None), judged)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        log_every_n_steps=1,
+        logger=logger,
+        callbacks=[Together([StepScale(logger)])],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=folder,
+        **settings,
+    )
+    batches = DataLoader(torch.ones(4, 1).unbind())  # pyright: ignore[reportArgumentType]
+    trainer.fit(model, batches, batches)
+    return trainer
+
+
 # The data is in memory: worker processes would only cost.
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 # Lightning asks torch 2.13 in a way that torch is about to drop.
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
-def test_batches_keep_their_step_after_a_validation_in_mid_epoch(tmp_path: Path) -> None:
-    """What a model logs each batch has the batch as its step, and what it logs each epoch that."""
-    logger = RecordLogger(Tracker(tmp_path, None))
-    settings: dict[str, Any] = {
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-        "default_root_dir": tmp_path,
-    }
-    trainer = pl.Trainer(
-        accelerator="cpu", max_epochs=2, val_check_interval=2, log_every_n_steps=1, logger=logger,
-        callbacks=[Together([StepScale(logger)])], **settings,
-    )  # fmt: skip
-    batches = DataLoader(torch.ones(4, 1).unbind())  # pyright: ignore[reportArgumentType]
+class TestFit:
+    def test_batches_keep_their_step_after_a_validation_in_mid_epoch(self, tmp_path: Path) -> None:
+        """The step of a metric is the batch or the epoch that it was logged for."""
+        fit(tmp_path, _Model(), val_check_interval=2)
 
-    trainer.fit(_Model(), batches, batches)
+        told = record.metric_history(tmp_path)
+        assert [step for step, _ in told["loss_step"]] == list(range(8))
+        assert [step for step, _ in told["loss_epoch"]] == [0, 1]
+        assert [step for step, _ in told["val/loss"]] == [0, 1]
 
-    told = record.metric_history(tmp_path)
-    assert [step for step, _ in told["loss_step"]] == list(range(8))
-    assert [step for step, _ in told["loss_epoch"]] == [0, 1]
-    assert [step for step, _ in told["val/loss"]] == [0, 1]
+    def test_the_last_validation_of_an_epoch_is_recorded(self, tmp_path: Path) -> None:
+        """The record has the value that Lightning's callbacks see at the epoch's end."""
+        trainer = fit(tmp_path, _Model(), val_check_interval=0.25)
+
+        told = record.metric_history(tmp_path)["val/loss"]
+        assert told[-1] == (1, float(trainer.callback_metrics["val/loss"]))
+
+    def test_a_judged_metric_has_a_value_for_each_epoch(self, tmp_path: Path) -> None:
+        """A metric that the module keeps from the logger is recorded if the run is judged by it."""
+        fit(tmp_path, _Quiet(), "val/loss", check_val_every_n_epoch=2)
+
+        told = record.metric_history(tmp_path)
+        assert [step for step, _ in told["val/loss"]] == [1]
+
+    def test_a_judged_metric_of_batches_has_a_value_for_each_epoch(self, tmp_path: Path) -> None:
+        """Of a metric that is logged each batch the last batch's value is the epoch's."""
+        trainer = fit(tmp_path, _Quiet(), "batch_loss")
+
+        told = record.metric_history(tmp_path)["batch_loss"]
+        assert [step for step, _ in told] == [0, 1]
+        assert told[-1][1] == float(trainer.callback_metrics["batch_loss"])
+
+    def test_an_epoch_that_is_broken_off_has_no_metrics(self, tmp_path: Path) -> None:
+        """The validation before an exception is not the epoch's: the epoch is trained again."""
+
+        class Broken(_Model):
+            def on_before_zero_grad(self, optimizer: Any) -> None:
+                if self.global_step == 7:
+                    raise ValueError("broken")
+
+        with pytest.raises(ValueError, match="broken"):
+            fit(tmp_path, Broken(), val_check_interval=2)
+
+        assert [step for step, _ in record.metric_history(tmp_path)["val/loss"]] == [0]

@@ -66,6 +66,8 @@ class Trial:
     def should_prune(self) -> bool:
         """Whether the sweep's pruner has given the trial up.
 
+        A trial that was answered yes is PRUNED, whatever its function returns afterwards.
+
         Raises:
             Interrupted: the sweep is being stopped; let it pass.
         """
@@ -121,6 +123,7 @@ class ManagedTrial(Trial):
     Attributes:
         stopped: why the sweep has stopped the trial, or None.
         listens: whether reports go to the pruner.
+        is_pruned: whether the pruner has answered that the trial is to be pruned.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class ManagedTrial(Trial):
         self._on_report = on_report
         self.stopped: str | None = None
         self.listens = True
+        self.is_pruned = False
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value of the objective; see :meth:`Trial.report`."""
@@ -155,9 +159,10 @@ class ManagedTrial(Trial):
         self.leave_if_stopped()
         if not self.listens:
             return False
-        given_up = self._channel.ask(MayBePruned(self.number))
+        # The answer is final: a pruner asked again at a later step may decide otherwise.
+        self.is_pruned = self.is_pruned or self._channel.ask(MayBePruned(self.number))
         self.leave_if_stopped()
-        return given_up
+        return self.is_pruned
 
     def is_among_best(self, value: float, count: int) -> bool:
         """Ask the sweep; see :meth:`Trial.is_among_best`."""

@@ -63,7 +63,13 @@ class Evaluation:
         return self.trial.directory
 
     def take(self, value: Any, count: int) -> None:
-        """Take what the function returned, which must be so many numbers."""
+        """Take what the function returned, which must be so many numbers.
+
+        Raises:
+            TrialPruned: the trial was answered that it is to be pruned, and returned all the same.
+        """
+        if self.trial.is_pruned:
+            raise TrialPruned
         if self.trial.stopped is not None:
             raise Interrupted(self.trial.stopped)  # whoever swallowed it
         self.found.append(_checked(value, count))
@@ -242,10 +248,18 @@ def _checked(value: Any, count: int) -> tuple[float, ...]:
 
 
 def _judge(error: BaseException, trial: ManagedTrial) -> Outcome:
+    """Return the outcome of a trial that ended with an exception.
+
+    A pruned trial that is stopped with the sweep is PRUNED: nothing is left to be run again. An
+    exception of the function's own is a failure, before and after the pruner's answer.
+    """
+    is_pruned = isinstance(error, TrialPruned) or _is_optunas_pruned(error)
+    if trial.stopped is not None:
+        is_pruned = trial.is_pruned
+    if is_pruned:
+        return Outcome.pruned(_path(trial.checkpoint))
     if trial.stopped is not None:
         return Outcome.interrupted(trial.stopped)
-    if isinstance(error, TrialPruned) or _is_optunas_pruned(error):
-        return Outcome.pruned(_path(trial.checkpoint))
     if isinstance(error, Interrupted):  # the trial was told by a signal, and not by the sweep
         return Outcome.failed(f"stopped by {error}, which was sent to its worker alone")
     print(redact("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201 # its log

@@ -57,6 +57,11 @@ class Together(Checkpoint):
         for part in self._parts:
             part.on_validation_epoch_end(trainer, pl_module)
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hand on."""
+        for part in self._parts:
+            part.on_validation_end(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hand on."""
         for part in self._parts:

@@ -77,6 +77,9 @@ class EpochCheckpoint(Checkpoint):
     An epoch shorter than the interval is not written each time: the weights of the best are held
     in memory until the next checkpoint. The last epoch is always written.
 
+    If the objective is logged by validations, an epoch's value is that of its last validation, and
+    its weights are those that were validated, even if batches were trained after it.
+
     Args:
         directory: the folder for checkpoints.
         objective: the metric that chooses the best epoch; where it is not reported each epoch,
@@ -107,6 +110,9 @@ class EpochCheckpoint(Checkpoint):
         self.best_value: float | None = None
         self.best_epoch: int | None = None
         self._best: dict[str, Any] | None = None  # what best.ckpt is to hold; in the first process
+        self._validated: float | None = None  # the objective after the epoch's last validation
+        self._goes_on = False  # whether a batch that follows that validation is still to come
+        self._candidate: dict[str, Any] | None = None  # the weights that were validated
         self._best_is_written = True
         self._epoch = -1  # the last one that ended
         self._written_epoch = -1
@@ -115,6 +121,22 @@ class EpochCheckpoint(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count the interval from here: until it is over, there is little to lose."""
         self._written_at = self._clock()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the objective: its weights are kept if training changes them within the epoch."""
+        if not trainer.sanity_checking:
+            self._validated, self._goes_on = self._value(trainer), True
+            self._candidate = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the weights of the epoch's last validation, if they may be the best."""
+        if not self._goes_on:
+            return
+        self._goes_on = False
+        if trainer.strategy.broadcast(self._is_better(self._validated)):
+            self._save(trainer, self._hold_candidate)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch that has just ended, its schedule stepped and its metrics told."""
@@ -148,7 +170,7 @@ class EpochCheckpoint(Checkpoint):
         own = checkpoint[OWN_KEY]
         self._epoch = self._written_epoch = own["epoch"]
         self.best_value, self.best_epoch = own["best_value"], own["best_epoch"]
-        self._hold(own["best"])
+        self._best, self._best_is_written = _copied(own["best"]), False
         if trainer.is_global_zero:
             self._write_best()
         trainer.strategy.barrier("sinesweep.checkpoint")
@@ -166,18 +188,23 @@ class EpochCheckpoint(Checkpoint):
         epoch = trainer.current_epoch - 1
         is_new = epoch > self._epoch
         self._epoch = max(epoch, self._epoch)
+        is_best = is_new and self._is_best(trainer, epoch)
+        was_validated = self._candidate is not None and self._validated == self.best_value
         # Saving takes all processes, and neither their clocks nor their metrics need agree.
-        is_best, is_due = trainer.strategy.broadcast(
-            (is_new and self._is_best(trainer, epoch), is_over or self._is_due())
+        is_best, was_validated, is_due = trainer.strategy.broadcast(
+            (is_best, was_validated, is_over or self._is_due())
         )
-        if is_best:
-            trainer.save_checkpoint(
-                self._directory / BEST,
-                weights_only=True,
-                storage_options=lambda best: self._hold({**best, OWN_KEY: self._own()}),
-            )
+        if is_best and not was_validated:
+            self._save(trainer, self._hold)
+        elif is_best and self._candidate is not None:
+            self._hold(self._candidate)
+        self._validated, self._goes_on, self._candidate = None, False, None
         if is_due and self._epoch > self._written_epoch:
             self._write(trainer)
+
+    def _save(self, trainer: pl.Trainer, take: Callable[[dict[str, Any]], None]) -> None:
+        """Have all processes gather the weights, and the first one take them."""
+        trainer.save_checkpoint(self._directory / BEST, weights_only=True, storage_options=take)
 
     def _is_due(self) -> bool:
         return self._clock() - self._written_at >= self._interval
@@ -198,10 +225,13 @@ class EpochCheckpoint(Checkpoint):
         if not self._best_is_written:
             self._write_best()
 
-    def _hold(self, best: dict[str, Any] | None) -> None:
+    def _hold(self, best: dict[str, Any]) -> None:
         """Copy what training is about to change."""
-        self._best = apply_to_collection(best, torch.Tensor, _copy)
+        self._best = {**_copied(best), OWN_KEY: self._own()}
         self._best_is_written = False
+
+    def _hold_candidate(self, weights: dict[str, Any]) -> None:
+        self._candidate = _copied(weights)
 
     def _write_best(self) -> None:
         if self._best is not None:
@@ -209,15 +239,21 @@ class EpochCheckpoint(Checkpoint):
         self._best_is_written = True
 
     def _is_best(self, trainer: pl.Trainer, epoch: int) -> bool:
-        value = trainer.callback_metrics.get(self._objective)
+        value = self._value(trainer)
         if value is None:
             self.best_epoch = epoch
             return True
-        number = float(value)
-        better = is_better(number, self.best_value, maximize=self._maximize)
+        better = self._is_better(value)
         if better:
-            self.best_value, self.best_epoch = number, epoch
+            self.best_value, self.best_epoch = value, epoch
         return better
+
+    def _value(self, trainer: pl.Trainer) -> float | None:
+        value = trainer.callback_metrics.get(self._objective)
+        return None if value is None else float(value)
+
+    def _is_better(self, value: float | None) -> bool:
+        return value is not None and is_better(value, self.best_value, maximize=self._maximize)
 
 
 def is_better(value: float, best: float | None, *, maximize: bool) -> bool:
@@ -225,6 +261,10 @@ def is_better(value: float, best: float | None, *, maximize: bool) -> bool:
     if not math.isfinite(value):
         return False
     return best is None or (value > best if maximize else value < best)
+
+
+def _copied(content: Any) -> Any:
+    return apply_to_collection(content, torch.Tensor, _copy)
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,14 +20,23 @@ class RecordLogger(Logger):
     Hyperparameters come from the configuration, and the run's end is told by whoever started it:
     Lightning knows neither.
 
+    An epoch has one value of each metric: the last one that is logged in the epoch. So the metrics
+    of an epoch are written when the epoch has ended, and those of an epoch that is broken off are
+    not written at all: a continued run trains that epoch again.
+
     Args:
         tracker: takes the metrics.
+        judged: the metrics that the run is judged by. They have a value for each epoch, and none
+            for each batch.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker, judged: Collection[str] = ()) -> None:
         super().__init__()
         self._tracker = tracker
+        self.judged = tuple(dict.fromkeys(judged))
         self.between_batches = False
+        self.is_training = False
+        self._epoch: dict[tuple[str, int], float] = {}  # by name and step
 
     @property
     def name(self) -> str:
@@ -47,8 +57,31 @@ class RecordLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Tell metrics under the epoch they belong to."""
         values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
-        epoch = metrics.get("epoch", step or 0)
-        self._tracker.log_metrics(values, int(step or 0) if self.between_batches else int(epoch))
+        epoch = int(metrics.get("epoch", step or 0))
+        if self.between_batches:
+            kept = {name: value for name, value in values.items() if name not in self.judged}
+            self._tracker.log_metrics(kept, int(step or 0))
+        elif self.is_training:
+            self._epoch |= {(name, epoch): value for name, value in values.items()}
+        else:
+            self._tracker.log_metrics(values, epoch)
+
+    @rank_zero_only
+    def end_epoch(self, epoch: int, judged: Mapping[str, float]) -> None:
+        """Write the metrics of an epoch that has ended.
+
+        Args:
+            epoch: counted from 0.
+            judged: the values of the metrics that the run is judged by, as callbacks see them.
+                They are written if the module keeps them from the logger.
+        """
+        missing = {(name, epoch): value for name, value in judged.items()}
+        by_step: dict[int, dict[str, float]] = {}
+        for (name, step), value in (missing | self._epoch).items():
+            by_step.setdefault(step, {})[name] = value
+        self._epoch.clear()
+        for step, values in by_step.items():
+            self._tracker.log_metrics(values, step)
 
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
@@ -61,6 +94,15 @@ class StepScale(Callback):
 
     def __init__(self, logger: RecordLogger) -> None:
         self._logger = logger
+        self._seen: dict[str, Any] = {}  # the judged metrics as Lightning held them last
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Metrics of epochs follow."""
+        self._logger.is_training = True
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the metrics of the epoch that has just ended."""
+        self._end_epoch(trainer)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -75,3 +117,17 @@ class StepScale(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Metrics of the epoch follow."""
         self._logger.between_batches = False
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the metrics of the last epoch."""
+        self._end_epoch(trainer)
+        self._logger.is_training = False
+
+    def _end_epoch(self, trainer: pl.Trainer) -> None:
+        metrics = trainer.callback_metrics
+        now = {name: metrics[name] for name in self._logger.judged if name in metrics}
+        # Lightning holds the very tensor of an earlier epoch until the metric is logged again.
+        new = {name: value for name, value in now.items() if value is not self._seen.get(name)}
+        self._seen = now
+        values = {name: float(value) for name, value in new.items()}
+        self._logger.end_epoch(trainer.current_epoch - 1, values)

@@ -174,7 +174,7 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     settings = config.settings
     data = build_data(config)
     module = build_module(config)
-    logger = RecordLogger(tracker)
+    logger = RecordLogger(tracker, [settings.objective, *settings.returned])
     keeper = EpochCheckpoint(
         directory / runs.CHECKPOINTS,
         settings.objective,

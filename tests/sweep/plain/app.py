@@ -75,7 +75,7 @@ def main(cfg: DictConfig) -> object:
         wait_for(Path(cfg.gate))
     for step in range(cfg.steps):
         sinesweep.current_trial().report(abs(cfg.x - 1) + 1 / (1 + step), step)
-        if sinesweep.current_trial().should_prune():
+        if sinesweep.current_trial().should_prune() and not cfg.heedless:
             raise sinesweep.TrialPruned
         time.sleep(cfg.pause)
     if cfg.misbehave and cfg.x == cfg.when:
