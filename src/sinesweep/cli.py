@@ -23,6 +23,7 @@ from sinesweep import command_line, distributed, preflight, refusal, runs
 from sinesweep import config as schema
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
 from sinesweep.fused.reference import is_trained_together
+from sinesweep.interruption import interruptible
 from sinesweep.redaction import redact
 from sinesweep.sweep.rerun import SINGLE, config_flags
 from sinesweep.sweep.trial import current_trial
@@ -68,7 +69,8 @@ def main() -> None:
     if metadata.version("hydra-core").startswith("1.3"):
         version["version_base"] = "1.3"
     try:
-        hydra.main(config_path=str(CONFIG_DIRECTORY), config_name="train", **version)(_run)()
+        with interruptible():
+            hydra.main(config_path=str(CONFIG_DIRECTORY), config_name="train", **version)(_run)()
     except (HydraException, OmegaConfBaseException, InputError) as error:
         if hydra_prints:
             raise

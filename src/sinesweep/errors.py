@@ -25,4 +25,4 @@ class StudyAway(SweepFailed):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM asked the process to stop."""
+    """Ctrl-C or another stop signal asked the process to stop."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, as one exception and a flag that outlives whoever swallows it."""
+"""Stop signals as one exception, and a flag that stays set if the exception is swallowed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from sinesweep.errors import Interrupted
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from sinesweep.signals import handle_stop_signals, is_repeated_hangup
 
 
 class Interruption:
@@ -21,19 +19,15 @@ class Interruption:
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """Note the signal and leave whatever is running."""
+        if is_repeated_hangup(number, self.cause):
+            return
         self.cause = signal.Signals(number).name
         raise Interrupted(self.cause)
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Raise Interrupted on Ctrl-C and SIGTERM; Lightning turns that into SystemExit."""
+    """Raise Interrupted on a stop signal; Lightning turns that into SystemExit."""
     interruption = Interruption()
-    before: dict[signal.Signals, Any] = {
-        number: signal.signal(number, interruption.handle) for number in _SIGNALS
-    }
-    try:
+    with handle_stop_signals(interruption.handle):
         yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -81,5 +81,6 @@ MISDEEDS = {
     "exit": lambda: sys.exit(0),
     "SIGINT": lambda: os.kill(os.getpid(), signal.SIGINT),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "SIGHUP": lambda: os.kill(os.getpid(), signal.SIGHUP),
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }

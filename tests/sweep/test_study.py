@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import optuna
+import optuna.storages.journal._storage as journal
 import pytest
 from optuna.samplers import RandomSampler
 from sweep.process import Fuse, Worker, open_study
@@ -564,10 +566,39 @@ def test_a_trial_that_waited(make_plan: MakePlan) -> None:
     """What it waited for another is no part of how long it took, and is over when it ends."""
     study = open_study(make_plan("a=1,2"))
     waiting, other = study.next(), study.next()
-    entry = study.end(waiting.number, Outcome.complete((1.0,)), waited=100.0)
+    entry = study.end(waiting.number, Outcome.complete((1.0,)), seconds=2.0, waited=100.0)
     assert entry.waited == 100.0
     assert entry.start is not None
-    assert entry.seconds is not None
-    assert entry.seconds < 0  # it has not waited that long
-    assert entry.end == pytest.approx(entry.start + 100.0 + entry.seconds)
+    assert entry.end == pytest.approx(entry.start + 102.0)
     assert study.end(other.number, Outcome.complete((2.0,))).waited == 0.0
+
+
+class _Jumping(datetime.datetime):
+    """A wall clock that goes back by an hour at each reading."""
+
+    _readings = 0
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Self:
+        cls._readings += 1
+        return cls(2026, 1, 2, tzinfo=tz) - datetime.timedelta(hours=cls._readings)
+
+
+def test_duration_does_not_follow_the_wall_clock(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial's duration is what the sweep's process measured, here and when read again."""
+    monkeypatch.setattr(journal, "datetime", _Jumping)
+    plan = make_plan("a=1,2")
+    study = open_study(plan)
+    entry = study.end(study.next().number, Outcome.complete((1.0,)), seconds=4.5)
+
+    assert entry.seconds == 4.5
+    assert open_study(plan).entries[0].seconds == 4.5
+
+
+def test_duration_of_a_killed_sweeps_trial_is_unknown(make_plan: MakePlan) -> None:
+    """The time until the next command is not counted as duration."""
+    plan = make_plan("a=1,2")
+    open_study(plan).next()
+    assert open_study(plan).entries[0].seconds is None

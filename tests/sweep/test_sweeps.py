@@ -198,7 +198,15 @@ def test_output_can_be_streamed(runner: Runner) -> None:
     assert "trial-00001 | trial 1 x=1" in done.out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=SLOW),
+        pytest.param(signal.SIGHUP, marks=SLOW),
+        pytest.param(signal.SIGQUIT, marks=SLOW),
+    ],
+)
 def test_an_interrupted_sweep_closes_everything_and_continues(
     runner: Runner, number: signal.Signals
 ) -> None:

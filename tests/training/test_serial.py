@@ -341,6 +341,7 @@ ENDS = {
     "exit": (1, "FAILED", "FAIL", "the training called exit: SystemExit(0)"),
     "SIGINT": (130, "KILLED", "INTERRUPTED", "SIGINT"),
     "SIGTERM": (130, "KILLED", "INTERRUPTED", "SIGTERM"),
+    "SIGHUP": (130, "KILLED", "INTERRUPTED", "SIGHUP"),
     "SIGKILL": (-9, "KILLED", "INTERRUPTED", "the process died"),
 }
 

@@ -15,6 +15,7 @@ from types import ModuleType
 from sinesweep import __version__
 from sinesweep.commands import completion
 from sinesweep.errors import EXIT_DONE, EXIT_INPUT, EXIT_INTERRUPTED, InputError
+from sinesweep.interruption import interruptible
 from sinesweep.redaction import redact
 
 COMMANDS = (
@@ -29,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     completion.complete(parser)
     options = parser.parse_args(arguments)
     try:
-        code = options.command.run(options)
+        with interruptible():
+            code = options.command.run(options)
         sys.stdout.flush()
     except InputError as error:
         print(redact(f"sinesweep: {error}"), file=sys.stderr)  # noqa: T201

@@ -66,7 +66,8 @@ def end_of(trial: Trial) -> float:
 
 def _has_end(subject: Subject, trial: Trial) -> bool:
     # What a killed command left open ended nobody knows when.
-    return trial.entry.seconds is not None or subject.state == RUNNING
+    is_running = trial.entry.state == RUNNING and subject.state == RUNNING
+    return trial.entry.seconds is not None or is_running
 
 
 def _sessions(timed: Sequence[Trial]) -> list[tuple[float, float]]:

@@ -22,6 +22,7 @@ from sinesweep.errors import (
     InputError,
     SweepFailed,
 )
+from sinesweep.interruption import interruptible
 from sinesweep.redaction import redact
 from sinesweep.sweep import plan as plans
 from sinesweep.sweep import preflight, settings
@@ -53,13 +54,14 @@ def run(
         The exit code.
     """
     try:
-        checked = settings.parse(keys)
-        plan = plans.make(checked, arguments, config, context)
-        preflight.check(plan)
-        for notice in (preflight.unused_sampler(plan), preflight.trained_alone(plan)):
-            if notice:
-                _say(f"sinesweep: {notice}")
-        return _run(plan, function)
+        with interruptible():
+            checked = settings.parse(keys)
+            plan = plans.make(checked, arguments, config, context)
+            preflight.check(plan)
+            for notice in (preflight.unused_sampler(plan), preflight.trained_alone(plan)):
+                if notice:
+                    _say(f"sinesweep: {notice}")
+            return _run(plan, function)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _say(f"sinesweep: {refusal.message(error)}")
         return EXIT_INPUT

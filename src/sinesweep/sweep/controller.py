@@ -305,10 +305,11 @@ class Controller:
 
     def _end(self, running: Running, outcome: Outcome) -> Entry:
         entry = running.entry
-        self._balance.ended(running.ran(time.monotonic()))
+        seconds = running.ran(time.monotonic())
+        self._balance.ended(seconds)
         if running.doomed and outcome.kind == INTERRUPTED:
             outcome = running.doomed
-        ended = self._study.end(entry.number, outcome, running.waited)
+        ended = self._study.end(entry.number, outcome, seconds=seconds, waited=running.waited)
         if entry.origin in self._suspects:
             self._suspects.discard(entry.origin)
             if ended.outcome in RUN_AGAIN:
@@ -494,16 +495,17 @@ class Controller:
         """
         self._nursery.close()
         end = self._study.end
-        for entry in [running.entry for seat in self._busy() for running in seat.running.values()]:
+        for running in [running for seat in self._busy() for running in seat.running.values()]:
+            entry, seconds = running.entry, running.ran(time.monotonic())
             assert entry.directory is not None
             left = read_outcome(entry.directory)
             cause = "the sweep had failed before the trial ended"
             outcome = left or Outcome.interrupted(cause)
             try:
-                ended = end(entry.number, outcome)
+                ended = end(entry.number, outcome, seconds=seconds)
             except (StudyAway, Interrupted):
                 end = self._study.leave
-                ended = end(entry.number, outcome)
+                ended = end(entry.number, outcome, seconds=seconds)
             self._observer.ended(ended)
 
     def _busy(self) -> list[Seat]:

@@ -36,7 +36,8 @@ class Entry:
         overrides: the command line that makes the trial's configuration.
         directory: the trial's folder, or None where it never began.
         start: when it began, in seconds since the epoch.
-        seconds: how long it took, waiting left out; None while it runs.
+        seconds: how long it took, waiting left out; None while it runs,
+            and where its sweep was killed before it had measured that.
         error: why it failed.
         origin: the number of the trial that this one repeats, or None.
         waited: seconds in which it had begun and waited for one that its worker trained alone.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for a loop that must not be torn out of a write: counted, not raised."""
+"""Stop signals for a loop that must not be torn out of a write: counted, not raised."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 from sinesweep.errors import Interrupted
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from sinesweep.signals import handle_stop_signals, is_repeated_hangup
 
 
 class Interrupts:
@@ -30,6 +28,8 @@ class Interrupts:
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """Count a signal."""
+        if is_repeated_hangup(number, self.cause):
+            return
         self.count += 1
         self.cause = self.cause or signal.Signals(number).name
         with suppress(BlockingIOError):  # full of signals that nobody has looked at
@@ -59,12 +59,8 @@ class Interrupts:
 def counted_interrupts() -> Iterator[Interrupts]:
     """Count signals instead of raising them."""
     interrupts = Interrupts()
-    before: dict[signal.Signals, Any] = {
-        number: signal.signal(number, interrupts.handle) for number in _SIGNALS
-    }
     try:
-        yield interrupts
+        with handle_stop_signals(interrupts.handle):
+            yield interrupts
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         interrupts.close()

@@ -21,6 +21,7 @@ from sinesweep.sweep.outcome import Outcome, read_outcome
 
 PLACE = "sinesweep"
 OUTCOME = "sinesweep.outcome"
+SECONDS = "sinesweep.seconds"
 WAITED = "sinesweep.waited"
 _ERROR = "sinesweep.error"
 
@@ -52,7 +53,7 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
     outcome = trial.user_attrs.get(OUTCOME, trial.state.name)
     if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and outcome != REUSED:
         outcome = trial.state.name  # its owner told it while another was about to take it over
-    start, end = trial.datetime_start, trial.datetime_complete
+    start = trial.datetime_start
     began = outcome not in (DROPPED, WAITING, REUSED)
     place, waited = place_of(trial), trial.user_attrs.get(WAITED, 0.0)
     return Entry(
@@ -64,13 +65,25 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
         overrides=overrides,
         directory=_directory(trial, folder) if began else None,
         start=start.timestamp() if start else None,
-        seconds=(end - start).total_seconds() - waited if start and end else None,
+        seconds=_seconds(trial),
         error=trial.user_attrs.get(_ERROR),
         origin=place.get("origin"),
         waited=waited,
         participant=place.get("participant"),
         host=place.get("host"),
     )
+
+
+def _seconds(trial: FrozenTrial) -> float | None:
+    """Return the measured duration of a trial.
+
+    Optuna's two timestamps follow changes of the wall clock, and one of them may be from a later
+    command. So they count only for trials that no sweep has run.
+    """
+    if SECONDS in trial.user_attrs or place_of(trial):
+        return trial.user_attrs.get(SECONDS)
+    start, end = trial.datetime_start, trial.datetime_complete
+    return (end - start).total_seconds() if start and end else None
 
 
 def _directory(trial: FrozenTrial, folder: Path) -> Path:

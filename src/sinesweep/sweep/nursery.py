@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
+from sinesweep.signals import STOP_SIGNALS
+
 LONGEST_MESSAGE = 32_768  # bytes
 _PR_SET_PDEATHSIG = 1
 # What decides how many threads a library starts, read when it is loaded.
@@ -140,7 +142,7 @@ def _run_nursery(control: socket.socket, tend: Callable[[socket.socket], None]) 
     code = 1
     try:
         os.setsid()  # Ctrl-C in the terminal is for the controller alone
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         tend(control)
         code = 0
@@ -228,7 +230,9 @@ def _run_worker(serve: Serve, descriptor: int) -> NoReturn:
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in STOP_SIGNALS:
+            if number != signal.SIGINT:
+                signal.signal(number, signal.SIG_DFL)
         _die_with_parent()
         serve(Connection(descriptor))
         code = 0

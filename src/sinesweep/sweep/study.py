@@ -38,7 +38,17 @@ from sinesweep.sweep.entry import (
     Entry,
 )
 from sinesweep.sweep.ledger import Ledger
-from sinesweep.sweep.marks import OUTCOME, PLACE, WAITED, orphans, place_of, tell, to_entry, whose
+from sinesweep.sweep.marks import (
+    OUTCOME,
+    PLACE,
+    SECONDS,
+    WAITED,
+    orphans,
+    place_of,
+    tell,
+    to_entry,
+    whose,
+)
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Again, Place
@@ -253,7 +263,14 @@ class SweepStudy:
         self._about_to_have[number] = value
         return sum(sign * other < sign * value for other in known) < count
 
-    def end(self, number: int, outcome: Outcome, waited: float = 0.0) -> Entry:
+    def end(
+        self,
+        number: int,
+        outcome: Outcome,
+        *,
+        seconds: float | None = None,
+        waited: float = 0.0,
+    ) -> Entry:
         """Tell the study what became of a trial.
 
         Where the trial is to be run again, that is known from here on, and survives the process.
@@ -262,14 +279,17 @@ class SweepStudy:
         Args:
             number: the trial's.
             outcome: what became of it.
+            seconds: how long it ran, if that is known.
             waited: seconds in which it had begun and could not run.
         """
-        if waited:
-            with suppress(UpdateFinishedTrialError):  # another has closed it
+        with suppress(UpdateFinishedTrialError):  # another has closed it
+            if seconds is not None:
+                self._running[number].set_user_attr(SECONDS, seconds)
+            if waited:
                 self._running[number].set_user_attr(WAITED, waited)
         return self._tell(number, self._or_retried(number, outcome))
 
-    def leave(self, number: int, outcome: Outcome) -> Entry:
+    def leave(self, number: int, outcome: Outcome, *, seconds: float) -> Entry:
         """Return what became of a trial where the study cannot be told, as it will be later."""
         outcome = self._or_retried(number, outcome)
         before = self.entries[number]
@@ -279,7 +299,7 @@ class SweepStudy:
             state=state,
             outcome=outcome.kind,
             values=outcome.values if state == COMPLETE else None,
-            seconds=time.time() - before.start if before.start else None,
+            seconds=seconds,
             error=outcome.error,
         )
         return self.entries[number]

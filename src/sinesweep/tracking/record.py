@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sinesweep.clock import timestamp_ns
 from sinesweep.redaction import redact_tree
 
 FILE_NAME = "record.jsonl"
@@ -70,7 +70,7 @@ class Record:
             self._write("metrics", {"step": step, "values": new})  # numbers hold no secrets
 
     def _write(self, kind: str, content: Mapping[str, Any]) -> None:
-        event = {"kind": kind, "time": time.time_ns() // 1_000_000, **content}
+        event = {"kind": kind, "time": timestamp_ns() // 1_000_000, **content}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 

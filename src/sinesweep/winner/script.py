@@ -12,6 +12,7 @@ from types import FrameType
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import HIDDEN
+from sinesweep.signals import handle_stop_signals
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
 from sinesweep.sweep.nursery import THREAD_VARIABLES
@@ -141,15 +142,11 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
     def pass_on(number: int, _: FrameType | None) -> None:
         stops.append(number)
-        if number == signal.SIGTERM:  # a terminal sends Ctrl-C to both
-            process.terminate()
+        if number not in (signal.SIGINT, signal.SIGQUIT):  # a terminal sends these to both
+            process.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handle_stop_signals(pass_on):
         code = process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if stops:
         raise KeyboardInterrupt
     return code
