@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import secrets
 import string
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sinesweep import distributed
 from sinesweep.errors import InputError
-from sinesweep.files import take_lock
+from sinesweep.files import append, take_lock, write_atomically
 from sinesweep.redaction import hidden_keys, redact_tree
 from sinesweep.tracking import record
 
@@ -77,8 +76,7 @@ def note_sweep(root: Path, folder: Path) -> None:
     whole = folder.absolute()
     if not whole.is_relative_to(root.absolute()) and whole not in sweeps_elsewhere(root):
         root.mkdir(parents=True, exist_ok=True)
-        with (root / ELSEWHERE_FILE).open("a", encoding="utf-8") as file:
-            file.write(f"{whole}\n")
+        append(root / ELSEWHERE_FILE, f"{whole}\n".encode())
 
 
 def sweeps_elsewhere(root: Path) -> list[Path]:
@@ -117,8 +115,7 @@ def find(root: Path, run: str) -> Path:
 
 def run_id(folder: Path) -> str | None:
     """Return MLflow's id of a run, or None where it has none."""
-    path = folder / record.STATE_FILE
-    return json.loads(path.read_text())["run_id"] if path.exists() else None
+    return record.delivery_state(folder).get("run_id")
 
 
 def is_alive(folder: Path) -> bool:
@@ -133,7 +130,7 @@ def is_alive(folder: Path) -> bool:
 def save_config(folder: Path, values: object) -> Path:
     """Write the resolved configuration, without credentials."""
     path = folder / CONFIG_FILE
-    path.write_text(yaml.safe_dump(redact_tree(values), sort_keys=False), encoding="utf-8")
+    write_atomically(path, yaml.safe_dump(redact_tree(values), sort_keys=False).encode())
     return path
 
 

@@ -153,7 +153,7 @@ def test_a_sweep_that_cannot_be_read(make_sweep: MakeSweep, listed: Listed) -> N
     text = listed()
     assert "good" in rows(text)
     assert "bad cannot be read: " in text
-    assert "look at the sweep with the version that wrote it" in text
+    assert "delete the file and repeat the command that began the sweep" in text
     assert [set(each) for each in json.loads(listed("--json"))][1] == {"folder", "unreadable"}
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sinesweep.errors import InputError
-from sinesweep.sweep.plan import DEFINITION_FILE, Plan, question
+from sinesweep.sweep.plan import DEFINITION_FILE, Plan, question, read_definition
 
 MakePlan = Callable[..., Plan]
 
@@ -280,3 +280,18 @@ def test_question(make_plan: MakePlan) -> None:
     """What a sweep asks is the comment at the top of its file; without a file, nothing."""
     assert question(make_plan("sweeps=mine").config) == "Which a suits which b?"
     assert question(make_plan("a=1,2").config) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "- 1", "study: {name: s}", "\x00"])
+def test_damaged_definition(begin: Callable[..., Plan], make_plan: MakePlan, content: str) -> None:
+    """A damaged definition is refused in one message, whose advice lets the sweep go on."""
+    plan = begin("a=1,2")
+    path = plan.folder / DEFINITION_FILE
+    path.write_text(content)
+    with pytest.raises(InputError, match=rf"^{path}: must be .*delete the file and repeat"):
+        plan.refuse_change()
+    path.unlink()
+    again = make_plan("hydra.sweeper.study_name=s", "a=1,2")
+    again.refuse_change()
+    again.save_definition()
+    assert read_definition(path)["study"]["name"] == plan.name

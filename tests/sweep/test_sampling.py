@@ -39,15 +39,26 @@ def test_place_is_found_again(tmp_path: Path) -> None:
     """A sampler goes on where it was saved."""
     next_ones = saved(tmp_path, after=4)
     found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=4)
-    assert found.asks == asks(Ledger(tmp_path)) == 4
+    assert found.asks == asks(Ledger(tmp_path), 0) == 4
     assert proposals(found, 3) == next_ones
 
 
 def test_no_place(tmp_path: Path) -> None:
     """A new sweep begins with the sampler as it is configured."""
     found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=0)
-    assert found.asks == asks(Ledger(tmp_path)) == 0
+    assert found.asks == asks(Ledger(tmp_path), 0) == 0
     assert proposals(found, 3) == proposals(RandomSampler(seed=1), 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"{}\n", b'{"asks": 4}\n\x80garbage'])
+def test_damaged_place(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged file costs the sampler's state and nothing else; a warning names it."""
+    (tmp_path / PLACE_FILE).write_bytes(content)
+    found = Place(Ledger(tmp_path), _RANDOM).find(RandomSampler(seed=1), begun=4)
+    assert found.asks == 4
+    assert asks(Ledger(tmp_path), 4) == 4
+    assert proposals(found, 3) != proposals(RandomSampler(seed=1), 3)
+    assert f"{tmp_path / PLACE_FILE}: damaged" in caplog.text
 
 
 def test_place_of_another_sampler(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_lock_of_a_process_that_has_died(journal: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
         "from sinesweep.sweep.storage import open_storage\n"
-        "open_storage(None, Path(sys.argv[1]))._backend._lock.acquire(); os._exit(9)"
+        "with open_storage(None, Path(sys.argv[1]))._backend.locked(): os._exit(9)"
     )
     held = subprocess.run([sys.executable, "-c", code, str(journal.parent)])
     assert held.returncode == 9

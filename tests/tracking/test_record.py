@@ -60,6 +60,37 @@ def test_torn_line_is_dropped(tmp_path: Path) -> None:
     assert kinds(tmp_path) == ["begin", "resume"]
 
 
+@pytest.mark.parametrize("line", [b"garbage\n", b"\xff\n", b"[1]\n", b"{}\n", b"half a line"])
+def test_foreign_line_is_skipped(
+    tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line that a trial's code wrote is skipped with a warning, and the others are read."""
+    Record(tmp_path).append("begin")
+    with (tmp_path / record.FILE_NAME).open("ab") as file:
+        file.write(line)
+    Record(tmp_path).append("end")
+    assert kinds(tmp_path) == ["begin", "end"]
+    assert f"{tmp_path / record.FILE_NAME}: " in caplog.text
+
+
+def test_last_event_is_found_before_a_foreign_line(tmp_path: Path) -> None:
+    """The last event is the last line that is one."""
+    Record(tmp_path).append("begin")
+    with (tmp_path / record.FILE_NAME).open("ab") as file:
+        file.write(b"garbage\n")
+    last = record.last(tmp_path)
+    assert last is not None
+    assert last["kind"] == "begin"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_damaged_delivery_state_is_looked_up_again(tmp_path: Path, content: str) -> None:
+    """Without it the run is looked for in the tracker, so that it is not created twice."""
+    assert record.delivery_state(tmp_path) == {}
+    (tmp_path / record.STATE_FILE).write_text(content)
+    assert record.delivery_state(tmp_path) == {"creating": True}
+
+
 def test_record_of_a_torn_line_only(tmp_path: Path) -> None:
     """A record whose first line is torn is begun anew."""
     (tmp_path / record.FILE_NAME).write_text('{"kind": "beg')

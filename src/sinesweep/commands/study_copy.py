@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.archive import Archive
-
-
-class _Lines(BaseJournalBackend):
-    """A journal in memory, in the format of Optuna's file."""
-
-    def __init__(self) -> None:
-        self._logs: list[dict[str, Any]] = []
-
-    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        yield from self._logs[log_number_from:]
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self._logs += logs
-
-    def content(self) -> bytes:
-        return "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in self._logs).encode()
+from sinesweep.sweep.journal import Lines, encoded
 
 
 def copied_journal(archive: Archive, trials: Sequence[FrozenTrial]) -> bytes:
@@ -40,7 +22,7 @@ def copied_journal(archive: Archive, trials: Sequence[FrozenTrial]) -> bytes:
         archive: the sweep.
         trials: all trials that its study had at one moment, by number.
     """
-    lines = _Lines()
+    lines = Lines()
     storage = JournalStorage(lines)
     original: optuna.Study = archive.study
     study = optuna.create_study(
@@ -50,7 +32,7 @@ def copied_journal(archive: Archive, trials: Sequence[FrozenTrial]) -> bytes:
         study.set_user_attr(key, redact_tree(value, key))
     for trial in trials:
         study.add_trial(_without_credentials(trial))
-    return lines.content()
+    return encoded(lines.logs)
 
 
 def _without_credentials(trial: FrozenTrial) -> FrozenTrial:

@@ -10,15 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sinesweep.command_line import DEFAULT_INTERPRETER
 from sinesweep.errors import InputError
-from sinesweep.files import take_lock, write_atomically
+from sinesweep.files import read_json, take_lock, write_atomically
 from sinesweep.redaction import HIDDEN
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
-from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK
+from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK, read_definition
 from sinesweep.sweep.rerun import SweepCommand
 from sinesweep.sweep.results import TRIALS_FILE
 
@@ -135,15 +133,16 @@ def read(folder: Path) -> Archive:
     """
     try:
         return _read(folder)
-    except (KeyError, TypeError, yaml.YAMLError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(
             f"{folder / DEFINITION_FILE}: must be what this version writes of a sweep, but is not "
-            f"({error!r}): look at the sweep with the version that wrote it"
+            f"({error!r}): no trial is lost; delete the file and repeat the command that began the "
+            "sweep, which writes it again"
         ) from error
 
 
 def _read(folder: Path) -> Archive:
-    content = yaml.safe_load((folder / DEFINITION_FILE).read_text(encoding="utf-8"))
+    content = read_definition(folder / DEFINITION_FILE)
     definition, command = content["definition"], content["command"]
     return Archive(
         folder=folder,
@@ -210,8 +209,8 @@ def save_state(folder: Path, state: str, total: int | None) -> None:
 
 
 def _saved_state(folder: Path) -> dict[str, Any]:
-    path = folder / STATE_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    loss = "how its last command ended is not known; the next command writes it again"
+    return read_json(folder / STATE_FILE, loss) or {}
 
 
 def _is_held(path: Path) -> bool:

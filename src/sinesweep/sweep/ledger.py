@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from sinesweep.files import write_atomically
+
 _T = TypeVar("_T")
 
 PLACE_FILE = "sampler.pickle"
@@ -29,15 +31,17 @@ class Ledger:
     Attributes:
         participant: who takes part here, as trials name it, or None where nobody else can.
         token: by which the sweep's runs are found in the tracker, or None where its record knows.
+        place: the file of the sampler's state.
         is_stale: whether another participant has saved the sampler's place since it was read here.
     """
 
     participant: str | None = None
     token: str | None = None
     is_stale: bool = False
+    place: Path = Path("the sampler's state in the study's database")
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / PLACE_FILE
+        self.place = folder / PLACE_FILE
 
     @property
     def is_shared(self) -> bool:
@@ -63,7 +67,7 @@ class Ledger:
 
     def load_place(self) -> bytes | None:
         """Return what was last saved as the sampler's place."""
-        return self._path.read_bytes() if self._path.exists() else None
+        return self.place.read_bytes() if self.place.exists() else None
 
     def save_place(self, content: bytes) -> None:
         """Keep the sampler's place, whole or not at all.
@@ -71,9 +75,7 @@ class Ledger:
         Raises:
             TurnLost: the turn is not ours any more, and nothing was saved.
         """
-        temporary = self._path.with_suffix(".part")
-        temporary.write_bytes(content)
-        temporary.replace(self._path)
+        write_atomically(self.place, content)
 
     def gone(self, participants: Collection[str]) -> set[str]:  # noqa: ARG002 # there are none
         """Return those that take part no more, so that their trials are nobody's."""

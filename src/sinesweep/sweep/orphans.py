@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
@@ -16,8 +15,8 @@ from sinesweep.errors import InputError
 from sinesweep.redaction import HIDDEN
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.ledger import Ledger
-from sinesweep.sweep.marks import orphans, tell, to_entry
-from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, Plan, other_name
+from sinesweep.sweep.marks import orphans, place_of, tell, to_entry
+from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, Plan, other_name, read_definition
 from sinesweep.sweep.sampling import asks
 from sinesweep.sweep.storage import JOURNAL_FILE, close_storage, is_shared, open_storage
 from sinesweep.sweep.wording import counted
@@ -72,7 +71,7 @@ def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
     path = folder / DEFINITION_FILE
     if not path.exists():
         return [], []
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_definition(path)
     address = content["study"]["storage"]
     if address is None and not (folder / JOURNAL_FILE).exists():
         return [], []
@@ -108,7 +107,8 @@ def _close(
 
 def _close_in_turn(study: optuna.Study, folder: Path, ledger: Ledger) -> list[int]:
     trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    found = list(orphans(trials, folder, ledger, asks(ledger)))
+    begun = 1 + max((place_of(trial).get("ask", -1) for trial in trials), default=-1)
+    found = list(orphans(trials, folder, ledger, asks(ledger, begun)))
     for number, outcome in found:
         tell(study, number, outcome)
     return [number for number, _ in found]

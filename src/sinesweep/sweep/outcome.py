@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from sinesweep.files import read_json, warn_of_damage, write_atomically
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, PRUNED, RETRIED
 
 FILE_NAME = "outcome.json"
+
+_KINDS = (COMPLETE, PRUNED, FAIL, RETRIED, INTERRUPTED)
+_LOSS = "what the trial came to is not known from it; unless the study knows, the trial runs again"
 
 
 @dataclass(frozen=True)
@@ -54,16 +59,25 @@ class Outcome:
 
     def write(self, directory: Path) -> None:
         """Leave it in the trial's folder: should nobody be left to hear it, it is read there."""
-        temporary = directory / f".{FILE_NAME}.part"
-        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        temporary.replace(directory / FILE_NAME)
+        write_atomically(directory / FILE_NAME, json.dumps(asdict(self)).encode())
 
 
 def read_outcome(directory: Path) -> Outcome | None:
-    """Return what a worker left in a trial's folder."""
+    """Return what a worker left in a trial's folder; None if the file is missing or damaged."""
     path = directory / FILE_NAME
-    if not path.exists():
+    content = read_json(path, _LOSS)
+    if content is None:
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    values = content["values"]
-    return Outcome(**{**content, "values": tuple(values) if values else None})
+    try:
+        return _outcome(content)
+    except (KeyError, TypeError, ValueError) as error:
+        warn_of_damage(path, f"no outcome: {error!r}", _LOSS)
+        return None
+
+
+def _outcome(content: Mapping[str, Any]) -> Outcome:
+    values, kind = content["values"], content["kind"]
+    if kind not in _KINDS or (kind == COMPLETE) != bool(values):
+        raise ValueError(f"{kind} with the values {values}")
+    numbers = tuple(float(value) for value in values) if values else None
+    return Outcome(**{**content, "values": numbers})

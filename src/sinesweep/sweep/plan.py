@@ -37,6 +37,8 @@ JOINED = "joined"  # in a sweep's folder: those of others that run it on the sam
 _NOT_COMPARED = ("hydra", "tracking", "artifacts", "resume")
 # Hydra's default: a folder that the same command would not find again.
 _HYDRAS_OWN_FOLDER = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"
+# Of the definition file.
+_SECTIONS = {"study": dict, "command": dict, "values": list, "definition": dict}
 _LONGEST_DIFFERENCE = 12
 _SWEEPS = "sweeps"  # the group of files that say what is swept
 _PACKAGE = re.compile(r"#\s*@package\b")  # Hydra's, not the reader's
@@ -218,7 +220,7 @@ class Plan:
         """
         path = self.folder / DEFINITION_FILE
         if path.exists():
-            self.refuse_other(_load(path)["definition"])
+            self.refuse_other(read_definition(path)["definition"])
 
     def refuse_other(self, definition: Mapping[str, Any]) -> None:
         """Refuse to go on with a sweep that was begun with another definition.
@@ -277,8 +279,24 @@ def _hide_credentials(hydra: DictConfig) -> None:
             hydra[section][key] = shown
 
 
-def _load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def read_definition(path: Path) -> Mapping[str, Any]:
+    """Read a sweep's definition file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for section, kind in _SECTIONS.items():
+            if not isinstance(content[section], kind):
+                raise TypeError(f"{section} is {content[section]!r}")
+    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise InputError(
+            f"{path}: must be what this version writes of a sweep, but is not "
+            f"({one_line(repr(error))}): no trial is lost; delete the file and repeat the command "
+            "that began the sweep, which writes it again"
+        ) from error
+    return content
 
 
 def other_name(name: str) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from sinesweep.files import append
 from sinesweep.redaction import redact
 from sinesweep.report import files, process
 from sinesweep.report.process import ReportProcess
@@ -183,8 +184,7 @@ class Reporter:
     def _note_worker(self, entry: Entry, worker: int) -> None:
         note = json.dumps({"trial": entry.number, "worker": worker})
         try:
-            with (self._plan.folder / files.WORKERS_FILE).open("a", encoding="utf-8") as file:
-                file.write(f"{note}\n")
+            append(self._plan.folder / files.WORKERS_FILE, f"{note}\n".encode())
         except OSError as error:
             self._say_fault(str(error))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from sinesweep.files import write_atomically
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.runs import CHECKPOINTS, run_id
 from sinesweep.sweep.entry import COMPLETE, DROPPED, REUSED, RUNNING, Entry
@@ -113,7 +113,8 @@ class Results:
 
     def _write(self, name: str, text: str) -> None:
         if self._written.get(name) != text:
-            _replace(self._folder / name, text)
+            # The study has it all: there is no need to wait for the disk.
+            write_atomically(self._folder / name, text.encode(), sync=False)
             self._written[name] = text
 
     def _commands(self, entry: Entry, command: Command) -> str:
@@ -208,13 +209,6 @@ def find_checkpoint(directory: Path | None) -> str | None:
         return outcome.checkpoint
     path = directory / CHECKPOINTS / _BEST_CHECKPOINT
     return str(path) if path.exists() else None
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file at once, without waiting for the disk: the study has it all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    temporary.replace(path)
 
 
 def _point(entry: Entry) -> str:

@@ -12,7 +12,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -21,6 +21,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sinesweep.files import warn_of_damage
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.space import Space
 
@@ -260,6 +261,17 @@ def _shown(trials: list[FrozenTrial], sampler: Sequencer) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.number not in sampler.hidden]
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A sampler's state as it is kept: without the sampler if that cannot be pickled."""
+
+    inner: BaseSampler | None
+    asks: int
+    made_from: str
+    notes: Mapping[str, Any]
+    wants_to_stop: bool
+
+
 class Place:
     """Where a sampler's state is kept.
 
@@ -285,21 +297,29 @@ class Place:
             begun: proposals that the study knows of.
         """
         kept = self._ledger.load_place()
-        if kept is not None:
-            header, pickled = _parts(kept)
-            # Another sampler does not go on from this one's state.
-            if header["made_from"] == self._made_from and header["asks"] >= begun - 1:
-                if pickled:
-                    inner = pickle.loads(pickled)  # our own
-                    return Sequencer(
-                        inner, header["asks"], header["notes"], header["wants_to_stop"]
-                    )
-                begun = header["asks"]
-        elif begun <= 1:
+        found = self._read(kept) if kept is not None else None
+        if found is None and begun <= (kept is None):
             return Sequencer(fresh)
+        # Another sampler does not go on from this one's state.
+        if found and found.made_from == self._made_from and found.asks >= begun - 1:
+            if found.inner is not None:
+                return Sequencer(found.inner, found.asks, found.notes, found.wants_to_stop)
+            begun = found.asks
         # It must not begin with the draws that were made before.
         fresh.reseed_rng()
         return Sequencer(fresh, begun)
+
+    def _read(self, kept: bytes) -> _Kept | None:
+        try:
+            return _unpickled(kept)
+        except Exception as error:  # noqa: BLE001 # damaged bytes may raise anything
+            warn_of_damage(
+                self._ledger.place,
+                repr(error),
+                "the sampler's state is lost; it goes on with new random draws from the trials "
+                "that the study has",
+            )
+            return None
 
     def follow(self, sampler: Sequencer) -> None:
         """Bring a sampler to where another participant, or a turn that was lost, has left it."""
@@ -307,11 +327,11 @@ class Place:
             return
         kept = self._ledger.load_place()
         assert kept is not None, "whoever opens a shared sweep saves its sampler's place"
-        header, pickled = _parts(kept)
-        if pickled:
-            sampler.inner = pickle.loads(pickled)  # our own
-        sampler.asks, sampler.notes = header["asks"], header["notes"]
-        sampler.wants_to_stop = header["wants_to_stop"]
+        found = _unpickled(kept)
+        if found.inner is not None:
+            sampler.inner = found.inner
+        sampler.asks, sampler.notes = found.asks, dict(found.notes)
+        sampler.wants_to_stop = found.wants_to_stop
 
     def save(self, sampler: Sequencer) -> None:
         """Write the sampler's state, whole or not at all.
@@ -341,10 +361,29 @@ class Place:
         return b""
 
 
-def asks(ledger: Ledger) -> int:
-    """Return how many proposals are known to have been made."""
+def asks(ledger: Ledger, begun: int) -> int:
+    """Return how many proposals are known to have been made.
+
+    Args:
+        ledger: keeps the sampler's state.
+        begun: proposals that the study knows of, which count if that state is missing or damaged.
+    """
     kept = ledger.load_place()
-    return _parts(kept)[0]["asks"] if kept is not None else 0
+    try:
+        return begun if kept is None else int(_parts(kept)[0]["asks"])
+    except (ValueError, KeyError, TypeError):  # the command that continues the sweep says so
+        return begun
+
+
+def _unpickled(kept: bytes) -> _Kept:
+    header, pickled = _parts(kept)
+    return _Kept(
+        inner=pickle.loads(pickled) if pickled else None,  # our own
+        asks=int(header["asks"]),
+        made_from=header["made_from"],
+        notes=dict(header["notes"]),
+        wants_to_stop=bool(header["wants_to_stop"]),
+    )
 
 
 def _parts(kept: bytes) -> tuple[dict[str, Any], bytes]:

@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, get_storage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.storages.journal._storage import JournalOperation
+from optuna.storages import BaseStorage, get_storage
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import redact
 from sinesweep.sweep.building import build
+from sinesweep.sweep.journal import open_journal
 from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.settings import Target
 
 JOURNAL_FILE = "study.journal"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made, each trial
-
-
-class _SystemLock(JournalFileOpenLock):
-    """A lock that the system lets go of when its process dies; Optuna's own wait 30 s for that."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
-        self._path = path
-        self._descriptor = -1
-
-    def acquire(self) -> bool:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return True
-
-    def release(self) -> None:
-        os.close(self._descriptor)
-
-
-class _Backend(JournalFileBackend):
-    """Optuna's file of a journal, which does not wait for the disk at each reported value.
-
-    A killed process loses nothing by that. A machine that fails loses at most values of trials that
-    were running, and those are run again: whatever else is appended brings all before it to disk.
-    """
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        if any(log["op_code"] != JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE for log in logs):
-            super().append_logs(logs)
-            return
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self._lock.acquire()
-        try:
-            with Path(self._file_path).open("ab", buffering=0) as file:
-                file.write(lines.encode())
-        finally:
-            self._lock.release()
 
 
 def is_shared(chosen: str | Target | None) -> bool:
@@ -89,12 +48,12 @@ def open_storage(
         InputError: the storage does not answer, or its driver is missing.
     """
     if chosen is None:
-        return _open_journal(folder / JOURNAL_FILE, mend=not read_only)
+        return open_journal(folder / JOURNAL_FILE, repair=not read_only)
     try:
         if isinstance(chosen, Target):
             return build(chosen.values)
         if (path := _journal(chosen)) is not None:
-            return _open_journal(path, mend=not read_only)
+            return open_journal(path, repair=not read_only)
         if is_shared(chosen):
             from sinesweep.sweep.joint_ledger import make_tables
             from sinesweep.sweep.postgres import open_study_storage
@@ -136,27 +95,3 @@ def _journal(chosen: str) -> Path | None:
     if chosen.startswith(scheme):
         return Path(chosen.removeprefix(scheme))
     return Path(chosen) if chosen.endswith(".journal") and "://" not in chosen else None
-
-
-def _open_journal(path: Path, *, mend: bool) -> JournalStorage:
-    lock = _SystemLock(path)
-    if mend and path.exists():
-        lock.acquire()  # another sweep may be writing a journal that is named
-        try:
-            _drop_torn_line(path)
-        finally:
-            lock.release()
-    return JournalStorage(_Backend(str(path), lock_obj=lock))
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a failing machine left half written: Optuna would read it as damage."""
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end == 0:
-            return
-        start = max(0, end - (1 << 20))
-        file.seek(start)
-        whole = file.read().rfind(b"\n") + 1
-        if start + whole < end and (whole or not start):
-            file.truncate(start + whole)

@@ -90,7 +90,7 @@ def _lock_or_refuse(plan: Plan) -> IO[str]:
     """Hold the sweep's lock; two controllers would run the same trials twice."""
     lock = _lock(plan.folder)
     if lock is None:
-        holder = (plan.folder / SWEEP_LOCK).read_text().strip() or "another one"
+        holder = (plan.folder / SWEEP_LOCK).read_text(errors="replace").strip() or "another one"
         raise InputError(
             f"sweep {plan.name}: must be run by one process at a time, but is being run by "
             f"{holder}: wait for it, begin another sweep with hydra.sweeper.study_name=..., or "

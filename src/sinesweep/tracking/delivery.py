@@ -341,5 +341,4 @@ def _one_by_one(told: Sequence[_Told]) -> list[_Told]:
 
 
 def _load(directory: Path) -> dict[str, Any]:
-    path = directory / STATE_FILE
-    return {**_NOTHING_SENT, **(json.loads(path.read_text()) if path.exists() else {})}
+    return {**_NOTHING_SENT, **record.delivery_state(directory)}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sinesweep.tracking.record import STATE_FILE, STATE_TAG, Event
+from sinesweep.tracking.record import STATE_TAG, Event, delivery_state
 
 KIND_TAG = "mlflow.experimentKind"
 KIND = "custom_model_development"  # the pages show runs first, not traces of language models
@@ -71,8 +71,7 @@ def view_tags(event: Event, run_id: str) -> dict[str, str]:
 
 
 def _sent(directory: Path) -> Mapping[str, str] | None:
-    path = directory / STATE_FILE
-    state = json.loads(path.read_text()) if path.exists() else {}
+    state = delivery_state(directory)
     return state if state.get("run_id") and state.get("experiment") else None
 
 

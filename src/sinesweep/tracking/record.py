@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sinesweep import files
 from sinesweep.clock import timestamp_ns
 from sinesweep.redaction import redact_tree
 
@@ -35,9 +36,9 @@ Event = dict[str, Any]
 class Record:
     """The append-only file of one run.
 
-    A line that a killed process left half written is dropped when the record is opened for
-    writing again. Metrics are written once for each name and step: what a continued run trains
-    again is the same to the last bit, and is not told twice.
+    A torn last line is removed before the next one is written. Metrics are written once for each
+    name and step: what a continued run trains again is the same to the last bit, and is not told
+    twice.
 
     Args:
         directory: the run's folder.
@@ -45,8 +46,6 @@ class Record:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE_NAME
-        if self.path.exists():
-            self._drop_torn_line()
 
     def append(self, kind: str, **content: Any) -> None:
         """Write one event; it is in the operating system's hands when this returns."""
@@ -71,29 +70,33 @@ class Record:
 
     def _write(self, kind: str, content: Mapping[str, Any]) -> None:
         event = {"kind": kind, "time": timestamp_ns() // 1_000_000, **content}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
-
-    def _drop_torn_line(self) -> None:
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with self.path.open("r+b") as file:
-                file.truncate(whole)
+        files.append(self.path, f"{json.dumps(event)}\n".encode())
 
 
 def read(directory: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
-    """Yield each whole event from a byte offset on, with the offset behind it."""
+    """Yield each whole event from a byte offset on, with the offset behind it.
+
+    A line that is no event is skipped with a warning.
+    """
     path = directory / FILE_NAME
     if not path.exists():
         return
-    with path.open("rb") as file:
-        file.seek(offset)
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            yield json.loads(line), offset
+    for line, behind in files.read_lines(path, offset):
+        event = _event(line)
+        if event is not None:
+            yield event, behind
+        else:
+            files.warn_of_damage(
+                path, f"no event before byte {behind}", "the line is skipped, the rest is read"
+            )
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
 
 
 def last(directory: Path) -> Event | None:
@@ -101,7 +104,17 @@ def last(directory: Path) -> Event | None:
     path = directory / FILE_NAME
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1].splitlines()
-    return json.loads(whole[-1]) if whole else None
+    return next(filter(None, map(_event, reversed(whole))), None)
+
+
+def delivery_state(directory: Path) -> dict[str, Any]:
+    """Return how far a record was sent; nothing if the file is missing or damaged.
+
+    Whoever sends the record then looks for its run in the tracker before creating one.
+    """
+    path = directory / STATE_FILE
+    loss = "how far the record was sent is lost; `sinesweep sync` finds its run and sends it again"
+    return files.read_json(path, loss) or ({"creating": True} if path.exists() else {})
 
 
 def last_end(directory: Path) -> Event | None:
