@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from sinesweep.cli import CONFIG_DIRECTORY
+from sinesweep.cli import CONFIG_DIRECTORY, Preflight
 from sinesweep.errors import InputError
 from sinesweep.fairness import check_sweep
 from sinesweep.sweep import plan as plans
@@ -109,6 +109,74 @@ def test_unknown_metric(check: Check) -> None:
     message = r"^returns: must be metrics that the task logs, but one is 'val/mea'; did you mean va"
     with pytest.raises(InputError, match=message):
         check("returns=[val/mea]")
+
+
+_OWN = ("model._target_=own.Model", "objective=accuracy")
+_CONTRADICTION = (
+    r"^hydra.sweeper.direction: must be what direction says of accuracy, which chooses a run's "
+    r"best epoch, but is 'maximize', and direction is 'minimize': give direction=maximize, or leave "
+    r"hydra.sweeper.direction out$"
+)
+
+
+def test_direction_of_the_sweep_alone_is_refused(check: Check) -> None:
+    """A sweep that maximizes would keep each run's worst epoch."""
+    with pytest.raises(InputError, match=_CONTRADICTION):
+        check(*_OWN, directions=("maximize",))
+
+
+def test_direction_of_the_run_agrees(check: Check) -> None:
+    """The run's direction and the sweep's may both be given."""
+    check(*_OWN, "direction=maximize", directions=("maximize",))
+
+
+def test_direction_of_one_of_several_objectives_is_compared(check: Check) -> None:
+    """The objective that chooses the best epoch may be any of those that are returned."""
+    returns = "returns=[parameters,accuracy]"
+    with pytest.raises(InputError, match=_CONTRADICTION):
+        check(*_OWN, returns, directions=("minimize", "maximize"))
+    check(*_OWN, returns, "direction=maximize", directions=("minimize", "maximize"))
+
+
+def test_direction_of_a_metric_that_chooses_no_epoch_is_free(check: Check) -> None:
+    """The best epoch may be chosen by another metric than those that a sweep compares."""
+    check(*_OWN, "returns=[f1]", directions=("maximize",))
+
+
+def test_direction_that_is_swept_is_refused(
+    tmp_path: Path, compose: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each configuration of a sweep is looked at, and not only the first."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = f"tracking.root={tmp_path}/root"
+    configs = [compose(root, *_OWN, f"direction={each}") for each in ("maximize", "minimize")]
+    with pytest.raises(InputError, match=_CONTRADICTION):
+        check_sweep(configs, ("direction",), ("maximize",))
+
+
+@pytest.mark.parametrize("spelling", ["direction=maximize", "directions=[maximize]"])
+def test_contradiction_in_a_single_run_is_refused(
+    tmp_path: Path,
+    compose: Callable[..., DictConfig],
+    capsys: pytest.CaptureFixture[str],
+    spelling: str,
+) -> None:
+    """A run without -m names the best epoch by its own direction, and would not be heard."""
+    with hydra.initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        made = GlobalHydra.instance().hydra
+        assert made is not None
+        config = made.config_loader.load_configuration(
+            "train",
+            [f"tracking.root={tmp_path}/root", *_OWN, f"hydra.sweeper.{spelling}"],
+            RunMode.RUN,
+            from_shell=False,
+        )
+    with pytest.raises(SystemExit, match="2"):
+        Preflight().on_run_start(config)
+    assert (
+        "give direction=maximize, or leave hydra.sweeper.direction out" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "root").exists()
 
 
 def test_wrong_direction(check: Check) -> None:

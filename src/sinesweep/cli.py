@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sinesweep import command_line, distributed, preflight, refusal, runs
+from sinesweep import command_line, distributed, fairness, preflight, refusal, runs
 from sinesweep import config as schema
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
 from sinesweep.fused.reference import is_trained_together
@@ -50,9 +50,18 @@ class Preflight(Callback):
         if distributed.rank() > 0:
             return  # the first process has looked
         try:
-            preflight.check(_read(config, list(config.hydra.overrides.task)))
+            checked = _read(config, list(config.hydra.overrides.task))
+            fairness.refuse_contradiction(checked, _sweeps_directions(config))
+            preflight.check(checked)
         except (InputError, OmegaConfBaseException) as error:
             sys.exit(_refuse(error))
+
+
+def _sweeps_directions(config: DictConfig) -> list[str]:
+    """Return what a sweep of the same command would be judged by; none with another sweeper."""
+    keys = ("hydra.sweeper.directions", "hydra.sweeper.direction")
+    found = next((said for key in keys if (said := OmegaConf.select(config, key))), [])
+    return [found] if isinstance(found, str) else list(found)
 
 
 def main() -> None:

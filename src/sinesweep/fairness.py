@@ -44,9 +44,33 @@ def check_sweep(
             f"{first.trainer.devices}: leave it out, or train one run without -m"
         )
     _check_directions(first, directions)
+    for config in checked:
+        refuse_contradiction(config, directions)
     if not first.settings.unfair:
         for name in first.settings.returned:
             _refuse_unfair(name, swept)
+
+
+def refuse_contradiction(config: Config, directions: Sequence[str]) -> None:
+    """Refuse a run whose best epoch would be chosen against the sweep's direction.
+
+    Args:
+        config: of the run, or of a trial.
+        directions: ``hydra.sweeper.direction`` or ``directions``, one for each returned metric.
+
+    Raises:
+        InputError: the direction of the run's objective is another one.
+    """
+    names, settings = config.settings.returned, config.settings
+    if len(names) != len(directions) or settings.objective not in names:
+        return
+    asked = directions[names.index(settings.objective)]
+    if asked != settings.direction:
+        raise InputError(
+            f"hydra.sweeper.direction: must be what direction says of {settings.objective}, which "
+            f"chooses a run's best epoch, but is {asked!r}, and direction is "
+            f"{settings.direction!r}: give direction={asked}, or leave hydra.sweeper.direction out"
+        )
 
 
 def changes_data(key: str) -> bool:

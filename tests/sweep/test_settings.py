@@ -35,11 +35,36 @@ def test_defaults() -> None:
         ({"direction": ["minimize", "maximize"]}, ("minimize", "maximize")),
         ({"directions": ["maximize", "minimize"]}, ("maximize", "minimize")),
         ({"direction": OmegaConf.create(["maximize"])}, ("maximize",)),
+        ({"directions": ["maximize"]}, ("maximize",)),
+        ({"direction": "maximize", "directions": ["maximize"]}, ("maximize",)),
+        ({"direction": "maximize", "directions": ["minimize", "maximize"]},
+         ("minimize", "maximize")),
     ],
-)
+)  # fmt: skip
 def test_objectives(keys: dict[str, Any], objectives: tuple[str, ...]) -> None:
     """One direction or a list of them, under either name."""
     assert parse(**keys).objectives == objectives
+
+
+@pytest.mark.parametrize(
+    ("direction", "directions", "fix"),
+    [
+        ("minimize", ["maximize"], "maximize"),
+        ("maximize", ["minimize", "minimize"], r"\[minimize,minimize\]"),
+        (["minimize", "maximize"], ["maximize", "minimize"], r"\[maximize,minimize\]"),
+        (["minimize", "minimize"], ["minimize"], "minimize"),
+    ],
+)
+def test_contradicting_directions_are_refused(
+    direction: object, directions: list[str], fix: str
+) -> None:
+    """The two names of the directions must say the same."""
+    message = (
+        r"^hydra.sweeper: direction: must agree with directions, but direction is .*: "
+        rf"give hydra.sweeper.direction={fix} alone$"
+    )
+    with pytest.raises(InputError, match=message):
+        parse(direction=direction, directions=directions)
 
 
 @pytest.mark.parametrize(

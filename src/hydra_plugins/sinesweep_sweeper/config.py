@@ -41,7 +41,8 @@ class SinesweepConf:
     pruner: Any = MISSING
 
     # what is searched
-    direction: Any = "minimize"  # or a list, one for each value that the function returns
+    # minimize or maximize, or a list, one for each value that the function returns; null: minimize
+    direction: Any = None
     directions: Any = None  # another name for a list of directions
     params: Any = None  # key: value in the override grammar, e.g. model.width: range(8, 65, 8)
     custom_search_space: str | None = None  # function of (config, optuna trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -28,6 +28,7 @@ def _number(kind: type[int] | type[float]) -> BeforeValidator:
 
 
 Direction = Literal["minimize", "maximize"]
+Directions = Annotated[list[Direction], Field(min_length=1)]
 Whole = Annotated[int, _number(int)]
 Real = Annotated[float, _number(float)]
 Count = Annotated[Whole, Field(ge=1)]
@@ -43,7 +44,7 @@ DEFAULT_TRIALS = 20  # as hydra-optuna-sweeper has it, where there is no end of 
 
 
 def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
+    return value if value is None or isinstance(value, list) else [value]
 
 
 class _Closed(BaseModel):
@@ -128,8 +129,8 @@ class Settings(_Closed):
 
     sampler: Target
     pruner: Target
-    direction: Annotated[list[Direction], BeforeValidator(_as_list), Field(min_length=1)]
-    directions: Annotated[list[Direction], Field(min_length=1)] | None
+    direction: Annotated[Directions | None, BeforeValidator(_as_list)]
+    directions: Directions | None
     params: Mapping[str, Any] | None
     custom_search_space: Name | None
     repeats: Count
@@ -168,10 +169,24 @@ class Settings(_Closed):
             )
         return self
 
+    @model_validator(mode="after")
+    def _directions_agree(self) -> Settings:
+        one, several = self.direction, self.directions
+        if one is None or several is None or one == several:
+            return self
+        # One direction may be that of a run, whose objective is among the values that it returns.
+        if len(one) > 1 or len(several) == 1 or one[0] not in several:
+            raise ValueError(
+                f"direction: must agree with directions, but direction is {_shown(one)} and "
+                f"directions is {_shown(several)}: give hydra.sweeper.direction={_shown(several)} "
+                "alone"
+            )
+        return self
+
     @property
     def objectives(self) -> tuple[Direction, ...]:
         """A direction for each value that the function returns."""
-        return tuple(self.directions or self.direction)
+        return tuple(self.directions or self.direction or ("minimize",))
 
     @property
     def asked(self) -> int | None:
@@ -188,6 +203,10 @@ class Settings(_Closed):
     def is_tracked(self) -> bool:
         """Whether a tracker takes the sweep."""
         return self.tracking is not None and self.tracking.backend == "mlflow"
+
+
+def _shown(directions: Sequence[str]) -> str:
+    return directions[0] if len(directions) == 1 else f"[{','.join(directions)}]"
 
 
 def parse(settings: Mapping[str, Any]) -> Settings:
