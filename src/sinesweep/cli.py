@@ -24,6 +24,7 @@ from sinesweep import config as schema
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import interruptible
+from sinesweep.output import protect_output
 from sinesweep.redaction import redact
 from sinesweep.sweep.rerun import SINGLE, config_flags
 from sinesweep.sweep.trial import current_trial
@@ -66,6 +67,7 @@ def _sweeps_directions(config: DictConfig) -> list[str]:
 
 def main() -> None:
     """Run ``python src/train.py``."""
+    protect_output()
     OmegaConf.register_new_resolver("sinesweep.run_directory", runs.directory, replace=True)
     OmegaConf.register_new_resolver(
         "sinesweep.new_name", runs.new_name, use_cache=True, replace=True

@@ -26,6 +26,9 @@ class SinesweepSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep that the arguments ask for, and leave with its exit code if it failed."""
+        from sinesweep.output import protect_output
+
+        protect_output()
         from sinesweep.sweep.command import run
 
         assert self.config is not None

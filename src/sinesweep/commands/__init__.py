@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from types import ModuleType
 
 from sinesweep import __version__
 from sinesweep.commands import completion
-from sinesweep.errors import EXIT_DONE, EXIT_INPUT, EXIT_INTERRUPTED, InputError
+from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.interruption import interruptible
+from sinesweep.output import output_error, protect_output
 from sinesweep.redaction import redact
 
 COMMANDS = (
@@ -26,21 +26,21 @@ COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
+    protect_output()
     parser = _parser()
     completion.complete(parser)
     options = parser.parse_args(arguments)
     try:
         with interruptible():
             code = options.command.run(options)
-        sys.stdout.flush()
     except InputError as error:
         print(redact(f"sinesweep: {error}"), file=sys.stderr)  # noqa: T201
         return EXIT_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has seen enough: sinesweep show x | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
-        return EXIT_DONE
+    if error := output_error():
+        print(f"sinesweep: the output is incomplete: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return code or EXIT_FAILED
     return code
 
 

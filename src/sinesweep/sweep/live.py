@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sinesweep.output import stream_handlers
 from sinesweep.sweep.entry import (
     COMPLETE,
     FAIL,
@@ -93,7 +94,7 @@ class LiveView(View):
         originals = (sys.stdout, sys.stderr)
         self._live.start()
         # A handler writes to the stream that it was made with, below the lines' cursor.
-        for handler in _stream_handlers():
+        for handler in stream_handlers():
             if handler.stream in originals:
                 proxy = sys.stdout if handler.stream is originals[0] else sys.stderr
                 self._log_streams.append((handler, handler.stream))
@@ -176,11 +177,3 @@ def _line(text: Text) -> Text:
     text.no_wrap = True
     text.overflow = "ellipsis"
     return text
-
-
-def _stream_handlers() -> Iterator[logging.StreamHandler[Any]]:
-    named = logging.root.manager.loggerDict.values()
-    for logger in [logging.root, *(each for each in named if isinstance(each, logging.Logger))]:
-        for handler in logger.handlers:
-            if isinstance(handler, logging.StreamHandler):
-                yield handler
