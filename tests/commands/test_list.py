@@ -137,13 +137,24 @@ def test_nothing_there(tmp_path: Path, listed: Listed, monkeypatch: pytest.Monke
     """Without a sweep one line says how to begin, or where an application's own are."""
     monkeypatch.chdir(tmp_path)
     assert listed("--root", "nowhere") == (
-        "no sweep under nowhere: begin one with  python src/train.py -m sweeps=quick\n"
+        "no sweep under nowhere: begin one with  "
+        "python app.py -m hydra/sweeper=sinesweep KEY=VALUE,VALUE\n"
     )
     assert json.loads(listed("--json", "--root", "nowhere")) == []
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "multirun" / "one").mkdir(parents=True)
     (tmp_path / "multirun" / "one" / "sweep.yaml").touch()
     assert "sinesweep list --root multirun" in listed("--root", "nowhere")
+
+
+def test_nothing_there_yet_for_the_reference_task(
+    tmp_path: Path, listed: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a checkout the hint names a sweep of the reference task."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "train.py").touch()
+    assert "begin one with  python src/train.py -m sweeps=quick\n" in listed("--root", "nowhere")
 
 
 def test_a_sweep_that_cannot_be_read(make_sweep: MakeSweep, listed: Listed) -> None:

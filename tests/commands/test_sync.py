@@ -173,5 +173,5 @@ def test_an_address_that_cannot_be_a_tracker(
 ) -> None:
     """It is refused, and nothing is created."""
     assert sync(root, "--uri", "mlruns") == 2
-    assert "tracking.uri: must be a database or a server" in capsys.readouterr().err
+    assert "--uri: must be a database or a server" in capsys.readouterr().err
     assert not root.exists()

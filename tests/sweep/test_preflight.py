@@ -197,8 +197,9 @@ def test_unwritable_folder(make_plan: MakePlan) -> None:
 
 
 def test_tracker_that_does_not_answer(make_plan: MakePlan, tmp_path: Path) -> None:
-    """A tracker that does not answer is refused."""
-    with pytest.raises(InputError, match=r"^tracking.uri: "):
+    """The message names keys that an application without a group ``tracking`` has."""
+    remedy = r".*, or run with hydra.sweeper.tracking=null$"
+    with pytest.raises(InputError, match=rf"^hydra.sweeper.tracking.uri: {remedy}"):
         preflight.check(
             make_plan(
                 "hydra.sweeper.tracking={backend:mlflow,uri:'http://127.0.0.1:9'}",

@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from runner import Runner
 
 from sinesweep import runs
 from sinesweep.commands import main
 from sinesweep.commands.replicate import show
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
-from sinesweep.sweep.archive import Archive
+from sinesweep.sweep.archive import Archive, Tracking
 from sinesweep.sweep.plan import SWEEP_LOCK
 from sinesweep.tracking.addition import add_artifact
 from sinesweep.tracking.location import locate
 from sinesweep.tracking.record import last_end
-from sinesweep.winner import replication
+from sinesweep.winner import replication, script
 from sinesweep.winner.bootstrap import mean_interval
 from sinesweep.winner.verdict import compare, conclude
 
@@ -138,6 +140,49 @@ def test_the_result_is_sent(trained: Archive, root: Path) -> None:
     assert path.name in [artifact.path for artifact in client.list_artifacts(run_id)]
     assert client.get_run(run_id).info.status == "FINISHED"
     assert last_end(trained.folder) == ended
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_recorded_elsewhere_gets_no_second_database(tmp_path: Path) -> None:
+    """``--root`` names the folder of the sweep, and the tracker is the one that has the sweep."""
+    runner = Runner(tmp_path)
+    done = runner.sweep(
+        "x=1,2", "hydra.sweeper.workers=1", "hydra.sweeper.study_name=bowl",
+        "hydra.sweeper.tracking={backend: mlflow, uri: null, root: rec, experiment: e}",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    sizes = ["--top", "1", "--seeds", "2"]
+    done = runner.sinesweep("replicate", "--root", "multirun", "bowl", *sizes)
+    assert done.code == 0, done.err
+    assert list(tmp_path.rglob("mlflow.db")) == [tmp_path / "rec" / "mlflow.db"]
+    done = runner.sinesweep("sync", "--root", "rec")
+    assert done.out == "the tracker has everything that was recorded in rec\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "multirun", "expected"),
+    [
+        ("tracking.root", True, True),
+        ("tracking.root", False, True),
+        ("hydra.sweeper.tracking.root", True, True),
+        ("hydra.sweeper.tracking.root", False, False),
+    ],
+)
+def test_what_is_run_again_is_recorded_where_the_sweep_is_now(
+    plain: Archive, tmp_path: Path, key: str, multirun: bool, expected: bool
+) -> None:
+    """The root of a sweep that was moved is given to its script, as far as it takes it."""
+    (tmp_path / runs.ROOT_ID_FILE).touch()
+    tracking = Tracking(root="/before", root_key=key, uri=None)
+    moved = replace(plain, folder=tmp_path / "sweeps" / "bowl", tracking=tracking)
+    words = [f"{key}={tmp_path}"] if expected else []
+    assert script.root_override(moved, multirun=multirun) == words
+
+
+def test_what_is_run_again_is_recorded_where_it_was(plain: Archive) -> None:
+    """A sweep that was not moved needs no override."""
+    tracking = Tracking(root="/before", root_key="tracking.root", uri=None)
+    assert script.root_override(replace(plain, tracking=tracking), multirun=True) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sinesweep import runs
 from sinesweep.commands.audit_sweeps import audit_sweeps
 from sinesweep.commands.finding import Finding
 from sinesweep.commands.sending import Sender
-from sinesweep.tracking.location import Location, check, locate
+from sinesweep.tracking.location import OF_A_COMMAND, Location, check, locate
 from sinesweep.tracking.writer import close_if_open
 
 
@@ -20,7 +20,7 @@ def audit(root: Path, uri: str | None) -> Iterator[Finding]:
     Raises:
         InputError: the tracker does not answer.
     """
-    location = locate(uri, root)
+    location = locate(uri, root, OF_A_COMMAND)
     check(location)
     changed = 0
     sender = Sender(location)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Column = tuple[str, JustifyMethod, Sequence[str]]
 
+_OF_ANY_APPLICATION = "python app.py -m hydra/sweeper=sinesweep KEY=VALUE,VALUE"
 HELP = "list the sweeps, the newest first, and how they stand"
 # What a narrow terminal does without; the first that leaves every name whole.
 _GIVEN_UP = (
@@ -148,4 +149,6 @@ def _how_to_begin(root: Path) -> str:
     elsewhere = Path("multirun")
     if root != elsewhere and any(elsewhere.glob("*/sweep.yaml")):
         return f"no sweep under {root}; those in multirun: sinesweep list --root multirun"
-    return f"no sweep under {root}: begin one with  python src/train.py -m sweeps=quick"
+    task = Path("src", "train.py")
+    command = f"python {task} -m sweeps=quick" if task.is_file() else _OF_ANY_APPLICATION
+    return f"no sweep under {root}: begin one with  {command}"

@@ -74,9 +74,9 @@ def _load(options: argparse.Namespace) -> Forecaster:
         from sinesweep.winner.finding import find_run
 
         return forecasters.of_run(find_run(options.root, options.run))
-    from sinesweep.tracking.location import check, locate
+    from sinesweep.tracking.location import OF_A_COMMAND, check, locate
 
-    location = locate(options.uri, options.root)
+    location = locate(options.uri, options.root, OF_A_COMMAND)
     check(location)
     return forecasters.champion(location, options.name, options.alias, options.root)
 

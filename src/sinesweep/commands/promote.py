@@ -38,10 +38,10 @@ def run(options: argparse.Namespace) -> int:
     """Promote; 1 where the reloaded model is not what was recorded."""
     if (options.sweep is None) == (options.run is None):
         raise InputError("promote: takes a SWEEP or --run RUN: give one of them")
-    from sinesweep.tracking.location import check, locate
+    from sinesweep.tracking.location import OF_A_COMMAND, check, locate
 
     found = _find(options)
-    location = locate(options.uri, options.root)
+    location = locate(options.uri, options.root, OF_A_COMMAND)
     check(location)
     from sinesweep.tracking.registry import Registry
     from sinesweep.winner.promoting import prove, recorded_mae, tracked_id

@@ -12,13 +12,14 @@ from sinesweep.commands import completion
 from sinesweep.commands.arguments import add_place, add_sweep
 from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
-from sinesweep.redaction import redact
+from sinesweep.redaction import HIDDEN, redact
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
     from sinesweep.sweep.archive import Archive
+    from sinesweep.tracking.location import Location
     from sinesweep.winner.replication import Replica
     from sinesweep.winner.verdict import Verdict
 
@@ -110,11 +111,10 @@ def _keep(archive: Archive, verdict: Verdict, options: argparse.Namespace) -> No
     if not (archive.folder / record.FILE_NAME).exists():
         return
     from sinesweep.tracking.addition import add_artifact
-    from sinesweep.tracking.location import locate
 
     try:
         for each in paths:
-            add_artifact(archive.folder, each, locate(options.uri, options.root))
+            add_artifact(archive.folder, each, _tracker(archive, options))
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
         print(  # noqa: T201
             redact(
@@ -122,6 +122,17 @@ def _keep(archive: Archive, verdict: Verdict, options: argparse.Namespace) -> No
             ),
             file=sys.stderr,
         )
+
+
+def _tracker(archive: Archive, options: argparse.Namespace) -> Location | None:
+    """Return the tracker that has the sweep, or None if none is known to have it."""
+    from sinesweep.tracking.location import OF_A_COMMAND, locate
+
+    uri = options.uri or (archive.tracking.uri if archive.tracking else None)
+    if uri and HIDDEN in uri:
+        return None
+    location = locate(uri, archive.root or options.root, OF_A_COMMAND)
+    return location if location.exists else None  # to send would make a database
 
 
 def show(content: Mapping[str, Any]) -> None:

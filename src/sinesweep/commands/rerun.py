@@ -40,7 +40,11 @@ def run(options: argparse.Namespace) -> int:
 
     archive = archives.find(options.root, options.sweep)
     entry = script.find_trial(archive, options.trial)
-    words = [*entry.overrides, *archive.command.single]
+    words = [
+        *entry.overrides,
+        *archive.command.single,
+        *script.root_override(archive, multirun=False),
+    ]
     overrides = script.overrides_of(archive, words, options.overrides, options.typed)
     found = rerunning.rerun(archive, entry, overrides)
     if isinstance(found, int):

@@ -47,9 +47,9 @@ def run(options: argparse.Namespace) -> int:
 def _sync(root: Path, uri: str | None) -> Iterator[Finding]:
     from sinesweep import runs
     from sinesweep.commands.sending import Sender, shown, sweep_folders
-    from sinesweep.tracking.location import check_kind, locate
+    from sinesweep.tracking.location import OF_A_COMMAND, check_kind, locate
 
-    location = locate(uri, root)
+    location = locate(uri, root, OF_A_COMMAND)
     check_kind(location)
     sender = Sender(location)
     for folder in runs.folders(root):

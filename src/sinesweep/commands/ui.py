@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sinesweep.commands.arguments import add_place
 from sinesweep.errors import InputError
-from sinesweep.tracking.location import check, locate
+from sinesweep.tracking.location import OF_A_COMMAND, check, locate
 from sinesweep.tracking.record import STATE_FILE
 
 HELP = "open MLflow's pages on this machine"
@@ -39,7 +39,7 @@ def serve(root: Path, uri: str | None, port: int) -> int:
     Raises:
         InputError: nothing was recorded there, or the port is taken.
     """
-    location = locate(uri, root)
+    location = locate(uri, root, OF_A_COMMAND)
     check(location)
     if location.uri.startswith("http"):
         raise InputError(f"the tracker is a server already: open {location.shown}")

@@ -14,6 +14,7 @@ from sinesweep.command_line import DEFAULT_INTERPRETER
 from sinesweep.errors import InputError
 from sinesweep.files import read_json, take_lock, write_atomically
 from sinesweep.redaction import HIDDEN
+from sinesweep.runs import ROOT_ID_FILE
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK, read_definition
@@ -21,6 +22,22 @@ from sinesweep.sweep.rerun import SweepCommand
 from sinesweep.sweep.results import TRIALS_FILE
 
 STATE_FILE = "state.json"
+SWEEPS = "sweeps"  # in a root: the folder of its sweeps
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where a sweep is recorded.
+
+    Attributes:
+        root: the folder, when the sweep began.
+        root_key: the key of the configuration that names it.
+        uri: the tracker's address without credentials, or None for the database in the folder.
+    """
+
+    root: str
+    root_key: str
+    uri: str | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,7 @@ class Archive:
         seed_key: the key that repeats change.
         storage: where the study is kept, or None for the journal in the folder.
         question: what the sweep's file says at its top that it asks, or None.
+        tracking: where it is recorded, or None if it is not.
     """
 
     folder: Path
@@ -52,6 +70,15 @@ class Archive:
     seed_key: str
     storage: str | None
     question: str | None
+    tracking: Tracking | None = None
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the sweep is recorded in now: it may have been moved with its sweeps."""
+        around = self.folder.absolute().parent.parent
+        if (around / ROOT_ID_FILE).exists() and self.folder.absolute().parent.name == SWEEPS:
+            return around
+        return Path(self.tracking.root) if self.tracking else None
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -160,6 +187,7 @@ def _read(folder: Path) -> Archive:
         seed_key=command.get("seed_key", "seed"),
         storage=content["study"]["storage"],
         question=content.get("question"),
+        tracking=Tracking(**content["tracking"]) if content.get("tracking") else None,
     )
 
 
@@ -169,7 +197,7 @@ def folders(root: Path) -> Iterator[Path]:
     They are in its ``sweeps``, beside its ``runs``; or in itself, where it is what an application
     of the user's own calls ``hydra.sweeper.root``.
     """
-    found = (path.parent for each in ("sweeps", "") for path in _definitions(root / each))
+    found = (path.parent for each in (SWEEPS, "") for path in _definitions(root / each))
     yield from sorted(found, key=lambda folder: folder.name)
 
 

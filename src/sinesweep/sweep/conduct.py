@@ -35,7 +35,6 @@ from sinesweep.sweep.taking_part import refuse_trackers_database, taking_part
 from sinesweep.sweep.trial_record import root_tag
 from sinesweep.sweep.wording import error_text
 from sinesweep.tracking import provenance, record, spool
-from sinesweep.tracking.location import Location, locate
 from sinesweep.tracking.sweep_record import SweepTracker
 
 
@@ -51,7 +50,7 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
         preflight.build_pruner(plan),
         preflight.build_terminator(plan),
     )
-    refuse_trackers_database(plan, _location(plan))
+    refuse_trackers_database(plan, plan.location)
     kept = plan.settings.storage
     patience = Patience(redact(kept) if isinstance(kept, str) else "", interrupts)
     storage = open_storage(kept, plan.folder, patience=patience) if kept else None
@@ -105,7 +104,7 @@ def _conduct(
 @contextmanager
 def _tracked(plan: Plan, ledger: Ledger) -> Iterator[SweepTracker]:
     """Open the parent run, and close it as what happened, unless others go on with the sweep."""
-    tracker = SweepTracker(plan.folder, _location(plan))
+    tracker = SweepTracker(plan.folder, plan.location)
     if plan.settings.is_tracked and plan.settings.tracking:
         runs.note_sweep(Path(plan.settings.tracking.root), plan.folder)
 
@@ -150,13 +149,6 @@ def _begin(plan: Plan, tracker: SweepTracker, token: str | None) -> None:
         },
         token=token,
     )
-
-
-def _location(plan: Plan) -> Location | None:
-    tracking = plan.settings.tracking
-    if not plan.settings.is_tracked or tracking is None:
-        return None
-    return locate(tracking.uri, Path(tracking.root))
 
 
 def _params(plan: Plan) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
 from sinesweep.sweep.space import Space
 from sinesweep.sweep.together import FusedForm, find_form, overrides_of
 from sinesweep.sweep.wording import error_text, one_line
+from sinesweep.tracking.location import OF_A_RUN, OF_A_SWEEPER, Location, locate
 
 DEFINITION_FILE = "sweep.yaml"
 SWEEP_LOCK = "sweep.lock"
@@ -40,6 +41,7 @@ _HYDRAS_OWN_FOLDER = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"
 # Of the definition file.
 _SECTIONS = {"study": dict, "command": dict, "values": list, "definition": dict}
 _LONGEST_DIFFERENCE = 12
+_ROOT_KEY = "tracking.root"
 _SWEEPS = "sweeps"  # the group of files that say what is swept
 _PACKAGE = re.compile(r"#\s*@package\b")  # Hydra's, not the reader's
 
@@ -257,11 +259,35 @@ class Plan:
                     "fixed": [redact(override) for override in self.space.fixed],
                     "seed_key": self.settings.seed_key,
                 },
+                "tracking": self._tracking(),
                 "values": self.objective_names,
                 "question": question(self.config),
                 "definition": self.definition,
             }
             write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
+
+    @property
+    def location(self) -> Location | None:
+        """The tracker, or None if the sweep has none."""
+        tracking = self.settings.tracking
+        if tracking is None or not self.settings.is_tracked:
+            return None
+        # The fix "tracking=none" needs that group.
+        has_group = "none" in self.context.config_loader.get_group_options("tracking")
+        keys = OF_A_RUN if has_group else OF_A_SWEEPER
+        return locate(tracking.uri, Path(tracking.root), keys)
+
+    def _tracking(self) -> dict[str, Any] | None:
+        """Return where the sweep is recorded, without credentials, and the key that says so."""
+        tracking = self.settings.tracking
+        if tracking is None:
+            return None
+        is_own = OmegaConf.select(self.base, _ROOT_KEY, default=None) == tracking.root
+        return {
+            "root": str(Path(tracking.root).absolute()),
+            "root_key": _ROOT_KEY if is_own else f"hydra.sweeper.{_ROOT_KEY}",
+            "uri": tracking.uri and redact_address(tracking.uri),
+        }
 
     @property
     def objective_names(self) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -69,10 +68,8 @@ def check(plan: Plan) -> None:
     check_folder(plan.folder, "hydra.sweeper.root")
     if plan.settings.backend == "ray":
         cluster.check(plan.settings.ray)
-    if plan.settings.is_tracked:
-        assert plan.settings.tracking is not None
-        tracking = plan.settings.tracking
-        location.check(location.locate(tracking.uri, Path(tracking.root)))
+    if plan.location is not None:
+        location.check(plan.location)
     if plan.settings.custom_search_space:
         from sinesweep.sweep.custom_space import samples  # imports Optuna, as the function does
 

@@ -26,7 +26,6 @@ from sinesweep.sweep.study import News, SweepStudy
 from sinesweep.sweep.summary import show_summary
 from sinesweep.sweep.view import Subject, make_view
 from sinesweep.sweep.wording import counted
-from sinesweep.tracking.location import locate
 from sinesweep.tracking.sweep_record import SweepTracker
 
 _REFRESH = 1.0  # seconds between writes of the tables, at least
@@ -260,10 +259,9 @@ def _report_process(plan: Plan) -> ReportProcess | None:
     settings = plan.settings
     if not settings.report or not process.is_possible():
         return None
-    tracking = settings.tracking if settings.is_tracked else None
     return ReportProcess(
         plan.folder,
-        tracker=locate(tracking.uri, Path(tracking.root)).uri if tracking else None,
+        tracker=plan.location.uri if plan.location else None,
         storage=settings.storage if isinstance(settings.storage, str) else None,
     )
 

@@ -16,13 +16,13 @@ from sinesweep.tracking.sweep_record import SweepRecord
 _PATIENCE = 0.5  # seconds: whoever looks whether the sweep is running has its lock for a moment
 
 
-def add_artifact(folder: Path, path: Path, location: Location) -> None:
+def add_artifact(folder: Path, path: Path, location: Location | None) -> None:
     """Send one more file of a sweep that has ended; should it fail, ``sinesweep sync`` sends it.
 
     Args:
         folder: the sweep's.
         path: the file, in that folder.
-        location: the tracker.
+        location: the tracker, or None if the file is to be sent by ``sinesweep sync`` alone.
 
     Raises:
         InputError: the sweep is being run, or its writer is still sending.
@@ -31,7 +31,8 @@ def add_artifact(folder: Path, path: Path, location: Location) -> None:
     limit_waiting()
     with _hold(folder / SWEEP_LOCK), _hold(folder / LOCK_FILE):
         SweepRecord(folder).log_artifact(path)
-        SweepDelivery(folder, location).pump()
+        if location is not None:
+            SweepDelivery(folder, location).pump()
 
 
 def _hold(path: Path) -> IO[str]:

@@ -18,10 +18,7 @@ _OTHER_WAYS = (
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
 )
 
-HELP = (
-    f"correct user and password in the address, or set {_USERNAME} and {_PASSWORD}, or {_TOKEN}, "
-    "or run with tracking=none"
-)
+HELP = f"correct user and password in the address, or set {_USERNAME} and {_PASSWORD}, or {_TOKEN}"
 
 
 def authorization(address: SplitResult) -> str | None:

@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -40,16 +40,47 @@ CLIENT_SETTINGS = {
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What the user of a command types to choose a tracker, for messages.
+
+    Attributes:
+        uri: the key or option of the address.
+        backend: the key or option that selects MLflow.
+        without: the remedy that needs no tracker; empty if there is none.
+    """
+
+    uri: str
+    backend: str
+    without: str = ""
+
+    @property
+    def or_without(self) -> str:
+        """The end of a sentence that lists remedies."""
+        return f", or {self.without}" if self.without else ""
+
+
+OF_A_RUN = Keys("tracking.uri", "tracking.backend", "run with tracking=none")
+OF_A_SWEEPER = Keys(
+    "hydra.sweeper.tracking.uri",
+    "hydra.sweeper.tracking.backend",
+    "run with hydra.sweeper.tracking=null",
+)
+OF_A_COMMAND = Keys("--uri", "--uri")
+
+
+@dataclass(frozen=True)
 class Location:
     """A tracker's address.
 
     Attributes:
         uri: as MLflow takes it; it may hold credentials, so it is never shown or written.
         artifacts: the folder for artifacts, or None where a server chooses.
+        keys: what the user types to choose it.
     """
 
     uri: str
     artifacts: Path | None
+    keys: Keys = field(default=OF_A_RUN, compare=False, repr=False)
 
     @property
     def shown(self) -> str:
@@ -64,7 +95,7 @@ class Location:
         return Path(self.uri.removeprefix(_SQLITE)).exists()
 
 
-def locate(uri: str | None, root: Path) -> Location:
+def locate(uri: str | None, root: Path, keys: Keys = OF_A_RUN) -> Location:
     """Find the tracker: the configured URI, else MLFLOW_TRACKING_URI, else a database in root.
 
     Raises:
@@ -73,10 +104,10 @@ def locate(uri: str | None, root: Path) -> Location:
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI")
     artifacts = root.absolute() / "artifacts"
     if not chosen:
-        return Location(f"{_SQLITE}{root.absolute() / 'mlflow.db'}", artifacts)
+        return Location(f"{_SQLITE}{root.absolute() / 'mlflow.db'}", artifacts, keys)
     if chosen.partition("://")[0].partition("+")[0] in _DEFAULT_PORTS:
-        refuse_cut_password("tracking.uri", chosen)
-    return Location(chosen, artifacts if chosen.startswith("sqlite:") else None)
+        refuse_cut_password(keys.uri, chosen)
+    return Location(chosen, artifacts if chosen.startswith("sqlite:") else None, keys)
 
 
 def check(location: Location) -> None:
@@ -90,8 +121,9 @@ def check(location: Location) -> None:
         _reach(location)
     except (OSError, sqlite3.Error, ValueError, http.client.HTTPException) as error:
         raise InputError(
-            f"tracking.uri: the tracker must answer, but {location.shown} does not "
-            f"({redact(str(error))}): start it, correct the address, or run with tracking=none"
+            f"{location.keys.uri}: the tracker must answer, but {location.shown} does not "
+            f"({redact(str(error))}): start it, or correct the address"
+            f"{location.keys.or_without}"
         ) from None
 
 
@@ -103,13 +135,13 @@ def check_kind(location: Location) -> None:
     """
     if importlib.util.find_spec("mlflow") is None:
         raise InputError(
-            "tracking.backend: mlflow must be installed, but is not: "
-            "pip install 'sinesweep[mlflow]', or run with tracking=none"
+            f"{location.keys.backend}: mlflow must be installed, but is not: "
+            f"pip install 'sinesweep[mlflow]'{location.keys.or_without}"
         )
     if not _is_supported(location.uri):
         raise InputError(
-            f"tracking.uri: must be a database or a server, but is {location.shown!r}: MLflow "
-            "refuses plain folders, use sqlite:///path/to/mlflow.db or http://host:port"
+            f"{location.keys.uri}: must be a database or a server, but is {location.shown!r}: "
+            "MLflow refuses plain folders, use sqlite:///path/to/mlflow.db or http://host:port"
         )
 
 
@@ -183,9 +215,10 @@ def _log_in(location: Location) -> None:
             raise
         if not only_mlflow_can_log_in():
             whom = "us without credentials" if header is None else "these credentials"
+            rule = f"{location.keys.uri}: the tracker must let us in"
             raise InputError(
-                f"tracking.uri: the tracker must let us in, but {location.shown} refuses {whom} "
-                f"({redact(str(error))}): {HELP}"
+                f"{rule}, but {location.shown} refuses {whom} "
+                f"({redact(str(error))}): {HELP}{location.keys.or_without}"
             ) from None
     except (UnicodeDecodeError, json.JSONDecodeError):
         raise ValueError(f"what answers at {_PROBE} is not MLflow") from None

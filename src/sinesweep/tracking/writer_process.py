@@ -40,9 +40,10 @@ class WriterProcess:
         line = self._process.stdout.readline()
         message: dict[str, str] = json.loads(line) if line else {"error": "the writer process died"}
         if "error" in message:
+            keys, shown = self._location.keys, self._location.shown
             raise InputError(
-                f"tracking.uri: the tracker must take the run, but {self._location.shown} did not "
-                f"({message['error'].splitlines()[0]}): mend it, or run with tracking=none"
+                f"{keys.uri}: the tracker must take the run, but {shown} did not "
+                f"({message['error'].splitlines()[0]}): correct the cause{keys.or_without}"
             )
         return message["run_id"]
 

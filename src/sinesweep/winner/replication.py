@@ -253,6 +253,7 @@ def _replica(
         *(override for override in overrides if key_of(override) != archive.seed_key),
         f"{key}=range({seeds.start},{seeds.start + MOST_SEEDS})",
         *script.still_needed(archive, list(_typed_again(archive)), given, typed),
+        *script.root_override(archive, multirun=True),
         f"hydra.sweep.dir={value_text(str(folder))}",
         f"hydra.sweeper.study_name={value_text(folder.name)}",
         f"hydra.sweeper.n_trials={len(seeds)}",

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 from sinesweep.errors import InputError
@@ -17,6 +18,7 @@ from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
 from sinesweep.sweep.nursery import THREAD_VARIABLES
 from sinesweep.sweep.rerun import SINGLE, config_flags
+from sinesweep.sweep.space import value_text
 
 _STDERR = 2
 
@@ -81,6 +83,21 @@ def still_needed(
             f"{command} -- {shlex.join([*given, *missing])}   (with what stands for {HIDDEN})"
         )
     return kept
+
+
+def root_override(archive: Archive, *, multirun: bool) -> list[str]:
+    """Return what has a sweep's script record in the folder that the sweep is in now, if it moved.
+
+    Args:
+        archive: the sweep.
+        multirun: whether the script runs a sweep; only then does the sweeper record.
+    """
+    tracking, root = archive.tracking, archive.root
+    if tracking is None or root is None or root == Path(tracking.root):
+        return []
+    if not multirun and tracking.root_key.startswith("hydra."):
+        return []
+    return [f"{tracking.root_key}={value_text(str(root))}"]
 
 
 def key_of(override: str) -> str:
