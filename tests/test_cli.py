@@ -22,6 +22,17 @@ WRONG = {
     "a dead server": ("tracking.uri=http://bob:hunter2@127.0.0.1:9", "the tracker must answer"),
     "a plain folder as tracker": ("tracking.uri=file:./x", "MLflow refuses plain folders"),
     "an unknown run": ("resume=nonesuch", "there is no such run"),
+    "no name for a group": (
+        "model=null",
+        "model: must name a file of the group, stacked_lstm",
+    ),
+    "an emptied section": ("model={}", "model: must have keys, but is {}"),
+    "a flag without its other": ("--resolve", "can only be used in conjunction with --cfg"),
+    "a number of 4,500 digits": (f"seed={'9' * 4500}", "seed: must have at most 4300 digits"),
+    "a long root": (
+        f"tracking.root={'x' * 300}",
+        "must have parts of at most 255 bytes, but one has",
+    ),
     "an unset variable": ("tracking.uri=${oc.env:NOT_SET_HERE}", "NOT_SET_HERE"),
 }
 
@@ -35,6 +46,63 @@ def test_wrong_input_is_refused_with_one_message_and_nothing_is_created(runner, 
     assert message in done.err
     assert "Traceback" not in done.err + done.out
     assert "hunter2" not in done.err + done.out
+    assert list(runner.folder.iterdir()) == []
+
+
+def test_invalid_yaml_is_refused_with_file_and_line(runner):
+    """A file of the user's that is no YAML is named with the line, in one message."""
+    folder = runner.folder / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("model: {layers: [1\nseed: 3\n")
+    done = runner.train("--config-dir", str(runner.folder / "conf"), "experiment=mine")
+
+    assert done.code == 2
+    assert "mine.yaml, line 2, column 5: must be valid YAML" in done.err
+    assert "Traceback" not in done.err
+    assert list(runner.folder.iterdir()) == [runner.folder / "conf"]
+
+
+def test_file_that_is_no_text_is_refused(runner):
+    """A file of the user's that is not UTF-8 is refused in one message."""
+    folder = runner.folder / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_bytes(b"seed: 3 # \xff\xfe")
+    done = runner.train("--config-dir", str(runner.folder / "conf"), "experiment=mine")
+
+    assert done.code == 2
+    assert "sinesweep: " in done.err
+    assert "Traceback" not in done.err
+
+
+def test_run_folder_that_holds_files_is_refused_and_kept(runner):
+    """A run owns its folder, so one that is in use is refused, and nothing in it is removed."""
+    kept = runner.folder / "kept.txt"
+    kept.touch()
+    done = runner.train("hydra.run.dir=.", "optimizer.lr=1", "+optimizer.foo=1")
+
+    assert done.code == 2
+    assert "hydra.run.dir: must be a new folder, but . holds files" in done.err
+    assert list(runner.folder.iterdir()) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["resume=abc"], "resume: must name a run of its own, without -m, but is 'abc'"),
+        (["objective=val/mae,test/mae"], "objective: must be the same in every trial, since"),
+        (
+            ["seed=1,2", "hydra.sweeper.storage=sqlite://"],
+            "must outlive the command, but sqlite://",
+        ),
+    ],
+)
+def test_wrong_sweep_is_refused_and_nothing_is_created(runner, overrides, message):
+    """A sweep that makes no sense ends with exit code 2 before trial 0, and creates nothing."""
+    done = runner.train("-m", *overrides)
+
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err + done.out
     assert list(runner.folder.iterdir()) == []
 
 

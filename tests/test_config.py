@@ -14,6 +14,7 @@ from sinesweep.errors import InputError
 Compose = Callable[..., DictConfig]
 
 TRAINER_MODES = "'32-true', '64-true', '16-mixed', 'bf16-mixed', '16-true', 'bf16-true'"
+BIG, MOST = "99999999999999999999", "2147483647"
 METRICS = (
     "reference/skill, reference/test_mae, reference/val_mae, test/mae, test/skill, train/mae, "
     "val/mae"
@@ -114,6 +115,40 @@ def test_wrong_type(compose: Compose, override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        (
+            "threads=99999999999999999999",
+            "threads: must be less than or equal to 1024, but is " + BIG,
+        ),
+        ("data.length=" + BIG, f"data.length: must be less than or equal to {MOST}, but is {BIG}"),
+        ("optimizer.eps=" + BIG, f"optimizer.eps: must be less than or equal to 1, but is {BIG}"),
+        (
+            "scheduler.factor=nan",
+            "scheduler: factor must be a finite number of at most 1e+15, but is nan",
+        ),
+        (
+            "optimizer.weight_decay=1e400",
+            "optimizer.weight_decay: must be a finite number, but is inf",
+        ),
+        (
+            "optimizer.betas=[0.9,1e99]",
+            "optimizer: betas must be a finite number of at most 1e+15, but is 1e+99",
+        ),
+        (
+            "+trainer.limit_train_batches=inf",
+            "trainer: limit_train_batches must be a finite number of at most 1e+15, but is inf",
+        ),
+        (
+            "trainer.num_sanity_val_steps=" + BIG,
+            f"trainer.num_sanity_val_steps: must be less than or equal to {MOST}, but is {BIG}",
+        ),
+        (
+            "data.phase.low=-1e99",
+            "data.phase.low: must be greater than or equal to -1000000000000000, but is -1e+99",
+        ),
+        (
+            "tracking.experiment=''",
+            "tracking.experiment: must have at least 1 character, but is ''",
+        ),
         ("model.width=0", "model.width: must be greater than or equal to 1, but is 0"),
         ("model.layers=0", "model.layers: must be greater than or equal to 1, but is 0"),
         ("model.dropout=1.0", "model.dropout: must be less than 1, but is 1.0"),

@@ -52,6 +52,23 @@ def test_data_that_changes(check: Check, objective: str, fair: str) -> None:
         check(f"objective={objective}", swept=("model.width", "data.decay.high"))
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["objective", "direction", "returns", "resume", "tracking", "tracking.experiment", "unfair"],
+)
+def test_keys_that_all_trials_share(check: Check, key: str) -> None:
+    """What trials are judged and recorded by is no part of the search space."""
+    message = rf"^{key}: must be the same in every trial, .* but {key} is swept: give it one value"
+    with pytest.raises(InputError, match=message):
+        check(swept=("model.width", key))
+
+
+def test_run_to_continue_in_a_sweep(check: Check) -> None:
+    """A sweep continues no single run."""
+    with pytest.raises(InputError, match=r"^resume: must name a run of its own, without -m, but"):
+        check("resume=abc", swept=("model.width",))
+
+
 def test_skill_on_data_that_changes(check: Check) -> None:
     """Skill on the test data is no fairer."""
     with pytest.raises(InputError, match=r"Use objective=reference/skill, or say unfair=true$"):
@@ -114,8 +131,8 @@ def test_unknown_metric(check: Check) -> None:
 _OWN = ("model._target_=own.Model", "objective=accuracy")
 _CONTRADICTION = (
     r"^hydra.sweeper.direction: must be what direction says of accuracy, which chooses a run's "
-    r"best epoch, but is 'maximize', and direction is 'minimize': give direction=maximize, or leave "
-    r"hydra.sweeper.direction out$"
+    r"best epoch, but is 'maximize', and direction is 'minimize': give direction=maximize, or "
+    r"leave hydra.sweeper.direction out$"
 )
 
 
@@ -151,7 +168,19 @@ def test_direction_that_is_swept_is_refused(
     root = f"tracking.root={tmp_path}/root"
     configs = [compose(root, *_OWN, f"direction={each}") for each in ("maximize", "minimize")]
     with pytest.raises(InputError, match=_CONTRADICTION):
-        check_sweep(configs, ("direction",), ("maximize",))
+        check_sweep(configs, ("experiment",), ("maximize",))
+
+
+def test_objectives_that_differ_between_trials(
+    tmp_path: Path, compose: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials have one objective, also if a swept group sets it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = f"tracking.root={tmp_path}/root"
+    configs = [compose(root, f"objective={each}") for each in ("val/mae", "test/mae")]
+    message = r"^objective: must be the same in every trial, but is 'val/mae' in one and 'test/mae'"
+    with pytest.raises(InputError, match=message):
+        check_sweep(configs, ("experiment",), ("minimize",))
 
 
 @pytest.mark.parametrize("spelling", ["direction=maximize", "directions=[maximize]"])

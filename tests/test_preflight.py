@@ -6,11 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import hydra
 import pytest
 import torch
 from omegaconf import DictConfig
 
 from sinesweep import preflight
+from sinesweep.cli import CONFIG_DIRECTORY
 from sinesweep.config import Config, parse
 from sinesweep.errors import InputError
 
@@ -45,6 +47,53 @@ def test_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "root").touch()
     with pytest.raises(InputError, match=r"must be writable, but .* is not \(Not a directory\)"):
         preflight.check_folder(tmp_path / "root")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 300, "must have parts of at most 255 bytes, but one has 300"),
+        ("x/" * 2000, "must be a path of at most 3500 bytes, but has "),
+        ("\u00e4" * 200, "must have parts of at most 255 bytes, but one has 400"),
+        ("a\0b", "must have no null character"),
+    ],
+)
+def test_path_that_the_system_cannot_take(name: str, message: str) -> None:
+    """A folder whose name is too long, in bytes, is refused before the system is asked."""
+    with pytest.raises(InputError, match=f"^tracking.root: {message}"):
+        preflight.check_folder(Path(name))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.num_series=2147483647"], "data.num_series and data.length: the series must fit"),
+        (["data=post", "data.repeats=2147483647"], "data.repeats: the patterns must fit the mem"),
+        (["model.width=2147483647"], "model.layers and model.width: the weights must fit the me"),
+    ],
+)
+def test_more_than_memory(make_config: MakeConfig, overrides: list[str], message: str) -> None:
+    """Series and weights that no memory holds are refused with what they take."""
+    with pytest.raises(InputError, match=rf"^{message}.* GiB, but take .* GiB: make them smaller$"):
+        preflight.check(make_config("tracking=none", *overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("hydra.run.dir=" + "x" * 300, "hydra.run.dir: must have parts of at most 255 bytes"),
+        ("hydra.output_subdir=" + "x" * 300, "hydra.output_subdir: must have parts of at most"),
+        ("hydra.run.dir=/proc/x", "hydra.run.dir: the folder must be writable"),
+        ("hydra.run.dir=.", "hydra.run.dir: must be a new folder, but . holds files"),
+    ],
+)
+def test_folders_of_hydra(override: str, message: str) -> None:
+    """The run's folder as the command names it is checked before Hydra makes it."""
+    with (
+        hydra.initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"),
+        pytest.raises(InputError, match=f"^{message}"),
+    ):
+        preflight.check_run_folder(hydra.compose("train", [override], return_hydra_config=True))
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,9 @@ CONFIG_DIRECTORY = (
     _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent.parent / "conf"
 )
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_NO_NAME = re.compile(r"\s*(null|true|false|[-+.\d][\w.+-]*)\s*", re.IGNORECASE)
+_MOST_DIGITS = sys.get_int_max_str_digits() or 4300  # that Python reads as a number
+_LONG_NUMBER = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}")
 _OVERRIDE = re.compile(r"\w+(\.\w+)+=")
 
 
@@ -54,7 +57,8 @@ class Preflight(Callback):
             checked = _read(config, list(config.hydra.overrides.task))
             fairness.refuse_contradiction(checked, _sweeps_directions(config))
             preflight.check(checked)
-        except (InputError, OmegaConfBaseException) as error:
+            preflight.check_run_folder(config)
+        except Exception as error:  # noqa: BLE001 # nothing has begun: it is about the input
             sys.exit(_refuse(error))
 
 
@@ -82,16 +86,34 @@ def main() -> None:
     try:
         with interruptible():
             hydra.main(config_path=str(CONFIG_DIRECTORY), config_name="train", **version)(_run)()
-    except (HydraException, OmegaConfBaseException, InputError) as error:
+    except Exception as error:  # whatever the task raises ends in SystemExit: this is composition
         if hydra_prints:
             raise
-        sys.exit(_refuse(error))
+        sys.exit(_refuse(_explained(error)))
     except KeyboardInterrupt:  # before anything began
         print("sinesweep: interrupted", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_INTERRUPTED)
     finally:
         if not hydra_prints:
             os.environ.pop(_FULL_ERROR, None)
+
+
+def _explained(error: Exception) -> Exception:
+    """Name the override at fault if Hydra's own error does not."""
+    if isinstance(error, (HydraException, OmegaConfBaseException, InputError)):
+        return error
+    for word in sys.argv[1:]:
+        key, _, value = word.lstrip("+").partition("=")
+        folder = CONFIG_DIRECTORY / key.partition("@")[0]
+        if key and folder.is_dir() and _NO_NAME.fullmatch(value):
+            names = " or ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+            return InputError(
+                f"{key}: must name a file of the group{names and f', {names}'}, but is "
+                f"{schema.shown(value)}: give a name, or remove the section with ~{key}"
+            )
+        if _LONG_NUMBER.search(value):
+            return InputError(f"{key}: must have at most {_MOST_DIGITS} digits, but has more")
+    return error
 
 
 def _with_secrets(arguments: list[str]) -> list[str]:
@@ -151,6 +173,7 @@ def _train(
 
 
 def _read(cfg: DictConfig, overrides: list[str]) -> schema.Config:
+    schema.refuse_without_effect(cfg, overrides)
     if cfg.get("resume") is not None:
         return schema.parse(runs.continued(cfg, overrides))
     return schema.parse(cfg)

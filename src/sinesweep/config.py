@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
+import typing
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
@@ -66,6 +69,10 @@ class Config:
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
+
+_SECTION_TYPES = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
+_SUBJECT = re.compile(r"^(Input|Value|String|List|Tuple|Mapping|Dictionary) should")
+_LONGEST_SHOWN = 200  # characters
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "optimizer": Optimizer,
@@ -129,10 +136,39 @@ def check_section(schema: type[Schema], values: Mapping[str, Any], section: str)
     return checked
 
 
+def refuse_without_effect(cfg: DictConfig, overrides: Iterable[str]) -> None:
+    """Refuse an override such as ``model={}``: Hydra merges it, which leaves the section as it is.
+
+    Raises:
+        InputError: naming the key.
+    """
+    suspects = [each for each in overrides if "{}" in each.replace(" ", "")]
+    for override in OverridesParser.create().parse_overrides(suspects) if suspects else ():
+        key = override.key_or_group.replace("/", ".")
+        for emptied in _emptied(key, override.value()):
+            found = OmegaConf.select(cfg, emptied, throw_on_resolution_failure=False)
+            if isinstance(found, DictConfig) and len(found):
+                raise InputError(
+                    f"{emptied}: must have keys, but is {{}}, which Hydra merges with what is "
+                    f"there, so that nothing changes: leave it out, give keys, or remove the "
+                    f"section with ~{emptied}"
+                )
+
+
+def _emptied(key: str, value: object) -> Iterator[str]:
+    """Yield the keys of the empty sections in an override's value."""
+    if isinstance(value, Mapping):
+        if not value:
+            yield key
+        for inner, each in value.items():
+            yield from _emptied(f"{key}.{inner}", each)
+
+
 def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ``"; did you mean X?"`` for the nearest known word, or the list of known ones."""
-    known = sorted(known)
+    known, word = sorted(known), word[:_LONGEST_SHOWN]
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = close or [each for each in known if word and each.startswith(word)]
     if close:
         return f"; did you mean {prefix}.{close[0]}?" if prefix else f"; did you mean {close[0]}?"
     return f"; known here: {', '.join(known)}" if known else ""
@@ -211,33 +247,51 @@ def _say(wrong: Iterable[ErrorDetails], schema: type[BaseModel], section: str) -
             missing = [section, *map(str, problem["loc"])]
             yield f"{'.'.join(filter(None, missing))}: this key is missing"
         else:
-            rule = problem["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
-            rules.setdefault(key, []).append(rule)
+            rules.setdefault(key, []).append(rule(problem))
             inputs[key] = problem["input"]
     for key, said in rules.items():
         value = inputs[key]
-        suffix = "" if isinstance(value, Mapping) else f", but is {value!r}"
-        alternatives = [said[0], *(rule.removeprefix("must ") for rule in said[1:])]
+        is_said = isinstance(value, Mapping) or ", but " in said[-1]
+        suffix = "" if is_said else f", but is {shown(value)}"
+        alternatives = [said[0], *(other.removeprefix("must ") for other in said[1:])]
         yield f"{key}: {' or '.join(alternatives)}{suffix}"
+
+
+def rule(problem: ErrorDetails) -> str:
+    """Return the rule that a value breaks, without the names of classes and patterns."""
+    if problem["type"] in _SECTION_TYPES:
+        return "must be a section of keys"
+    return _SUBJECT.sub("must", problem["msg"].removeprefix("Value error, "), count=1)
+
+
+def shown(value: object) -> str:
+    """Return a value for a message, which a long one is not to fill."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}... ({len(text)} long)"
 
 
 def _keys(schema: type[BaseModel]) -> set[str]:
     keys: set[str] = set()
     for name, info in schema.model_fields.items():
         keys.add(info.alias or name)
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if inner := _section(info.annotation):
             keys |= _keys(inner)
     return keys
 
 
 def _siblings(schema: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
-        inner = schema.model_fields[part].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        schema = inner
+        field = schema.model_fields.get(part)
+        schema = (field and _section(field.annotation)) or schema  # else a branch of a union
     return [info.alias or name for name, info in schema.model_fields.items()]
+
+
+def _section(annotation: object) -> type[BaseModel] | None:
+    """Return the section that a key holds, also if the key may be null."""
+    for each in (annotation, *typing.get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each
+    return None
 
 
 def _trainer_problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sinesweep import config as schema
 from sinesweep import preflight
@@ -18,6 +18,8 @@ _FAIR = {
     "test/mae": "reference/test_mae",
     "test/skill": "reference/skill",
 }
+# What a sweep is about, and where it is recorded.
+_ONE_FOR_ALL = ("objective", "direction", "returns", "unfair", "resume", "tracking", "artifacts")
 # Validation and test series do not depend on these.
 _HARMLESS = ("data.num_series", "data.batch_size")
 
@@ -35,8 +37,17 @@ def check_sweep(
     Raises:
         InputError: naming the key, the rule and the fix.
     """
+    _refuse_sweeps_of_the_question(swept)
+    for config in configs:
+        overrides = OmegaConf.select(config, "hydra.overrides.task") or ()
+        schema.refuse_without_effect(config, overrides)
     checked = [schema.parse(config) for config in configs]
     first = checked[0]
+    if first.settings.resume is not None:
+        raise InputError(
+            f"resume: must name a run of its own, without -m, but is {first.settings.resume!r} in "
+            "a sweep: repeat the sweep's command to continue the sweep, or leave -m out"
+        )
     preflight.check(first)
     if first.trainer.devices not in (1, "auto") and first.trainer.devices != [0]:
         raise InputError(
@@ -44,6 +55,7 @@ def check_sweep(
             f"{first.trainer.devices}: leave it out, or train one run without -m"
         )
     _check_directions(first, directions)
+    _refuse_several_objectives(checked)
     for config in checked:
         refuse_contradiction(config, directions)
     if not first.settings.unfair:
@@ -71,6 +83,29 @@ def refuse_contradiction(config: Config, directions: Sequence[str]) -> None:
             f"chooses a run's best epoch, but is {asked!r}, and direction is "
             f"{settings.direction!r}: give direction={asked}, or leave hydra.sweeper.direction out"
         )
+
+
+def _refuse_sweeps_of_the_question(swept: Sequence[str]) -> None:
+    """Refuse to sweep what says how trials are judged and recorded: it is one for all of them."""
+    for key in swept:
+        name = key.partition("@")[0].replace("/", ".")
+        if name.partition(".")[0] in _ONE_FOR_ALL:
+            raise InputError(
+                f"{name}: must be the same in every trial, since trials are judged and recorded "
+                f"by it, but {name} is swept: give it one value, or run a sweep for each"
+            )
+
+
+def _refuse_several_objectives(configs: Sequence[Config]) -> None:
+    first = configs[0].settings
+    for config in configs:
+        for key in ("objective", "returns"):
+            one, other = getattr(first, key), getattr(config.settings, key)
+            if one != other:
+                raise InputError(
+                    f"{key}: must be the same in every trial, but is {one!r} in one and {other!r} "
+                    "in another: give it one value, or run a sweep for each"
+                )
 
 
 def changes_data(key: str) -> bool:

@@ -16,6 +16,23 @@ from pathlib import Path
 from typing import IO, Any
 
 LOCK_FILE = "run.lock"
+LONGEST_NAME = 255  # bytes of one part of a path, on the usual file systems
+LONGEST_PATH = 3500  # bytes; the system allows 4096, and files are written below the folder
+
+
+def path_problem(path: str | Path) -> str | None:
+    """Return the rule that a folder's path breaks, or None if the system can take it."""
+    if "\0" in str(path):
+        return "must have no null character"
+    whole = Path(path).absolute()
+    longest = max((len(os.fsencode(part)) for part in whole.parts), default=0)
+    if longest > LONGEST_NAME:
+        return f"must have parts of at most {LONGEST_NAME} bytes, but one has {longest}"
+    length = len(os.fsencode(whole))
+    if length > LONGEST_PATH:
+        return f"must be a path of at most {LONGEST_PATH} bytes, but has {length}"
+    return None
+
 
 _CHUNK = 1 << 16  # bytes
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # some network file systems do not offer it

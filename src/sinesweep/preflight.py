@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from sinesweep.config import Config
 from sinesweep.errors import InputError
+from sinesweep.files import path_problem
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.tracking import location
 
+_BYTES = 4  # of a number in single precision
 _ROOM = 50 * 2**20  # bytes that a run's files may need
 
 
@@ -32,16 +37,19 @@ def check(config: Config) -> None:
     check_folder(root)
     if config.tracking.backend == "mlflow":
         location.check(location.locate(config.tracking.uri, root))
+    _check_memory(config)
     if config.trainer.accelerator not in ("auto", "cpu"):
         _check_accelerator(config.trainer.accelerator)
 
 
 def check_folder(root: Path, key: str = "tracking.root") -> None:
     """Refuse a folder that cannot be written to, or whose disk is full; its key is named."""
+    if problem := path_problem(root):
+        raise InputError(f"{key}: {problem}: choose another folder with {key}=...")
     existing = root.absolute()
-    while not existing.exists():
-        existing = existing.parent
     try:
+        while not existing.exists():
+            existing = existing.parent
         with tempfile.TemporaryFile(dir=existing) as probe:
             probe.write(b"0" * 4096)
             probe.flush()
@@ -58,12 +66,53 @@ def check_folder(root: Path, key: str = "tracking.root") -> None:
         )
 
 
+def check_run_folder(config: DictConfig) -> None:
+    """Refuse a run's folder that is in use, if the command names one: the run owns its folder.
+
+    Raises:
+        InputError: the folder cannot be made, or holds other files.
+    """
+    subfolder = config.hydra.output_subdir
+    if subfolder is not None and (problem := path_problem(subfolder)):
+        raise InputError(f"hydra.output_subdir: {problem}: choose another name")
+    folder = Path(config.hydra.run.dir)
+    if config.get("resume") is not None:
+        return  # its folder was found
+    check_folder(folder, "hydra.run.dir")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"hydra.run.dir: must be a new folder, but {folder} holds files: choose another one, "
+            "or leave the key out"
+        )
+
+
 def _check_packages() -> None:
     for package in ("torch", "pytorch_lightning", "torchmetrics"):
         if importlib.util.find_spec(package) is None:
             raise InputError(
                 f"{package} must be installed for training, but is not: "
                 "pip install 'sinesweep[task]'"
+            )
+
+
+def _check_memory(config: Config) -> None:
+    """Refuse series or weights that this machine has no memory for."""
+    if not config.own_task:
+        return
+    data, model = config.values["data"], config.values["model"]
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    series = sum(data.get(key, 0) for key in ("num_series", "val_series", "test_series"))
+    steps = data.get("length", data["input_steps"] + data["output_steps"])
+    for what, keys, numbers in (
+        ("the series", "data.num_series and data.length", series * steps),
+        ("the patterns", "data.repeats", data.get("repeats", 0) * steps),
+        ("a batch", "data.input_steps and data.output_steps", steps),
+        ("the weights", "model.layers and model.width", 8 * model["layers"] * model["width"] ** 2),
+    ):
+        if numbers * _BYTES > room:
+            raise InputError(
+                f"{keys}: {what} must fit the memory of {room / 2**30:.0f} GiB, but take "
+                f"{numbers * _BYTES / 2**30:.3g} GiB: make them smaller"
             )
 
 

@@ -6,9 +6,14 @@ user's own class is handed to that class with the user's own keys, unchecked.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from sinesweep.files import path_problem
 
 # The arguments of pytorch_lightning.Trainer, listed so that a misspelt one is refused before
 # Lightning is imported; a test compares them with the installed release.
@@ -63,11 +68,32 @@ TRAINER_RESERVED = frozenset(
     )
 )
 
-Count = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+# No setting is larger; beyond it, libraries fail with messages of their own.
+LARGEST = 1e15
+LARGEST_INTEGER = 2**31 - 1
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value):
+        raise ValueError("must have no control characters and no undecodable bytes")
+    return value
+
+
+def _usable_path(value: str) -> str:
+    if problem := path_problem(_printable(value)):
+        raise ValueError(problem)
+    return value
+
+
+Count = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=250), AfterValidator(_printable)]
+Address = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_printable)]
+Folder = Annotated[str, Field(min_length=1), AfterValidator(_usable_path)]
 
 
 class _Closed(BaseModel):
@@ -81,12 +107,31 @@ class _Open(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
 
+    @model_validator(mode="after")
+    def _numbers_are_bounded(self) -> _Open:
+        for key, number in _numbers(self.model_extra or {}):
+            if not (math.isfinite(number) and abs(number) <= LARGEST):
+                raise ValueError(
+                    f"{key} must be a finite number of at most {LARGEST:g}, but is {number}"
+                )
+        return self
+
+
+def _numbers(section: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
+    """Yield the numbers in a section, those in its lists among them, each with its key."""
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", number) for inner, number in _numbers(value))
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, (int, float)):
+                yield key, each
+
 
 class Range(_Closed):
     """A closed interval that values are drawn from uniformly; low = high holds them fixed."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
@@ -98,7 +143,7 @@ class Range(_Closed):
 class PeriodRange(Range):
     """Periods in steps: two samples a period are the least that a sine can be told from."""
 
-    low: Annotated[float, Field(ge=2)]
+    low: Annotated[float, Field(ge=2, le=LARGEST)]
 
 
 class NonNegativeRange(Range):
@@ -107,9 +152,10 @@ class NonNegativeRange(Range):
     low: NonNegative
 
 
-class OwnClass(_Open):
-    """A section for a class of the user's own."""
+class OwnClass(BaseModel):
+    """A section for a class of the user's own, whose keys are that class's business."""
 
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     target: Name = Field(alias="_target_")
 
 
@@ -173,6 +219,9 @@ class Optimizer(_Open):
     target: Name = Field(alias="_target_")
     partial: Literal[True] = Field(alias="_partial_")
     lr: Positive
+    eps: Fraction | None = None
+    epsilon: Fraction | None = None
+    weight_decay: NonNegative | None = None
 
 
 class Scheduler(_Open):
@@ -207,7 +256,7 @@ class Trainer(_Open):
     ]
     gradient_clip_val: NonNegative | None
     check_val_every_n_epoch: Count
-    num_sanity_val_steps: Annotated[int, Field(ge=-1)]
+    num_sanity_val_steps: Annotated[int, Field(ge=-1, le=LARGEST_INTEGER)]
     deterministic: bool | Literal["warn"]
 
 
@@ -215,8 +264,8 @@ class Tracking(_Closed):
     """Where the run is recorded."""
 
     backend: Literal["mlflow", "none"]
-    uri: Name | None
-    root: Name
+    uri: Address | None
+    root: Folder
     experiment: Name
     run_name: Name | None
 
@@ -237,7 +286,7 @@ class Settings(_Closed):
     direction: Literal["minimize", "maximize"]
     returns: Annotated[list[Name], Field(min_length=1)] | None
     unfair: bool
-    threads: Count
+    threads: Annotated[int, Field(ge=1, le=1024)]
     checkpoint_interval: NonNegative
     together: bool
     resume: Name | None

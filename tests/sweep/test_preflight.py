@@ -566,11 +566,154 @@ def test_trials_without_a_fused_form(
         preflight.check(make_plan("a=1,2", *fused, "hydra.sweeper.unfused=refuse"))
 
 
-def test_without_slots_nobody_asks_for_a_form(make_plan: MakePlan) -> None:
-    """Whatever fused names."""
-    plan = make_plan("a=1,2", "hydra.sweeper.fused=nowhere")
-    preflight.check(plan)
-    assert preflight.trained_alone(plan) is None
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("fused=nowhere", "^hydra.sweeper.fused: must name a module with refusal"),
+        ("preload=[nowhere]", "^hydra.sweeper.preload: must be modules that can be imported, but"),
+        ("preload=[os,nowhere.at.all]", "imported, but 'nowhere.at.all' is not there"),
+        ("preload=['not a name']", "imported, but 'not a name' is not there"),
+    ],
+)
+def test_modules_that_are_not_there(make_plan: MakePlan, key: str, message: str) -> None:
+    """A module that a sweep names is looked for before trial 0, also if no slots need it yet."""
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan("a=1,2", f"hydra.sweeper.{key}"))
+
+
+@pytest.mark.parametrize("section", ["sampler", "pruner"])
+def test_emptied_sections_of_the_sweeper(make_plan: MakePlan, section: str) -> None:
+    """An empty mapping, which leaves a section as it was, is refused."""
+    message = rf"^hydra.sweeper.{section}: must have keys, but is {{}}, which Hydra merges"
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_plan("a=1,2", f"hydra.sweeper.{section}={{}}"))
+
+
+TPE = "hydra/sweeper/sampler=tpe"
+_P = "hydra.sweeper.pruner"
+_S = "hydra.sweeper.sampler"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([f"{_S}.n_ei_candidates=abc"], "n_ei_candidates: must be a valid integer, but is 'abc'"),
+        ([f"{_S}.multivariate=maybe"], "multivariate: must be a valid boolean, but is 'maybe'"),
+        ([f"{_S}.multivariate=1"], "multivariate: must be a valid boolean, but is 1"),
+        ([f"{_S}.seed=abc"], "seed: must be a valid integer, but is 'abc'"),
+        ([f"{_S}.seed=-1"], "seed: must be at least 0 and at most 4294967295, but is -1"),
+        ([f"{_S}.n_startup_trials=-1"], "n_startup_trials: must be at least 0, but is -1"),
+        ([f"{_S}.n_startup_trials=true"], "n_startup_trials: must be a valid integer, but is True"),
+        ([f"+{_S}.constraints_func=3"], "constraints_func: must be callable, but is 3"),
+        ([TPE.replace("tpe", "nsgaii"), f"{_S}.population_size=-5"], "population_size: must be"),
+        (
+            [TPE.replace("tpe", "nsgaii"), f"{_S}.mutation_prob=2"],
+            "mutation_prob: must be at",
+        ),
+        ([TPE.replace("tpe", "cmaes"), f"{_S}.sigma0=0"], "sigma0: must be greater than 0, but is"),
+        ([TPE.replace("tpe", "qmc"), f"{_S}.qmc_type=foo"], "QMCSampler: .*foo.* is invalid"),
+        ([f"{_S}._target_=hydra_plugins.x.Y"], "_target_: must be a class of Optuna's or your own"),
+    ],
+)
+def test_wrong_arguments_of_samplers(make_plan: MakePlan, command: list[str], message: str) -> None:
+    """An argument of the wrong type or outside of its range is refused before trial 0."""
+    plan = make_plan("x=interval(0,1)", *command)
+    with pytest.raises(InputError, match=rf"^{_S}[.:] ?{message}|^{_S}: .*{message}"):
+        preflight.build_sampler(plan)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["hydra/sweeper/pruner=asha", f"{_P}.reduction_factor=1"], "reduction_factor: must be"),
+        (["hydra/sweeper/pruner=asha", f"{_P}.min_resource=0"], "min_resource: must be at least 1"),
+        (
+            ["hydra/sweeper/pruner=hyperband", f"{_P}.max_resource=1.5"],
+            "max_resource: must be a",
+        ),
+        (
+            ["hydra/sweeper/pruner=median", f"{_P}.interval_steps=0"],
+            "interval_steps: must be at le",
+        ),
+        (["hydra/sweeper/pruner=patient", f"{_P}.patience=-1"], "patience: must be at least 0"),
+        (
+            ["hydra/sweeper/pruner=patient", f"+{_P}.wrapped_pruner.n_startup_trials=many"],
+            "wrapped_pruner.n_startup_trials: must be a valid integer, but is 'many'",
+        ),
+        (
+            [f"{_P}={{_target_: optuna.pruners.PercentilePruner, percentile: 150}}"],
+            "percentile: must be at least 0 and at most 100, but is 150",
+        ),
+    ],
+)
+def test_wrong_arguments_of_pruners(make_plan: MakePlan, command: list[str], message: str) -> None:
+    """An argument of a pruner, or of one within it, is checked in the same way."""
+    with pytest.raises(InputError, match=rf"^{_P}.{message}"):
+        preflight.build_pruner(make_plan("x=interval(0,1)", *command))
+
+
+@pytest.mark.filterwarnings("ignore:.gamma. has been deprecated:FutureWarning")
+def test_sampler_that_cannot_propose(make_plan: MakePlan) -> None:
+    """A sampler of Optuna's that fails when it is asked after some trials is refused."""
+    plan = make_plan("x=interval(0,1)", f"+{_S}.gamma={{_target_: builtins.dict}}")
+    with pytest.raises(InputError, match=rf"^{_S}: must work in this search space, but TPESampler"):
+        preflight.build_sampler(plan)
+
+
+def test_dry_run_leaves_the_sampler_as_it_was(make_plan: MakePlan) -> None:
+    """The sweep's own sampler proposes what it would have proposed without the dry run."""
+    plan = make_plan("x=interval(0,1)", f"{_S}.seed=7", f"{_S}.n_startup_trials=2")
+
+    def proposals(sampler: optuna.samplers.BaseSampler) -> list[float]:
+        study = optuna.create_study(sampler=sampler)
+        found = []
+        for _ in range(5):
+            trial = study.ask(plan.space.distributions())
+            found.append(trial.params["x"])
+            study.tell(trial, trial.params["x"])
+        return found
+
+    fresh = optuna.samplers.TPESampler(seed=7, n_startup_trials=2)
+    assert proposals(preflight.build_sampler(plan)) == proposals(fresh)
+
+
+class Unannotated(RandomSampler):
+    """A user's own sampler that tells nothing of its arguments, and draws nothing beforehand."""
+
+    def __init__(self, seed, kind, **more):
+        super().__init__(0)
+        self.given = (seed, kind, more)
+
+    def sample_relative(self, *arguments: Any) -> Any:
+        raise AssertionError("it must not be tried")
+
+
+def test_own_sampler_without_annotations(make_plan: MakePlan, module: ModuleType) -> None:
+    """A user's own class takes any value where it has no annotation, and is not tried."""
+    module.Own = Unannotated  # pyright: ignore[reportAttributeAccessIssue]
+    section = "{_target_: own.Own, seed: -1, kind: abc, percentile: 150}"
+    made = preflight.build_sampler(make_plan(f"{_S}={section}", "x=interval(0,1)"))
+    assert isinstance(made, Unannotated)
+    assert made.given == (-1, "abc", {"percentile": 150})
+
+
+class Annotated(RandomSampler):
+    """A user's own sampler, one of whose annotations names nothing that is there."""
+
+    def __init__(self, seed: int, count: int, other: NotThere = None) -> None:  # noqa: F821 # pyright: ignore
+        super().__init__(seed)
+
+
+def test_own_sampler_with_annotations(make_plan: MakePlan, module: ModuleType) -> None:
+    """A user's own class is held to the annotations that can be read."""
+    module.Own = Annotated  # pyright: ignore[reportAttributeAccessIssue]
+    preflight.build_sampler(
+        make_plan(f"{_S}={{_target_: own.Own, count: 3, other: x}}", "x=interval(0,1)")
+    )
+    with pytest.raises(InputError, match=rf"^{_S}.count: must be a valid integer, but is 'x'$"):
+        preflight.build_sampler(
+            make_plan(f"{_S}={{_target_: own.Own, count: x}}", "x=interval(0,1)")
+        )
 
 
 def _adds_a_kind(config: Any, trial: optuna.Trial) -> None:

@@ -92,9 +92,9 @@ def test_tracking(tracking: dict[str, Any] | None, is_tracked: bool) -> None:
     assert parse(tracking=tracking).is_tracked is is_tracked
 
 
-def test_other_keys_of_the_applications_tracking() -> None:
-    """The application's section of the tracker may have keys that are its own."""
-    assert parse(tracking={"backend": "none", "own": 1}).is_tracked is False
+def test_name_of_a_single_run_in_the_applications_tracking() -> None:
+    """A section of the tracker that single runs share may name the run."""
+    assert parse(tracking={"backend": "none", "run_name": "mine"}).is_tracked is False
 
 
 def test_null_arguments_are_left_out() -> None:
@@ -167,11 +167,25 @@ def test_what_an_actor_takes() -> None:
         ({"max_failure_rate": 1.5}, r"^hydra.sweeper.max_failure_rate: must be less than or equal"),
         ({"on_failure": "stop"}, r"^hydra.sweeper.on_failure: must be 'continue' or 'abort', but"),
         ({"direction": "down"}, r"^hydra.sweeper.direction: must be 'minimize' or 'maximize'"),
-        ({"directions": []}, r"^hydra.sweeper.directions: List should have at least 1 item"),
+        ({"directions": []}, r"^hydra.sweeper.directions: must have at least 1 item"),
         ({"study_name": "../up"}, r"^hydra.sweeper.study_name: "),
         ({"study_name": ".."}, r"^hydra.sweeper.study_name: "),
         ({"sampler": {"seed": 1}}, r"^hydra.sweeper.sampler._target_: this key is missing$"),
         ({"n_trial": 3}, r"^hydra.sweeper.n_trial: there is no such key; did you mean .*n_trials"),
+        (
+            {"tracking": {"exp": "mine"}},
+            r"^hydra.sweeper.tracking.exp: there is no such key; did you mean .*tracking.experime",
+        ),
+        ({"tracking": 3}, r"^hydra.sweeper.tracking: must be a section of keys, but is 3$"),
+        ({"sampler": None}, r"^hydra.sweeper.sampler: must be a section of keys, but is None$"),
+        ({"study_name": "x" * 201}, r"^hydra.sweeper.study_name: must be one folder's name of at"),
+        ({"study_name": "a\nb"}, r"^hydra.sweeper.study_name: must have no control characters"),
+        ({"root": "x" * 300}, r"^hydra.sweeper.root: must have parts of at most 255 bytes, but on"),
+        ({"n_trials": 10**20}, r"^hydra.sweeper.n_trials: must be less than or equal to 2147483"),
+        ({"workers": 10**6}, r"^hydra.sweeper.workers: must be less than or equal to 4096"),
+        ({"timeout": 1e20}, r"^hydra.sweeper.timeout: must be less than or equal to 10000000"),
+        ({"search_space": {"x": 1}}, r"^hydra.sweeper.search_space: .* call params, in the overr"),
+        ({"optuna_config": {"n_trials": 1}}, r"^hydra.sweeper.optuna_config: is a key of an old"),
         (
             {"tracking": {"backend": "wandb"}},
             r"^hydra.sweeper.tracking.backend: must be 'mlflow' or 'none', but is 'wandb'",

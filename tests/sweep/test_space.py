@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -347,6 +348,14 @@ def test_values_of_a_custom_search_space_round_trip() -> None:
     ("arguments", "message"),
     [
         (["a=range(3,3)"], r"^a=range\(3,3\): must hold at least one value, but holds none: the"),
+        (
+            ["a=range(1,nan)"],
+            r"^a=range\(1,nan\): must have finite numbers of at most 1e\+300, ",
+        ),
+        (["a=range(1,inf)"], r"but its stop is inf$"),
+        (["a=range(0,1,nan)"], r"but its step is nan$"),
+        (["a=interval(0,nan)"], r"but its end is nan$"),
+        (["a=tag(log,interval(1,1e400))"], r"but its end is inf$"),
         (["a=range(1,4,0)"], r"^a=range\(1,4,0\): the step must not be 0$"),
         (["x=interval(2,1)"], r"^x=interval\(2,1\): low <= high must hold, but 2.0 > 1.0$"),
         (["x=tag(log,interval(0,1))"], r"low > 0 must hold for tag\(log\), but low is 0.0$"),
@@ -361,6 +370,28 @@ def test_refusals(arguments: list[str], message: str) -> None:
     """What cannot be read, or spans nothing, is refused with the rule and the text."""
     with pytest.raises(InputError, match=message):
         read(*arguments)
+
+
+@pytest.mark.parametrize("key", ["", " ", "a=1\nb", "a b", 1, None, "~", "a,b"])
+def test_keys_of_params_that_are_none(key: Any) -> None:
+    """A key of the sweep file that no override could have is refused."""
+    with pytest.raises(InputError, match=r"^hydra.sweeper.params: a key must be that of an overri"):
+        space.read({key: "1,2"}, ())
+
+
+@pytest.mark.parametrize("key", ["hydra.sweeper.n_trials", "+hydra.launcher.x", "hydra/sweeper"])
+@pytest.mark.parametrize("value", ["range(1,3)", 3])
+def test_keys_of_params_that_are_the_sweeps_own(key: str, value: Any) -> None:
+    """A key of Hydra's that is one for the whole sweep has no place among its parameters."""
+    message = rf"^hydra.sweeper.params: must be keys that can differ .*, but {re.escape(key)} is"
+    with pytest.raises(InputError, match=message):
+        space.read({key: value}, ())
+
+
+@pytest.mark.parametrize("key", ["a/b@c.d", "+a.b", "++a", "hydra.job.env_set.X", "a-b"])
+def test_keys_of_params_that_differ_from_trial_to_trial(key: str) -> None:
+    """Keys of groups, added keys and those that Hydra reads for each job are swept."""
+    assert list(space.read({key: "1,2"}, ()).dimensions) == [key]
 
 
 def test_steps_show_their_ends_whatever_their_direction() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sinesweep.errors import InputError
 from sinesweep.sweep.settings import Target
-from sinesweep.sweep.storage import JOURNAL_FILE, open_storage
+from sinesweep.sweep.storage import JOURNAL_FILE, open_storage, refuse_memory
 
 
 def trials(folder: Path) -> list[float | None]:
@@ -23,6 +23,31 @@ def journal(tmp_path: Path) -> Path:
     study = optuna.create_study(study_name="s", storage=open_storage(None, tmp_path))
     study.tell(study.ask(), 1.0)
     return tmp_path / JOURNAL_FILE
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite+pysqlite:///:memory:",
+        "sqlite:///file::memory:?cache=shared&uri=true",
+        Target(_target_="optuna.storages.InMemoryStorage"),
+    ],
+)
+def test_storage_in_memory(chosen: str | Target) -> None:
+    """A storage that ends with the command is refused, since no sweep in it can be continued."""
+    with pytest.raises(InputError, match=r"^hydra.sweeper.storage: must outlive the command, but"):
+        refuse_memory(chosen)
+
+
+@pytest.mark.parametrize(
+    "chosen", [None, "sqlite:///s.db", "journal:///a/file", "postgresql://h/d"]
+)
+def test_storage_that_is_kept(chosen: str | None) -> None:
+    """A storage in a file or on a server is accepted."""
+    refuse_memory(chosen)
 
 
 def test_journal(journal: Path) -> None:

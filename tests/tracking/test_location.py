@@ -256,6 +256,25 @@ def test_server_of_another_kind() -> None:
         thread.join()
 
 
+def test_workspace_without_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workspace that MLflow's client could not find is refused, and one with a host is not."""
+    profiles = tmp_path / "profiles"
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(profiles))
+    monkeypatch.delenv("DATABRICKS_HOST", raising=False)
+    with pytest.raises(InputError, match=r"profiles has no profile x with a host\)"):
+        check(Location("databricks://x", None))
+    with pytest.raises(InputError, match=r"profiles has no profile DEFAULT with a host\)"):
+        check(Location("databricks://", None))
+    profiles.write_text("[x]\nhost = https://example.org\n")
+    check(Location("databricks://x", None))
+
+
+def test_database_in_memory() -> None:
+    """A tracker that ends with the command is refused."""
+    with pytest.raises(InputError, match=r"^tracking.uri: must be a database or a server"):
+        check(Location("sqlite:///:memory:", None))
+
+
 def test_database_that_is_not_there(tmp_path: Path) -> None:
     """A new database passes, and checking does not create it."""
     check(Location(f"sqlite:///{tmp_path / 'mlflow.db'}", None))

@@ -84,6 +84,10 @@ class SinesweepConf:
     report: Any = True  # write report.html while the sweep runs, if plotly is installed
     stream: Any = False  # show what trials print, each line with its trial's number
 
+    # keys of older releases of hydra-optuna-sweeper: what replaces them is said
+    search_space: Any = None
+    optuna_config: Any = None
+
     # the application's own look at a sweep before it begins: a function of
     # (sample configurations, swept keys, objectives) that raises sinesweep.InputError
     check: str | None = None

@@ -29,7 +29,7 @@ from sinesweep.sweep.orphans import refuse_lost_study
 from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.reporter import Reporter
-from sinesweep.sweep.storage import close_storage, open_storage
+from sinesweep.sweep.storage import close_storage, open_storage, refuse_memory
 from sinesweep.sweep.study import SweepStudy
 from sinesweep.sweep.taking_part import refuse_trackers_database, taking_part
 from sinesweep.sweep.trial_record import root_tag
@@ -52,6 +52,7 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
     )
     refuse_trackers_database(plan, plan.location)
     kept = plan.settings.storage
+    refuse_memory(kept)
     patience = Patience(redact(kept) if isinstance(kept, str) else "", interrupts)
     storage = open_storage(kept, plan.folder, patience=patience) if kept else None
     try:

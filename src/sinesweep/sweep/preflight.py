@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep import refusal
-from sinesweep.config import nearest
+from sinesweep.config import nearest, refuse_without_effect, shown
 from sinesweep.errors import InputError
 from sinesweep.preflight import check_folder
 from sinesweep.redaction import refuse_cut_password
 from sinesweep.sweep import cluster
+from sinesweep.sweep.arguments import check_arguments
 from sinesweep.sweep.building import arguments_of, build
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
 from sinesweep.sweep.space import Choice, Interval
+from sinesweep.sweep.together import find_form
 from sinesweep.sweep.wording import all_keys, one_line
 from sinesweep.tracking import location
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
 _WITHOUT_PLUS = "+~"
+_LONGEST_POINT = 1000  # characters
 _SAMPLER_KEYS = ("hydra/sweeper/sampler=", "hydra.sweeper.sampler")
 _NUMBERS_ONLY = ("optuna.samplers.CmaEsSampler", "optuna.samplers.QMCSampler")
 # What Optuna imports only when the first trials have ended.
@@ -56,6 +58,7 @@ def check(plan: Plan) -> None:
     Raises:
         InputError: naming what is wrong and how to mend it.
     """
+    _check_sections(plan)
     if isinstance(plan.settings.storage, str):
         refuse_cut_password("hydra.sweeper.storage", plan.settings.storage)
     plan.refuse_change()
@@ -127,6 +130,7 @@ def build_sampler(plan: Plan) -> BaseSampler:
     """
     from optuna.samplers import BaseSampler
 
+    from sinesweep.sweep.dry_run import try_sampler
     from sinesweep.sweep.sampling import Grid
 
     target = plan.sampler
@@ -144,7 +148,10 @@ def build_sampler(plan: Plan) -> BaseSampler:
         values = {key: d.ends() if not hasattr(d, "values") else list(d.values)  # pyright: ignore
                   for key, d in plan.space.dimensions.items()}  # fmt: skip
         return _built(target, "sampler", BaseSampler, search_space=values)
-    return _built(target, "sampler", BaseSampler)
+    made = _built(target, "sampler", BaseSampler)
+    # Another one of the same class is tried: what it draws, the sweep's own must not have drawn.
+    try_sampler(lambda: build(target.values), made, plan)
+    return made
 
 
 def build_pruner(plan: Plan) -> BasePruner:
@@ -155,7 +162,12 @@ def build_pruner(plan: Plan) -> BasePruner:
     """
     from optuna.pruners import BasePruner
 
-    return _built(plan.settings.pruner, "pruner", BasePruner)
+    from sinesweep.sweep.dry_run import try_pruner
+
+    target = plan.settings.pruner
+    made = _built(target, "pruner", BasePruner)
+    try_pruner(lambda: build(target.values), made, plan)
+    return made
 
 
 def build_terminator(plan: Plan) -> BaseTerminator | None:
@@ -182,6 +194,26 @@ def build_terminator(plan: Plan) -> BaseTerminator | None:
             f"of a sweep has none: {_TERMINATOR_FIX}"
         )
     return made
+
+
+def _check_sections(plan: Plan) -> None:
+    """Refuse overrides of Hydra's keys without effect, and modules that are not there."""
+    refuse_without_effect(plan.config, plan.config.hydra.overrides.hydra)
+    if plan.settings.fused is not None:
+        find_form(plan.settings.fused)
+    for name in plan.settings.preload:
+        if not _is_module(name):
+            raise InputError(
+                f"hydra.sweeper.preload: must be modules that can be imported, but {shown(name)} "
+                "is not there: correct the name, or leave it out"
+            )
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return name in sys.modules or find_spec(name) is not None
+    except (ImportError, ValueError):  # of its package, or no name at all
+        return False
 
 
 def _check_presets(plan: Plan) -> None:
@@ -270,9 +302,9 @@ def _integers(config: DictConfig, prefix: str = "") -> Iterator[str]:
 def _compose(plan: Plan, point: Mapping[str, Any]) -> DictConfig:
     try:
         return plan.sample(point)
-    except (HydraException, OmegaConfBaseException) as error:
-        shown = " ".join(f"{key}={value}" for key, value in point.items())
-        raise InputError(f"{refusal.message(error)}\n(at the point {shown})") from error
+    except Exception as error:  # whatever Hydra, YAML and resolvers raise
+        text = " ".join(f"{key}={value}" for key, value in point.items())[:_LONGEST_POINT]
+        raise InputError(f"{refusal.message(error)}\n(at the point {text})") from error
 
 
 def _named(path: str, key: str) -> Any:
@@ -293,6 +325,7 @@ def _cause(error: Exception) -> str:
 def _built(target: Target, key: str, expected: type[Any], **more: Any) -> Any:
     from optuna.exceptions import ExperimentalWarning
 
+    check_arguments(target.values, f"hydra.sweeper.{key}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)

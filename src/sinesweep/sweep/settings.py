@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from sinesweep.config import check_section
 from sinesweep.errors import InputError
+from sinesweep.schema import LARGEST, LARGEST_INTEGER, Address, Folder, Name
 
 
 def _number(kind: type[int] | type[float]) -> BeforeValidator:
@@ -29,14 +30,32 @@ def _number(kind: type[int] | type[float]) -> BeforeValidator:
 
 Direction = Literal["minimize", "maximize"]
 Directions = Annotated[list[Direction], Field(min_length=1)]
-Whole = Annotated[int, _number(int)]
-Real = Annotated[float, _number(float)]
+Whole = Annotated[int, _number(int), Field(le=LARGEST_INTEGER)]
+Real = Annotated[float, _number(float), Field(le=LARGEST)]
 Count = Annotated[Whole, Field(ge=1)]
+Processes = Annotated[Whole, Field(le=4096)]
 Seconds = Annotated[Real, Field(gt=0)]
 Switch = Annotated[bool, Field(strict=False)]  # yes and no, on and off are said, too
-Name = Annotated[str, Field(min_length=1)]
-# One folder's name, so that a sweep cannot reach outside of its root.
-FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$", max_length=200)]
+
+
+def _folder_name(value: str) -> str:
+    if "/" in value or value.startswith(".") or len(os.fsencode(value)) > _LONGEST_FOLDER:
+        raise ValueError(
+            f"must be one folder's name of at most {_LONGEST_FOLDER} bytes, without a slash and "
+            "without a dot at its beginning"
+        )
+    return value
+
+
+_LONGEST_FOLDER = 200
+# So that a sweep cannot reach outside of its root.
+FolderName = Annotated[Name, AfterValidator(_folder_name)]
+# Keys of hydra-optuna-sweeper 1.0 to 1.2.
+_RENAMED = {
+    "search_space": "params, in the override grammar: params: {x: 'interval(0, 1)'}",
+    "optuna_config": "direction, storage, study_name, n_trials, n_jobs and sampler, without "
+    "optuna_config",
+}
 _ADDRESS = re.compile(r"auto|[^/:\s]+:\d{1,5}")
 GRID = "sinesweep.sweep.sampling.Grid"
 DEFAULT_SAMPLER = "optuna.samplers.TPESampler"  # what the plugin's preset tpe makes
@@ -72,31 +91,31 @@ class Target(BaseModel):
 
 
 class TrackingSettings(BaseModel):
-    """Which MLflow tracker takes the sweep; other keys of the application's section are its own."""
+    """Which MLflow tracker takes the sweep; its trials have names of their own."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     backend: Literal["mlflow", "none"] = "mlflow"
-    uri: Name | None = None
-    root: Name = "mlruns"
+    uri: Address | None = None
+    root: Folder = "mlruns"
     experiment: Name = "sinesweep"
+    run_name: Name | None = None  # of a single run
 
 
 def _whole_above_one(value: float) -> float:
     if value > 1 and value != int(value):
-        raise ValueError("Input should be a whole number where it is above 1")
+        raise ValueError("must be a whole number where it is above 1")
     return value
 
 
 def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value):
         raise ValueError(
-            "Input should be auto, or host:port of the cluster (with ray:// workers could not "
-            "connect back)"
+            "must be auto, or host:port of the cluster (with ray:// workers could not connect back)"
         )
     return value
 
 
-Amount = Annotated[float, Field(gt=0), AfterValidator(_whole_above_one)]
+Amount = Annotated[float, Field(gt=0, le=LARGEST_INTEGER), AfterValidator(_whole_above_one)]
 
 
 class RaySettings(_Closed):
@@ -104,7 +123,7 @@ class RaySettings(_Closed):
 
     address: Annotated[str, AfterValidator(_address)] | None
     num_cpus: Amount
-    num_gpus: Annotated[float, Field(ge=0), AfterValidator(_whole_above_one)]
+    num_gpus: Annotated[float, Field(ge=0, le=LARGEST_INTEGER), AfterValidator(_whole_above_one)]
     resources: Mapping[Name, Amount] | None
     runtime_env: Mapping[str, Any] | None
 
@@ -139,11 +158,11 @@ class Settings(_Closed):
     n_trials: Count | None
     timeout: Seconds | None
     terminator: Target | None
-    workers: Count | None
-    slots: Count
+    workers: Annotated[Processes, Field(ge=1)] | None
+    slots: Annotated[Whole, Field(ge=1, le=65536)]
     fused: Name | None
     unfused: Literal["serial", "refuse"]
-    n_jobs: Annotated[Whole, Field(ge=-1)] | None
+    n_jobs: Annotated[Processes, Field(ge=-1)] | None
     backend: Literal["local", "ray"]
     ray: RaySettings
     on_failure: Literal["continue", "abort"]
@@ -151,9 +170,9 @@ class Settings(_Closed):
     max_failure_rate: Annotated[Real, Field(ge=0, le=1)]
     trial_timeout: Seconds | None
     study_name: FolderName | None
-    storage: Name | Target | None
+    storage: Address | Target | None
     lease: Seconds
-    root: Name
+    root: Folder
     tracking: TrackingSettings | None
     stream: Switch
     report: Switch
@@ -219,7 +238,22 @@ def parse(settings: Mapping[str, Any]) -> Settings:
         plain = {key: _plain(value) for key, value in settings.items()}
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key or 'hydra.sweeper'}: {error.msg or error}") from error
+    _refuse_old_names(plain)
     return check_section(Settings, plain, "hydra.sweeper")
+
+
+def _refuse_old_names(keys: dict[str, Any]) -> None:
+    """Take out keys of older releases of hydra-optuna-sweeper, and say what replaces those in use.
+
+    Raises:
+        InputError: naming the key and the one that replaced it.
+    """
+    for old, new in _RENAMED.items():
+        if keys.pop(old, None) is not None:
+            raise InputError(
+                f"hydra.sweeper.{old}: is a key of an older hydra-optuna-sweeper, which later "
+                f"releases and sinesweep call {new}"
+            )
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException, OverrideParseException
 
+from sinesweep.config import shown
 from sinesweep.errors import InputError
 from sinesweep.seeds import generator
 
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Value = str | int | float | bool | None
+LARGEST = 1e300  # in absolute value: the distance of two such numbers is finite
+_PARAMS = "hydra.sweeper.params"
+_KEY = re.compile(r"(\+\+?|~)?[\w$][\w$/.:@-]*")
+# Of Hydra's own keys, those that it reads anew for each job.
+_PER_TRIAL = ("hydra.job.", "hydra.job_logging", "hydra/job_logging", "hydra.verbose")
 
 
 @dataclass(frozen=True)
@@ -204,9 +211,8 @@ def read(
     Raises:
         InputError: an override cannot be read, or spans nothing.
     """
-    lines = [f"{key}={_param(value)}" for key, value in params.items()] + list(arguments)
     parsed: dict[str, Override] = {}
-    for override in _parse(lines, config_loader):
+    for override in [*_params(params, config_loader), *_parse(arguments, config_loader)]:
         # A key of the sweep file that is typed again is replaced, in its old place.
         parsed[override.get_key_element()] = override
     _refuse_twice(parsed)
@@ -216,6 +222,23 @@ def read(
     fixed = [str(o.input_line) for o in parsed.values() if not o.is_sweep_override()]
     written = {key: _written(parsed[key], dimension) for key, dimension in dimensions.items()}
     return Space(dimensions, tuple(fixed), written)
+
+
+def _params(params: Mapping[str, Any], config_loader: ConfigLoader | None) -> list[Override]:
+    """Read the sweep file's part, whose keys YAML takes however they are written."""
+    for key in params:
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            raise InputError(
+                f"{_PARAMS}: a key must be that of an override, such as model.width, but one is "
+                f"{shown(key)}"
+            )
+        plain = key.lstrip("+~")
+        if plain.startswith(("hydra.", "hydra/")) and not plain.startswith(_PER_TRIAL):
+            raise InputError(
+                f"{_PARAMS}: must be keys that can differ from trial to trial, but {key} is the "
+                f"sweep's own: set it once, outside of params, as in {plain}=..."
+            )
+    return _parse([f"{key}={_param(value)}" for key, value in params.items()], config_loader)
 
 
 def _written(override: Override, dimension: Dimension) -> str:
@@ -273,12 +296,24 @@ def _check_glob(override: Override, config_loader: ConfigLoader | None) -> None:
 
 def _dimension(override: Override) -> Dimension:
     value = override.value()
+    _check_finite(override, value)
     if isinstance(value, IntervalSweep):
         return _interval(override, value)
     # Hydra 1.4 keeps sort() and the like for later, 1.3 has applied them.
     if isinstance(value, RangeSweep) and not (value.shuffle or getattr(value, "transformers", ())):
         return _steps(override, value)
     return _choice(override)
+
+
+def _check_finite(override: Override, value: Any) -> None:
+    names = {RangeSweep: ("start", "stop", "step"), IntervalSweep: ("start", "end")}
+    for name in names.get(type(value), ()):
+        number = getattr(value, name)
+        if not (math.isfinite(number) and abs(number) <= LARGEST):
+            raise InputError(
+                f"{_shown(override)}: must have finite numbers of at most {LARGEST:g}, but its "
+                f"{name} is {number}"
+            )
 
 
 def _choice(override: Override) -> Choice:

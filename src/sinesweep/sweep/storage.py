@@ -27,6 +27,27 @@ def is_shared(chosen: str | Target | None) -> bool:
     return chosen.partition("://")[0].partition("+")[0] == "postgresql"
 
 
+def refuse_memory(chosen: str | Target | None) -> None:
+    """Refuse a storage that ends with the command, so that no sweep in it can be continued.
+
+    Raises:
+        InputError: the storage is in memory.
+    """
+    if isinstance(chosen, Target):
+        is_kept, shown = not chosen.target.endswith(".InMemoryStorage"), chosen.target
+    else:
+        shown = chosen or ""
+        scheme, _, place = shown.partition("://")
+        path = place.partition("?")[0].lstrip("/")
+        is_kept = scheme.partition("+")[0] != "sqlite" or (path and ":memory:" not in path)
+    if not is_kept:
+        raise InputError(
+            f"hydra.sweeper.storage: must outlive the command, but {shown} is in memory, so that "
+            "the sweep could not be continued: leave the key out to keep the study in the sweep's "
+            "folder, or use sqlite:///study.db"
+        )
+
+
 def open_storage(
     chosen: str | Target | None,
     folder: Path,

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import urllib.error
 import urllib.request
+from configparser import ConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, quote, urlsplit
@@ -23,6 +24,7 @@ _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ANSWER_WITHIN = 10.0  # seconds
 _BUSY_FOR = 30.0  # seconds that another run may take to make its tables
 _SQLITE = "sqlite:///"
+_DATABRICKS = "databricks"
 # The cheapest question that a server answers only to those whom it lets in.
 _PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _LONGEST_ANSWER = 2**20  # bytes
@@ -165,6 +167,8 @@ def _reach(location: Location) -> None:
     scheme = _scheme(parts)
     if location.uri.startswith(_SQLITE):
         _open_database(Path(location.uri.removeprefix(_SQLITE)))
+    elif scheme == _DATABRICKS:
+        _find_profile(parts.netloc)
     elif scheme in _SERVERS:
         _log_in(location)
     elif scheme in _DEFAULT_PORTS:
@@ -174,13 +178,13 @@ def _reach(location: Location) -> None:
 
 def _is_supported(uri: str) -> bool:
     if uri.startswith(_SQLITE):
-        return len(uri) > len(_SQLITE)
+        return len(uri) > len(_SQLITE) and ":memory:" not in uri
     try:
         parts = urlsplit(uri)
     except ValueError:
         return False
     scheme = _scheme(parts)
-    return scheme == "databricks" or (
+    return scheme == _DATABRICKS or (
         scheme in (*_SERVERS, *_DEFAULT_PORTS) and bool(parts.hostname)
     )
 
@@ -197,6 +201,17 @@ def _open_database(path: Path) -> None:
         connection.execute("PRAGMA schema_version").fetchone()
     finally:
         connection.close()
+
+
+def _find_profile(profile: str) -> None:
+    """Look for the workspace where MLflow's client does: in a profile, or in the environment."""
+    path = Path(os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")).expanduser()
+    profiles = ConfigParser()
+    profiles.read(path)
+    name = profile or os.environ.get("DATABRICKS_CONFIG_PROFILE", "DEFAULT")
+    if profiles.has_option(name, "host") or (not profile and os.environ.get("DATABRICKS_HOST")):
+        return
+    raise ValueError(f"{path} has no profile {name} with a host")
 
 
 def _log_in(location: Location) -> None:
