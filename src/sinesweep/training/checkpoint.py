@@ -26,11 +26,13 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import hidden_keys, redact_tree
+from sinesweep.training.readable import HPARAMS, ReadablePart
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
 BEST = "best.ckpt"
 OWN_KEY = "sinesweep"
+_EXTRA_STATE = "_extra_state"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -41,6 +43,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     what it costs.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._part = ReadablePart()
+
     def save_checkpoint(
         self,
         checkpoint: dict[str, Any],
@@ -49,9 +55,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """Write, rename; or hand the checkpoint to ``storage_options`` and write nothing.
 
+        What could not be read again is left out.
+
         Raises:
             OSError: it cannot be written, to this path.
         """
+        checkpoint = self._part.of(checkpoint)
         if storage_options is not None:
             storage_options(checkpoint)
             return
@@ -158,6 +167,7 @@ class EpochCheckpoint(Checkpoint):
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         progress["current"] = dict.fromkeys(progress["current"], 0)
         progress["is_last_batch"] = False
+        checkpoint.setdefault(HPARAMS[0], self._arguments())
         checkpoint[OWN_KEY] = {**self._own(), "best": self._best}
 
     def on_load_checkpoint(
@@ -182,6 +192,16 @@ class EpochCheckpoint(Checkpoint):
             "epoch": self._epoch,
             "best_value": self.best_value,
             "best_epoch": self.best_epoch,
+        }
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return the model's arguments of plain values, for ``load_from_checkpoint``."""
+        return {
+            key: value
+            for key, value in self._model.items()
+            if not key.startswith("_")
+            and not has_target(value)
+            and not any(hidden_keys(value, key))
         }
 
     def _end_epoch(self, trainer: pl.Trainer, *, is_over: bool) -> None:
@@ -227,7 +247,7 @@ class EpochCheckpoint(Checkpoint):
 
     def _hold(self, best: dict[str, Any]) -> None:
         """Copy what training is about to change."""
-        self._best = {**_copied(best), OWN_KEY: self._own()}
+        self._best = {HPARAMS[0]: self._arguments(), **_copied(best), OWN_KEY: self._own()}
         self._best_is_written = False
 
     def _hold_candidate(self, weights: dict[str, Any]) -> None:
@@ -343,9 +363,29 @@ def load_module(path: str | Path, **secrets: Any) -> pl.LightningModule:
             f"checkpoint {path}: holds no secrets, and needs {' and '.join(missing)} of the "
             f"model: load_module(path, {', '.join(f'{key}=...' for key in _first(missing))})"
         )
-    module: pl.LightningModule = instantiate(section)
-    module.load_state_dict(content["state_dict"])
+    module: pl.LightningModule = instantiate(section, _convert_="all")
+    load_weights(module, content)
     return module.eval()
+
+
+def load_weights(module: pl.LightningModule, content: Mapping[str, Any]) -> None:
+    """Give a module the weights of a checkpoint.
+
+    Extra state of a class of the user's own is not in a checkpoint, and stays as it is.
+
+    Raises:
+        RuntimeError: the weights are of another module.
+    """
+    weights = content["state_dict"]
+    kept = {key: v for key, v in module.state_dict().items() if key.endswith(_EXTRA_STATE)}
+    module.load_state_dict({**kept, **weights})
+
+
+def has_target(value: Any) -> bool:
+    """Whether a section of a configuration is, or holds, an object to be made."""
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(has_target, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(has_target, value))
 
 
 def _first(keys: list[str]) -> list[str]:

@@ -218,11 +218,11 @@ def _resume_point(config: Config, directory: Path) -> Path | None:
 
 
 def _use_best(parts: Parts, directory: Path) -> None:
-    from sinesweep.training.checkpoint import BEST, load
+    from sinesweep.training.checkpoint import BEST, load, load_weights
 
     best = directory / runs.CHECKPOINTS / BEST
     if best.exists():
-        parts.module.load_state_dict(load(best)["state_dict"])
+        load_weights(parts.module, load(best))
 
 
 def _is_tested(module: pl.LightningModule, data: pl.LightningDataModule) -> bool:
