@@ -114,7 +114,7 @@ def test_json(make_sweep: MakeSweep, tell: Callable[..., Path], shown: Shown) ->
     assert found["reference_test_mae"] == 0.25
     first, second = found["trials"]
     assert set(first) == {
-        "number", "state", "outcome", "values", "params", "overrides", "metrics", "start",
+        "number", "state", "outcome", "values", "params", "overrides", "metrics", "constraints",
         "seconds", "error", "origin", "directory", "run_id", "checkpoint", "command",
     }  # fmt: skip
     assert first["values"] == [0.5]

@@ -38,6 +38,7 @@ class Made:
     curve: Mapping[int, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
     begin: float = 0.0  # seconds
     seconds: float = 10.0
 
@@ -88,7 +89,7 @@ def _frozen(number: int, made: Made) -> FrozenTrial:
         params=dict(made.params),
         distributions={key: _distribution(value) for key, value in made.params.items()},
         user_attrs=dict(made.attributes),
-        system_attrs={},
+        system_attrs={f"constraints:{name}": value for name, value in made.constraints.items()},
         intermediate_values=dict(made.curve),
     )
 

@@ -451,3 +451,43 @@ def test_maps_scroll_on_small_screens(tmp_path: Path) -> None:
     )
     assert found
     assert int(found[1]) > 3 * 200
+
+
+def test_trials_that_violate_a_constraint_are_not_the_best(report: Report) -> None:
+    """The winner, the best so far and the ranks are of feasible trials, as Optuna's best is."""
+    page = report(
+        [
+            network(1, 8, 0.1, constraints={"size": 1.0}),
+            network(2, 16, 0.3, constraints={"size": -1.0}),
+            network(3, 32, 0.2, constraints={"size": 0.0}),
+        ]
+    )
+
+    assert "trial 2" in page.texts["winner"].lower()
+    line = next(t for t in page.figures["best-trials-0"]["traces"] if t["name"] == "best so far")
+    assert line["y"] == [0.3, 0.2, 0.2]
+
+
+@pytest.mark.parametrize("values", [[0.1], [0.1, 0.2]])
+def test_sweep_without_a_feasible_trial_has_a_report(
+    report: Report, tmp_path: Path, values: list[float]
+) -> None:
+    """The page says that no trial satisfies its constraints, with one objective and with two."""
+    trials = [Made({"x": x}, values, constraints={"size": 1.0}) for x in (1.0, 2.0)]
+    page = report(trials, objectives=["mae", "cost"][: len(values)])
+
+    assert "No completed trial satisfies its constraints" in page.texts["winner"]
+    draw(build.read(tmp_path / "mine"))
+
+
+def test_pareto_set_is_of_feasible_trials(report: Report) -> None:
+    """A trial that violates a constraint is neither in the set nor called dominated."""
+    trials = [
+        Made({"x": 1.0}, [0.1, 0.1], constraints={"size": 1.0}),
+        Made({"x": 2.0}, [0.1, 0.5], constraints={"size": 0.0}),
+        Made({"x": 3.0}, [0.5, 0.1]),
+    ]
+    page = report(trials, objectives=["mae", "cost"])
+
+    assert page.names("pareto") == ["others", "Pareto set"]
+    assert "2 of 2 completed trials that satisfy their constraints" in page.texts["main"]

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from sinesweep.sweep import results as module
-from sinesweep.sweep.entry import DROPPED, FAIL, REUSED, RUNNING, Entry
+from sinesweep.sweep.entry import DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
 from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, Results
+from sinesweep.tracking.record import Record
 
 MakeEntry = Callable[..., Entry]
 
@@ -43,6 +44,11 @@ def leave_outcome(entry: Entry, checkpoint: str | None) -> None:
     assert entry.directory is not None
     content = {"kind": "COMPLETE", "values": [0.1], "error": None, "checkpoint": checkpoint}
     (entry.directory / "outcome.json").write_text(json.dumps(content))
+
+
+def record_of(entry: Entry) -> Record:
+    assert entry.directory is not None
+    return Record(entry.directory)
 
 
 def leave_best_checkpoint(entry: Entry) -> Path:
@@ -89,6 +95,52 @@ def test_row(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
         "checkpoint": "",
         "error": "",
     }
+
+
+def test_metrics_of_ended_trials_are_columns(
+    results: Results, make_entry: MakeEntry, tmp_path: Path
+) -> None:
+    """The last value of each recorded metric, with any name, stands beside the trial's value."""
+    first, second = make_entry(0, 0.1), make_entry(1, 0.2)
+    told = [{"val/mae": 0.3, "a,b": 1.0}, {"val/mae": 0.1}, {"value": 0.1}]
+    for step, values in enumerate(told):
+        record_of(first).append_metrics(values, step)
+    record_of(second).append_metrics({"late": float("nan")}, 0)
+    record_of(make_entry(2, state=RUNNING)).append_metrics({"early": 1.0}, 0)
+    results.write_trials([first])
+    results.write_trials([first, second, make_entry(2, state=RUNNING)])
+
+    found = [{k: v for k, v in row.items() if k.startswith("metrics.")} for row in rows(tmp_path)]
+    nothing = {"metrics.a,b": "", "metrics.late": "", "metrics.val/mae": ""}
+    assert found == [
+        nothing | {"metrics.a,b": "1.0", "metrics.val/mae": "0.1"},
+        nothing | {"metrics.late": "nan"},
+        nothing,
+    ]
+    titles = list(rows(tmp_path)[0])
+    assert titles.index("metrics.a,b") == titles.index("params.optimizer.lr") + 1
+
+
+def test_report_of_a_trial_without_a_record_is_a_column(
+    results: Results, make_entry: MakeEntry, tmp_path: Path
+) -> None:
+    """A function of a sweep that is not tracked records nothing, and may report to the pruner."""
+    pruned = make_entry(1, state=PRUNED, reported=0.7)
+    results.write_trials([make_entry(0, 0.1, reported=0.5), pruned, make_entry(2, 0.3)])
+    assert [row["metrics.objective"] for row in rows(tmp_path)] == ["0.5", "0.7", ""]
+
+
+def test_metrics_are_means_over_the_seeds(
+    results: Results, make_entry: MakeEntry, tmp_path: Path
+) -> None:
+    """As a trial's value is."""
+    entry = make_entry(0, 0.1)
+    assert entry.directory is not None
+    for name, value in ((".", 1.0), ("repeat-1", 2.0)):
+        (entry.directory / name).mkdir(exist_ok=True)
+        Record(entry.directory / name).append_metrics({"mae": value}, 0)
+    results.write_trials([entry])
+    assert rows(tmp_path)[0]["metrics.mae"] == "1.5"
 
 
 def test_params_that_not_every_trial_has(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,36 @@ def test_detached_handle() -> None:
     assert detached.is_among_best(math.inf, count=1) is True
     assert detached.is_managed is False
     assert (detached.number, detached.directory, detached.overrides) == (None, None, ())
+
+
+def test_constraint_is_set(trial: ManagedTrial) -> None:
+    """Any finite number is a constraint's value, and the first one counts."""
+    trial.set_constraint("size", 2)
+    with pytest.warns(UserWarning, match=r"^constraint 'size' is 2.0 already: 3.0 is ignored$"):
+        trial.set_constraint("size", 3.0)
+    assert trial.constraints == {"size": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "message"),
+    [
+        ("size", math.nan, ValueError, r"^constraint 'size': must be finite, but is nan$"),
+        ("size", math.inf, ValueError, r"^constraint 'size': must be finite, but is inf$"),
+        ("size", "2", TypeError, r"^constraint 'size': must be a number, but is '2'$"),
+        ("size", None, TypeError, r"^constraint 'size': must be a number, but is None$"),
+        ("size", [1.0], TypeError, r"^constraint 'size': must be a number, but is \[1.0\]$"),
+        ("", 1.0, ValueError, r"^constraint: its name must not be empty$"),
+        (3, 1.0, TypeError, r"^constraint: its name must be a text, but is 3$"),
+    ],
+)
+def test_wrong_constraint_is_refused(
+    trial: ManagedTrial, key: Any, value: Any, error: type[Exception], message: str
+) -> None:
+    """The handle says what is wrong with a constraint, in a sweep and outside of one."""
+    for handle in (trial, sinesweep.current_trial()):
+        with pytest.raises(error, match=message):
+            handle.set_constraint(key, value)
+    assert trial.constraints == {}
 
 
 def test_current_trial(trial: ManagedTrial) -> None:

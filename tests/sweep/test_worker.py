@@ -195,6 +195,33 @@ def test_pruned_seed_ends_the_trial(run: Callable[..., Run]) -> None:
     assert found.calls == 1
 
 
+def constrained(trial: ManagedTrial) -> float:
+    """Set a constraint that a further seed raises, and report."""
+    trial.set_constraint("size", 2.0 if trial.listens else 4.0)
+    if trial.listens:
+        trial.set_constraint("once", -1.0)
+        trial.report(1.0, 0)
+        trial.should_prune()
+    return 1.0
+
+
+def test_constraints_are_part_of_the_outcome(run: Callable[..., Run]) -> None:
+    """A complete trial tells its constraints with its value."""
+    found = run(constrained, [False])
+    assert found.outcome == Outcome.complete((1.0,), None, {"size": 2.0, "once": -1.0})
+
+
+def test_constraints_of_a_pruned_trial_are_kept(run: Callable[..., Run]) -> None:
+    """The sampler learns from the constraints of a pruned trial, too."""
+    assert run(constrained, [True]).outcome.constraints == {"size": 2.0, "once": -1.0}
+
+
+def test_constraints_are_means_over_the_seeds(run: Callable[..., Run]) -> None:
+    """As the value is; a seed that does not set a constraint is left out of its mean."""
+    found = run(constrained, [False], seeds=3)
+    assert found.outcome.constraints == {"size": (2 + 4 + 4) / 3, "once": -1.0}
+
+
 def test_pruned_trial_of_a_batch_is_pruned(make_plan: MakePlan, tmp_path: Path) -> None:
     """A trial that is trained together with others and ends with a value is PRUNED."""
 

@@ -66,7 +66,8 @@ def all_facts(found: Standing, report: Path | None) -> dict[str, Any]:
         or null); ``report`` (a path, or null); ``trials``, each with ``number``, ``state``
         (Optuna's), ``outcome`` (the state, or INTERRUPTED, RETRIED, REUSED), ``values`` (as
         ``objectives``, or null), ``params``, ``overrides``, ``metrics`` (name to last value),
-        ``start`` (ISO 8601, or null), ``seconds``, ``error``, ``origin`` (the trial that it runs
+        ``constraints`` (name to value; above 0 is violated), ``start`` (ISO 8601, or null),
+        ``seconds``, ``error``, ``origin`` (the trial that it runs
         again, or null), ``directory``, ``run_id``, ``checkpoint``, ``command`` (runs it again).
     """
     archive = found.archive
@@ -101,6 +102,7 @@ def _trial(found: Standing, entry: Entry) -> dict[str, Any]:
         "params": entry.params,
         "overrides": entry.overrides,
         "metrics": last_metrics(directory),
+        "constraints": entry.constraints,
         "start": None if entry.start is None else _when(entry.start),
         "seconds": entry.seconds,
         "error": entry.error,

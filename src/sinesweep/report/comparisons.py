@@ -212,13 +212,19 @@ def _same_but_for_seed(subject: Subject) -> list[list[float]]:
 
 def pareto(subject: Subject) -> list[Picture]:
     """Draw the first two objectives, and which trials no other dominates."""
-    if subject.has_one_objective or not subject.completed:
+    if subject.has_one_objective or not subject.best:
         return []
     best = sorted(subject.best, key=lambda trial: values_of(trial.entry)[0])
     optimal = {trial.number for trial in best}
     others = [trial for trial in subject.completed if trial.number not in optimal]
     traces = [
-        _plane(subject, others, "dominated", mode="markers", marker={"color": MUTED, "size": 6}),
+        _plane(
+            subject,
+            others,
+            _words_of_others(others),
+            mode="markers",
+            marker={"color": MUTED, "size": 6},
+        ),
         _plane(
             subject,
             best,
@@ -239,6 +245,10 @@ def pareto(subject: Subject) -> list[Picture]:
     return [Picture("pareto", title, _pareto_sentence(subject), traces, layout, 420, is_wide=True)]
 
 
+def _words_of_others(others: Sequence[Trial]) -> str:
+    return "dominated" if all(trial.entry.is_feasible for trial in others) else "others"
+
+
 def _plane(subject: Subject, trials: Sequence[Trial], name: str, **more: Any) -> dict[str, Any]:
     values = [values_of(trial.entry) for trial in trials]
     return scatter(
@@ -249,6 +259,13 @@ def _plane(subject: Subject, trials: Sequence[Trial], name: str, **more: Any) ->
         hoverinfo="text",
         **more,
     )
+
+
+def _judged(subject: Subject) -> str:
+    feasible = sum(trial.entry.is_feasible for trial in subject.completed)
+    if feasible == len(subject.completed):
+        return f"{feasible} completed trials"
+    return f"{feasible} completed trials that satisfy their constraints"
 
 
 def _pareto_sentence(subject: Subject) -> str:
@@ -262,6 +279,6 @@ def _pareto_sentence(subject: Subject) -> str:
         found = max(values) if direction == "maximize" else min(values)
         parts.append(f"{name} {figure(found)}")
     return (
-        f"{len(subject.best)} of {len(subject.completed)} completed trials are dominated by none; "
+        f"{len(subject.best)} of {_judged(subject)} are dominated by none; "
         f"at their ends {' or '.join(parts)} can be had, but not all at once."
     )

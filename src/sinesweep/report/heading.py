@@ -63,6 +63,10 @@ def _found(subject: Subject) -> str:
 def _nothing(subject: Subject) -> str:
     errors = [trial.entry for trial in subject.trials if trial.entry.error]
     last = f" The last error, of trial {errors[-1].number}: {errors[-1].error}" if errors else ""
+    if subject.completed:
+        return (
+            f"<h3>No completed trial satisfies its constraints</h3><p>{_text(one_line(last))}</p>"
+        )
     words = "is complete yet" if subject.state == RUNNING else "was completed"
     return f"<h3>No trial {words}</h3><p>{_text(one_line(last))}</p>"
 

@@ -41,7 +41,7 @@ def best_so_far(subject: Subject) -> list[Picture]:
     """Draw the best value of each objective over trials and over time."""
     clock = clock_of(subject)
     pictures = []
-    for index, name in enumerate(subject.objectives if subject.completed else ()):
+    for index, name in enumerate(subject.objectives if subject.best else ()):
         by_number = [(float(trial.number), trial) for trial in subject.completed]
         by_time = sorted(
             ((clock.seconds(end_of(t)) / 60, t) for t in subject.completed if t.entry.start),
@@ -68,10 +68,12 @@ Placed = Sequence[tuple[float, Trial]]
 
 
 def improvements(subject: Subject, placed: Placed, index: int) -> list[tuple[float, Trial]]:
-    """Return those that were better than all before them."""
+    """Return the feasible ones that were better than all before them."""
     sign = -1 if subject.directions[index] == "maximize" else 1
     found: list[tuple[float, Trial]] = []
     for place, trial in placed:
+        if not trial.entry.is_feasible:
+            continue
         value = sign * values_of(trial.entry)[index]
         if not found or value < sign * values_of(found[-1][1].entry)[index]:
             found.append((place, trial))
@@ -137,9 +139,10 @@ def _over_trials(subject: Subject, placed: Placed, index: int) -> str:
 
 
 def _over_time(subject: Subject, placed: Placed, index: int, clock: Clock) -> str:
-    if not placed:
+    better = improvements(subject, placed, index)
+    if not better:
         return "No trial has a time."
-    best_at = 60 * improvements(subject, placed, index)[-1][0]
+    best_at = 60 * better[-1][0]
     share = best_at / clock.length if clock.length else 1.0
     return (
         f"The best value was there after {seconds_text(best_at)}, "

@@ -55,14 +55,15 @@ def _drawers(subject: Subject) -> Iterator[tuple[str, _Drawer]]:
     """Yield what there is to draw under the names of the files, the main ones first."""
     if not subject.completed:
         return
-    yield "best.png", _best
+    if subject.best:
+        yield "best.png", _best
     if len(subject.importances) > 1:
         yield "importances.png", _importances
     if pair_of(subject):
         yield "heat_map.png", _heat_map
     for place, key in enumerate(sliced_keys(subject)):
         yield f"slice-{place}.png", partial(_slice, key)
-    if clock_of(subject).length:
+    if clock_of(subject).length and subject.best:
         yield "best_time.png", _best_over_time
 
 

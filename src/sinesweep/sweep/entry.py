@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ RETRIED = "RETRIED"  # failed, and run again under a new number
 DROPPED = "DROPPED"  # the sweep was killed before the trial began: FAIL, without folder or run
 WAITING = "WAITING"  # a point that another trial is evaluating: RUNNING, without a worker
 REUSED = "REUSED"  # a point that was evaluated before: COMPLETE, with that trial's values
+
+REPORT = "objective"  # the metric under which a reported value is recorded
 
 RUN_AGAIN = (INTERRUPTED, RETRIED)
 
@@ -43,6 +45,8 @@ class Entry:
         waited: seconds in which it had begun and waited for one that its worker trained alone.
         participant: who runs it, where several run the sweep together.
         host: the machine where its folder is, where that may be another.
+        constraints: name to value; a value above 0 violates the constraint.
+        reported: the last value that was reported to the pruner, or None.
     """
 
     number: int
@@ -59,6 +63,13 @@ class Entry:
     waited: float = 0.0
     participant: str | None = None
     host: str | None = None
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    reported: float | None = None
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether the trial violates none of its constraints."""
+        return all(value <= 0 for value in self.constraints.values())
 
     @property
     def end(self) -> float | None:

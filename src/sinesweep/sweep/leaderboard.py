@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.entry import FAIL, RETRIED, Entry
-from sinesweep.sweep.ranking import pareto, ranked, values_of
+from sinesweep.sweep.ranking import pareto, ranked, values_of, why_none
 from sinesweep.sweep.repeats import folders, mean_metrics
 from sinesweep.sweep.screen import plain_console, say
 from sinesweep.sweep.wording import (
@@ -182,8 +182,8 @@ def show_leaderboard(
         say(console, f"each value is the mean over {board.seeds} seeds")
 
 
-def _say_nothing_completed(entries: Iterable[Entry], console: Console) -> None:
-    say(console, "no trial was completed")
+def _say_nothing_completed(entries: Sequence[Entry], console: Console) -> None:
+    say(console, why_none(entries))
     failed = [entry for entry in entries if entry.error and entry.outcome in (FAIL, RETRIED)]
     if failed:
         last = max(failed, key=lambda entry: entry.number)

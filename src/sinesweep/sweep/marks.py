@@ -23,6 +23,7 @@ PLACE = "sinesweep"
 OUTCOME = "sinesweep.outcome"
 SECONDS = "sinesweep.seconds"
 WAITED = "sinesweep.waited"
+CONSTRAINT = "constraints:"  # Optuna's own, before each constraint's name
 _ERROR = "sinesweep.error"
 
 
@@ -71,6 +72,8 @@ def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) ->
         waited=waited,
         participant=place.get("participant"),
         host=place.get("host"),
+        constraints=trial.constraints,
+        reported=None if trial.last_step is None else trial.intermediate_values[trial.last_step],
     )
 
 
@@ -145,6 +148,9 @@ def tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
 
 
 def _tell(study: optuna.Study, trial_id: int, number: int, outcome: Outcome) -> None:
+    for key, value in (outcome.constraints or {}).items():
+        # As optuna.Trial.set_constraint does, and again if the process was killed before the end.
+        study._storage.set_trial_system_attr(trial_id, f"{CONSTRAINT}{key}", value)
     if outcome.kind in (COMPLETE, REUSED):
         study.tell(number, outcome.values, TrialState.COMPLETE)
         return

@@ -14,7 +14,7 @@ from pathlib import Path
 from sinesweep.redaction import redact
 from sinesweep.report.files import written
 from sinesweep.sweep.entry import DROPPED, FAIL, RETRIED, Entry
-from sinesweep.sweep.ranking import chosen, values_of
+from sinesweep.sweep.ranking import chosen, infeasible, values_of, why_none
 from sinesweep.sweep.results import BEST_FILE, TRIALS_FILE
 from sinesweep.sweep.tally import COUNTED
 from sinesweep.sweep.wording import figure, one_line, params_text
@@ -73,7 +73,7 @@ def text(subject: Subject, entries: Sequence[Entry]) -> str:
     head = []
     if subject.question:
         head.append(f"**Question:** {_plain(subject.question, _LONGEST_QUESTION)}")
-    head.append(f"**Answer:** {_answer(subject, best)}")
+    head.append(f"**Answer:** {_answer(subject, best) if best else _no_answer(entries)}")
     head.append(f"**Tried:** {_counts(subject, entries)}")
     parts = ["\n".join(head)]  # the page shows no more than a few lines before one asks for more
     parts += _detail(subject, best[0]) if len(best) == 1 else _front(subject, best)
@@ -90,9 +90,11 @@ def _counts(subject: Subject, entries: Sequence[Entry]) -> str:
     return f"{ended}{of} trials ({', '.join(counts) or 'none has begun'})"
 
 
+def _no_answer(entries: Sequence[Entry]) -> str:
+    return why_none(entries) if infeasible(entries) else "no trial has completed yet"
+
+
 def _answer(subject: Subject, best: Sequence[Entry]) -> str:
-    if not best:
-        return "no trial has completed yet"
     if len(subject.directions) > 1:
         return f"a Pareto set of {len(best)}"
     (entry,), (objective,) = best, subject.objectives

@@ -26,22 +26,31 @@ class Outcome:
         values: one for each objective, finite; only where COMPLETE.
         error: what went wrong, in a line.
         checkpoint: the file to keep of the trial, if it named one.
+        constraints: name to value, of a trial that is COMPLETE or PRUNED; above 0 is violated.
     """
 
     kind: str
     values: tuple[float, ...] | None = None
     error: str | None = None
     checkpoint: str | None = None
+    constraints: Mapping[str, float] | None = None
 
     @classmethod
-    def complete(cls, values: tuple[float, ...], checkpoint: str | None = None) -> Self:
+    def complete(
+        cls,
+        values: tuple[float, ...],
+        checkpoint: str | None = None,
+        constraints: Mapping[str, float] | None = None,
+    ) -> Self:
         """It returned values."""
-        return cls(COMPLETE, values=values, checkpoint=checkpoint)
+        return cls(COMPLETE, values=values, checkpoint=checkpoint, constraints=constraints or None)
 
     @classmethod
-    def pruned(cls, checkpoint: str | None = None) -> Self:
+    def pruned(
+        cls, checkpoint: str | None = None, constraints: Mapping[str, float] | None = None
+    ) -> Self:
         """It was given up as unpromising."""
-        return cls(PRUNED, checkpoint=checkpoint)
+        return cls(PRUNED, checkpoint=checkpoint, constraints=constraints or None)
 
     @classmethod
     def failed(cls, error: str) -> Self:
@@ -80,4 +89,5 @@ def _outcome(content: Mapping[str, Any]) -> Outcome:
     if kind not in _KINDS or (kind == COMPLETE) != bool(values):
         raise ValueError(f"{kind} with the values {values}")
     numbers = tuple(float(value) for value in values) if values else None
-    return Outcome(**{**content, "values": numbers})
+    constraints = {str(key): float(v) for key, v in (content.get("constraints") or {}).items()}
+    return Outcome(**{**content, "values": numbers, "constraints": constraints or None})

@@ -12,7 +12,9 @@ from sinesweep.sweep.entry import COMPLETE, REUSED, Entry
 def ranked(entries: Iterable[Entry], directions: Sequence[str]) -> list[Entry]:
     """Return the completed trials of a sweep with one objective, best first; of equals, the first.
 
-    A trial that took over another's values is left out: what it found, the other has.
+    A trial that took over another's values is left out: what it found, the other has. A trial that
+    violates a constraint is left out, too, by all functions here, as Optuna's ``best_trial`` and
+    ``best_trials`` do.
     """
     (sign,) = _signs(directions)
     return sorted(_completed(entries), key=lambda e: (sign * values_of(e)[0], e.number))
@@ -70,7 +72,23 @@ def _is_dominated(cost: np.ndarray, members: np.ndarray) -> bool:
     return bool(((members <= cost).all(axis=1) & (members < cost).any(axis=1)).any())
 
 
+def infeasible(entries: Iterable[Entry]) -> int:
+    """Return how many completed trials violate a constraint."""
+    return sum(not entry.is_feasible for entry in _own(entries))
+
+
+def why_none(entries: Iterable[Entry]) -> str:
+    """Say why a sweep has no best trial."""
+    if infeasible(entries):
+        return "no completed trial satisfies its constraints"
+    return "no trial was completed"
+
+
 def _completed(entries: Iterable[Entry]) -> list[Entry]:
+    return [entry for entry in _own(entries) if entry.is_feasible]
+
+
+def _own(entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.state == COMPLETE and entry.outcome != REUSED]
 
 

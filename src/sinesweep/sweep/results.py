@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 from sinesweep.files import write_atomically
 from sinesweep.redaction import redact, redact_tree
 from sinesweep.runs import CHECKPOINTS, run_id
-from sinesweep.sweep.entry import COMPLETE, DROPPED, REUSED, RUNNING, Entry
+from sinesweep.sweep.entry import COMPLETE, DROPPED, REPORT, REUSED, RUNNING, Entry
 from sinesweep.sweep.outcome import read_outcome
 from sinesweep.sweep.ranking import chosen, values_of
-from sinesweep.sweep.repeats import Repeats
+from sinesweep.sweep.repeats import Repeats, mean_metrics
 from sinesweep.sweep.wording import all_keys, spelled
 
 TRIALS_FILE = "trials.csv"
@@ -32,6 +32,27 @@ _BEST_CHECKPOINT = "best.ckpt"  # as the reference task's training names it, whi
 _PATIENCE = 10.0  # seconds between looks for run ids that a slow or dead tracker has not given yet
 
 Command = Callable[[Entry], str]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of ``trials.csv`` that differ from sweep to sweep.
+
+    Attributes:
+        params: the keys that were searched.
+        constraints: their names.
+        metrics: the names of what trials recorded.
+    """
+
+    params: Sequence[str] = ()
+    constraints: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+
+    @property
+    def titles(self) -> list[str]:
+        """Return the titles, in order."""
+        groups = {"params": self.params, "constraints": self.constraints, "metrics": self.metrics}
+        return [f"{group}.{name}" for group, names in groups.items() for name in names]
 
 
 class Results:
@@ -52,7 +73,9 @@ class Results:
         self._folder = folder
         self._directions = directions
         self._repeats = repeats
-        self._keys: list[str] = []
+        self._columns = Columns()
+        self._metrics: dict[int, Mapping[str, float]] = {}
+        self._metric_names: set[str] = set()
         self._lines: dict[int, tuple[Entry, str]] = {}
         self._evaluated: dict[str, Entry] = {}  # by what they evaluated
         self._run_ids: dict[int, str] = {}
@@ -68,9 +91,14 @@ class Results:
             final: look once more for the run ids that were still missing.
         """
         shown = [entry for entry in entries if entry.outcome != DROPPED]
-        keys = all_keys(entry.params for entry in shown)
-        if keys != self._keys:
-            self._keys = keys
+        self._read_metrics(shown)
+        columns = Columns(
+            params=all_keys(entry.params for entry in shown),
+            constraints=all_keys(entry.constraints for entry in shown),
+            metrics=sorted(self._metric_names),
+        )
+        if columns != self._columns:
+            self._columns = columns
             self._lines.clear()
         elif final or time.monotonic() - self._looked > _PATIENCE:
             self._look_again()
@@ -131,6 +159,7 @@ class Results:
             "trial": entry.number,
             **({"value": values[0]} if len(values) == 1 else {"values": values}),
             **({"seeds": list(self._repeats.seeds)} if self._repeats else {}),
+            **({"constraints": dict(entry.constraints)} if entry.constraints else {}),
             "overrides": [redact(override) for override in entry.overrides],
             "directory": _text(entry.directory),
             "run_id": self._run_id(entry),
@@ -141,9 +170,8 @@ class Results:
         values = ["value"]
         if len(self._directions) > 1:
             values = [f"value_{index}" for index in range(len(self._directions))]
-        params = [f"params.{key}" for key in self._keys]
         last = ["duration_seconds", "directory", "run_id", "checkpoint", "error"]
-        return _csv_line(["number", "state", *values, *params, *last])
+        return _csv_line(["number", "state", *values, *self._columns.titles, *last])
 
     def _line(self, entry: Entry) -> str:
         kept = self._lines.get(entry.number)
@@ -162,11 +190,15 @@ class Results:
         if entry.values is not None:
             values = [repr(value) for value in entry.values]
         source = self._source(entry)
+        metrics = self._metrics.get(source.number, {})
+        columns = self._columns
         return [
             str(entry.number),
             entry.state,
             *values,
-            *(params.get(key, "") for key in self._keys),
+            *(params.get(key, "") for key in columns.params),
+            *(_number(entry.constraints.get(name)) for name in columns.constraints),
+            *(_number(metrics.get(name)) for name in columns.metrics),
             "" if entry.seconds is None else f"{entry.seconds:.3f}",
             _text(source.directory) or "",
             self._run_id(source) or "",
@@ -177,6 +209,13 @@ class Results:
     def _source(self, entry: Entry) -> Entry:
         """Return the trial whose folder a trial's values come from."""
         return self._evaluated.get(_point(entry), entry) if entry.outcome == REUSED else entry
+
+    def _read_metrics(self, entries: Iterable[Entry]) -> None:
+        """Read what the trials that have ended since have recorded."""
+        for entry in entries:
+            if entry.state != RUNNING and entry.number not in self._metrics:
+                self._metrics[entry.number] = metrics_of(entry)
+                self._metric_names.update(self._metrics[entry.number])
 
     def _look_again(self) -> None:
         self._looked = time.monotonic()
@@ -200,6 +239,20 @@ class Results:
         return found
 
 
+def metrics_of(entry: Entry) -> dict[str, float]:
+    """Return the last value of each metric that a trial recorded, or else of what it reported.
+
+    The trial's own values, which are in columns of their own, are left out.
+    """
+    recorded = mean_metrics(entry.directory) if entry.directory else {}
+    values = entry.values or ()
+    own = {"value", *(f"value_{index}" for index in range(len(values)))}
+    found = {name: value for name, value in recorded.items() if name not in own}
+    if not found and entry.reported is not None:
+        return {REPORT: entry.reported}
+    return found
+
+
 def find_checkpoint(directory: Path | None) -> str | None:
     """Return the checkpoint that a trial named, or its training's best, if it has one."""
     if directory is None:
@@ -221,6 +274,10 @@ def _params(entry: Entry) -> Mapping[str, Any]:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def _csv_line(cells: Sequence[str]) -> str:

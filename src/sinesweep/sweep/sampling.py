@@ -28,6 +28,8 @@ from sinesweep.sweep.space import Space
 # These take a trial's number for its place in the sequence; a trial that was run again has another.
 _BY_NUMBER = (CmaEsSampler, GridSampler)
 
+_CONSTRAINTS = "constraints"  # what Optuna keeps of a trial's constraints begins so
+
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,8 @@ class Again(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Hand on what a sampler noted of the earlier trial, such as its generation."""
         for key, value in self._earlier.system_attrs.items():
-            study._storage.set_trial_system_attr(trial._trial_id, key, value)
+            if not key.startswith(_CONSTRAINTS):
+                study._storage.set_trial_system_attr(trial._trial_id, key, value)
 
     def infer_relative_search_space(
         self,

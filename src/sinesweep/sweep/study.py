@@ -39,6 +39,7 @@ from sinesweep.sweep.entry import (
 )
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.marks import (
+    CONSTRAINT,
     OUTCOME,
     PLACE,
     SECONDS,
@@ -258,8 +259,9 @@ class SweepStudy:
             count: so many.
         """
         sign = -1 if self._plan.settings.objectives[0] == "maximize" else 1
-        completed = [e.values for e in self.entries.values() if e.outcome == COMPLETE and e.values]
-        known = [*(values[0] for values in completed), *self._about_to_have.values()]
+        entries = self.entries.values()
+        feasible = [e.values for e in entries if e.outcome == COMPLETE and e.is_feasible]
+        known = [*(values[0] for values in feasible if values), *self._about_to_have.values()]
         self._about_to_have[number] = value
         return sum(sign * other < sign * value for other in known) < count
 
@@ -301,6 +303,7 @@ class SweepStudy:
             values=outcome.values if state == COMPLETE else None,
             seconds=seconds,
             error=outcome.error,
+            constraints=outcome.constraints or {},
         )
         return self.entries[number]
 
@@ -324,7 +327,13 @@ class SweepStudy:
 
     def _reuse(self, trial: optuna.Trial, known: Entry) -> Entry:
         trial.set_user_attr(OUTCOME, REUSED)
-        return self._tell(trial.number, Outcome(REUSED, values=known.values))
+        # Only those that the function has set: constraints_func sets its own again.
+        constraints = {
+            key.removeprefix(CONSTRAINT): value
+            for key, value in self._trial(known.number).system_attrs.items()
+            if key.startswith(CONSTRAINT)
+        }
+        return self._tell(trial.number, Outcome(REUSED, known.values, constraints=constraints))
 
     @property
     def _settled(self) -> int | None:

@@ -12,6 +12,7 @@ Outside of a sweep the handle reports to nobody, so the same function runs eithe
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,23 @@ class Trial:
         """
         return False
 
+    def set_constraint(self, key: str, value: float) -> None:
+        """Set the value of a constraint, as :meth:`optuna.trial.Trial.set_constraint` does.
+
+        A trial is feasible if all of its constraints are 0 or less. The best trial of a sweep is
+        the best feasible one, and Optuna's samplers learn from the values. With ``repeats`` a
+        constraint's value is the mean over the seeds that set it.
+
+        Args:
+            key: the constraint's name.
+            value: finite; the first value that is set counts.
+
+        Raises:
+            TypeError: the key is no text, or the value is no number.
+            ValueError: the key is empty, or the value is not finite.
+        """
+        _constraint(key, value)
+
     def leave_if_stopped(self) -> None:
         """End the trial if the sweep is being stopped, where there is nothing to be reported.
 
@@ -124,6 +142,7 @@ class ManagedTrial(Trial):
         stopped: why the sweep has stopped the trial, or None.
         listens: whether reports go to the pruner.
         is_pruned: whether the pruner has answered that the trial is to be pruned.
+        constraints: name to value of what was set under the present seed.
     """
 
     def __init__(
@@ -143,6 +162,7 @@ class ManagedTrial(Trial):
         self.stopped: str | None = None
         self.listens = True
         self.is_pruned = False
+        self.constraints: dict[str, float] = {}
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value of the objective; see :meth:`Trial.report`."""
@@ -163,6 +183,14 @@ class ManagedTrial(Trial):
         self.is_pruned = self.is_pruned or self._channel.ask(MayBePruned(self.number))
         self.leave_if_stopped()
         return self.is_pruned
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Set the value of a constraint; see :meth:`Trial.set_constraint`."""
+        number = _constraint(key, value)
+        if key in self.constraints:
+            text = f"constraint {key!r} is {self.constraints[key]} already: {number} is ignored"
+            warnings.warn(text, stacklevel=2)
+        self.constraints.setdefault(key, number)
 
     def is_among_best(self, value: float, count: int) -> bool:
         """Ask the sweep; see :meth:`Trial.is_among_best`."""
@@ -187,6 +215,23 @@ class ManagedTrial(Trial):
         self.stopped = self.stopped or self._channel.stopped(self.number)
         if self.stopped is not None:
             raise Interrupted(self.stopped)
+
+
+def _constraint(key: str, value: float) -> float:
+    """Return the value of a constraint as a number."""
+    if not isinstance(key, str):
+        raise TypeError(f"constraint: its name must be a text, but is {key!r}")
+    if not key:
+        raise ValueError("constraint: its name must not be empty")
+    try:
+        number = None if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None:
+        raise TypeError(f"constraint {key!r}: must be a number, but is {value!r}")
+    if not math.isfinite(number):
+        raise ValueError(f"constraint {key!r}: must be finite, but is {number}")
+    return number
 
 
 _DETACHED = Trial()

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 
 from sinesweep import runs
-from sinesweep.sweep.entry import RUNNING, run_name
+from sinesweep.sweep.entry import REPORT, RUNNING, run_name
 from sinesweep.sweep.messages import Assignment
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
@@ -47,7 +47,7 @@ class TrialRecord:
         """Take a reported value."""
         if self._begin():
             assert self._own is not None
-            self._own.append_metrics({"objective": value}, step)
+            self._own.append_metrics({REPORT: value}, step)
 
     def values(self, outcome: Outcome) -> None:
         """Take what the trial came to."""

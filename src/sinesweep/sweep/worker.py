@@ -49,12 +49,14 @@ class Evaluation:
         record: for the tracker.
         left: what it is still to be evaluated as: overrides with a folder, one for each seed.
         found: the values of the seeds before.
+        constraints: what each of the seeds before has set.
     """
 
     trial: ManagedTrial
     record: TrialRecord
     left: deque[tuple[Sequence[str], Path]]
     found: list[tuple[float, ...]] = field(default_factory=list)
+    constraints: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def directory(self) -> Path:
@@ -73,6 +75,8 @@ class Evaluation:
         if self.trial.stopped is not None:
             raise Interrupted(self.trial.stopped)  # whoever swallowed it
         self.found.append(_checked(value, count))
+        self.constraints.append(dict(self.trial.constraints))
+        self.trial.constraints.clear()
         # Pruned by its first seed: what others report would be compared with that.
         self.trial.listens = False
 
@@ -80,7 +84,14 @@ class Evaluation:
         """Return the mean over the seeds."""
         columns = zip(*self.found, strict=True)
         values = tuple(sum(column) / len(self.found) for column in columns)
-        return Outcome.complete(values, _path(self.trial.checkpoint))
+        return Outcome.complete(values, _path(self.trial.checkpoint), self.mean_constraints())
+
+    def mean_constraints(self) -> dict[str, float]:
+        """Return the mean of each constraint over the seeds that have set it."""
+        told = [*self.constraints, self.trial.constraints]
+        names = dict.fromkeys(name for each in told for name in each)
+        by_name = {name: [each[name] for each in told if name in each] for name in names}
+        return {name: sum(values) / len(values) for name, values in by_name.items()}
 
 
 class Worker:
@@ -146,7 +157,7 @@ class Worker:
             outcome = evaluation.outcome()
         except BaseException as error:  # noqa: BLE001 # whatever it was, it costs this trial only
             with _output_to(evaluation.directory / LOG_FILE):
-                outcome = _judge(error, evaluation.trial)
+                outcome = _judge(error, evaluation)
         evaluation.trial.listens = False  # a form may go on with it: that is nobody's any more
         evaluation.record.values(outcome)
         outcome.write(evaluation.directory)
@@ -247,17 +258,18 @@ def _checked(value: Any, count: int) -> tuple[float, ...]:
     return values
 
 
-def _judge(error: BaseException, trial: ManagedTrial) -> Outcome:
+def _judge(error: BaseException, evaluation: Evaluation) -> Outcome:
     """Return the outcome of a trial that ended with an exception.
 
     A pruned trial that is stopped with the sweep is PRUNED: nothing is left to be run again. An
     exception of the function's own is a failure, before and after the pruner's answer.
     """
+    trial = evaluation.trial
     is_pruned = isinstance(error, TrialPruned) or _is_optunas_pruned(error)
     if trial.stopped is not None:
         is_pruned = trial.is_pruned
     if is_pruned:
-        return Outcome.pruned(_path(trial.checkpoint))
+        return Outcome.pruned(_path(trial.checkpoint), evaluation.mean_constraints())
     if trial.stopped is not None:
         return Outcome.interrupted(trial.stopped)
     if isinstance(error, Interrupted):  # the trial was told by a signal, and not by the sweep

@@ -14,7 +14,7 @@ from sinesweep.errors import InputError
 from sinesweep.sweep import archive as archives
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import Entry
-from sinesweep.sweep.ranking import chosen
+from sinesweep.sweep.ranking import chosen, why_none
 from sinesweep.tracking import record
 from sinesweep.winner.script import find_trial
 
@@ -74,7 +74,8 @@ def winner(archive: Archive, number: int | None) -> Found:
     best = chosen(archive.entries, archive.directions)
     if not best:
         raise InputError(
-            f"sweep {archive.name}: must have a completed trial, but has none: continue it"
+            f"sweep {archive.name}: must have a best trial, but {why_none(archive.entries)}: "
+            "continue it"
         )
     if len(archive.directions) > 1:
         listed = ", ".join(str(entry.number) for entry in best)

@@ -21,7 +21,7 @@ from sinesweep.sweep import archive as archives
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE
-from sinesweep.sweep.ranking import pareto, ranked
+from sinesweep.sweep.ranking import pareto, ranked, why_none
 from sinesweep.sweep.settings import GRID
 from sinesweep.sweep.space import Choice, Interval, Steps, value_text
 from sinesweep.tracking import record
@@ -105,7 +105,8 @@ def plan(
     best = _best(archive)[: top if each is None else 1]
     if not best:
         raise InputError(
-            f"sweep {archive.name}: must have a completed trial, but has none: continue it"
+            f"sweep {archive.name}: must have a best trial, but {why_none(archive.entries)}: "
+            "continue it"
         )
     first = _first_fresh_seed(archive)
     fresh = range(first, first + seeds)
