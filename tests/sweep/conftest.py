@@ -13,6 +13,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf
 from process import Fuse
 
 from sinesweep.sweep import plan, settings
@@ -90,7 +91,9 @@ def make_plan(config_loader: ConfigLoader) -> MakePlan:
         sweeper = config.hydra.sweeper
         keys = {str(k): sweeper[k] for k in sweeper if k not in ("_target_", "_recursive_")}
         context = HydraContext(config_loader, Callbacks())
-        return plan.make(settings.parse(keys), config.hydra.overrides.task, config, context)
+        arguments = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        assert isinstance(arguments, list)
+        return plan.make(settings.parse(keys), arguments, config, context)
 
     return make
 

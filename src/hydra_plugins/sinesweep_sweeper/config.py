@@ -14,6 +14,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from hydra_plugins.sinesweep_sweeper import optuna_sweeper
+
 
 @dataclass
 class RayConf:
@@ -173,10 +175,20 @@ _PRUNERS: dict[str, dict[str, Any]] = {
 }
 
 
+_OLD_SWEEPER: dict[str, Any] = {
+    "defaults": [{"sampler": "tpe"}],
+    "_target_": optuna_sweeper.TARGET,
+    "_recursive_": False,  # what it was given is not made: it says what to change
+}
+
+
 def register() -> None:
     """Tell Hydra's configuration store."""
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="sinesweep", node=SinesweepConf, provider="sinesweep")
+    if optuna_sweeper.is_needed():
+        node = OmegaConf.create(_OLD_SWEEPER, flags={"struct": False})  # takes any key
+        store.store(group="hydra/sweeper", name="optuna", node=node, provider="sinesweep")
     for group, presets in (("sampler", _SAMPLERS), ("pruner", _PRUNERS)):
         path = f"hydra/sweeper/{group}"
         # Where hydra-optuna-sweeper is installed, too, its presets stay as it needs them.

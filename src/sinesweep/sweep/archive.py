@@ -15,7 +15,7 @@ from sinesweep.errors import InputError
 from sinesweep.files import read_json, take_lock, write_atomically
 from sinesweep.redaction import HIDDEN
 from sinesweep.runs import ROOT_ID_FILE
-from sinesweep.sweep import space
+from sinesweep.sweep import requirements, space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
 from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK, read_definition
 from sinesweep.sweep.rerun import SweepCommand
@@ -103,6 +103,7 @@ class Archive:
         Raises:
             InputError: its storage does not answer, or has no such study.
         """
+        requirements.check_optuna()
         import optuna
 
         from sinesweep.sweep.storage import JOURNAL_FILE, open_storage

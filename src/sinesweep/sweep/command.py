@@ -25,10 +25,11 @@ from sinesweep.errors import (
 from sinesweep.interruption import interruptible
 from sinesweep.redaction import redact
 from sinesweep.sweep import plan as plans
-from sinesweep.sweep import preflight, settings
+from sinesweep.sweep import preflight, requirements, settings
 from sinesweep.sweep.cluster import RayNursery, shortage
 from sinesweep.sweep.interrupts import counted_interrupts
 from sinesweep.sweep.nursery import Nursery, fork_workers
+from sinesweep.sweep.pins import changing_place
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.together import find_form
 from sinesweep.sweep.worker import Worker
@@ -53,12 +54,18 @@ def run(
     Returns:
         The exit code.
     """
+    plan: Plan | None = None
     try:
         with interruptible():
+            requirements.check_optuna()
             checked = settings.parse(keys)
             plan = plans.make(checked, arguments, config, context)
             preflight.check(plan)
-            for notice in (preflight.unused_sampler(plan), preflight.trained_alone(plan)):
+            for notice in (
+                preflight.unused_sampler(plan),
+                preflight.trained_alone(plan),
+                changing_place(plan.pins),
+            ):
                 if notice:
                     _say(f"sinesweep: {notice}")
             return _run(plan, function)
@@ -67,21 +74,21 @@ def run(
         return EXIT_INPUT
     except KeyboardInterrupt as interrupt:
         _say(f"sinesweep: interrupted{f' ({interrupt})' if interrupt.args else ''}")
-        _say(f"continue with\n  {typed_again()}")
+        _say(f"continue with\n  {_again(plan)}")
         return EXIT_INTERRUPTED
     except SweepFailed as failure:
         _say(f"sinesweep: the sweep failed: {redact(str(failure))}")
-        _say(f"continue with\n  {typed_again()}")
+        _say(f"continue with\n  {_again(plan)}")
         return EXIT_FAILED
     except Exception:  # noqa: BLE001 # ours, or a sampler's, or a storage's
         _say(redact(traceback.format_exc()))
-        _say(f"sinesweep: the sweep failed; continue it with\n  {typed_again()}")
+        _say(f"sinesweep: the sweep failed; continue it with\n  {_again(plan)}")
         return EXIT_FAILED
 
 
-def typed_again() -> str:
-    """Return the command line of this process, without credentials."""
-    return command_line.typed().text
+def _again(plan: Plan | None) -> str:
+    """Return the command that continues a sweep, without credentials."""
+    return (plan.command if plan is not None else command_line.typed()).text
 
 
 def _run(plan: Plan, function: TaskFunction) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sinesweep.sweep.command import typed_again
 from sinesweep.sweep.entry import RUNNING, Entry
 from sinesweep.sweep.note import REPORTED, Subject, metrics_of, text
 from sinesweep.sweep.plan import Plan, question
@@ -76,7 +75,7 @@ def make_page(plan: Plan, tracker: SweepTracker) -> SweepPage | None:
         directions=plan.settings.objectives,
         total=plan.total,
         folder=plan.folder,
-        again=typed_again(),
+        again=plan.command.text,
         rerun=partial(rerun_command, command=plan.command),
     )
     return SweepPage(plan.name, subject, tracker)

@@ -23,6 +23,7 @@ from sinesweep.files import write_atomically
 from sinesweep.redaction import HIDDEN, redact, redact_address, redact_tree
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
+from sinesweep.sweep.pins import Pin, find_pins, with_overrides
 from sinesweep.sweep.repeats import Repeats
 from sinesweep.sweep.rerun import SweepCommand, single_overrides
 from sinesweep.sweep.settings import DEFAULT_TRIALS, GRID, Settings, Target
@@ -179,9 +180,16 @@ class Plan:
 
     @cached_property
     def command(self) -> SweepCommand:
-        """The command that started this process, with credentials."""
+        """The command that continues the sweep, with credentials: as typed, with the pins."""
         typed = command_line.typed()
-        return SweepCommand(typed.arguments, typed.interpreter, single_overrides(self))
+        arguments = with_overrides(typed.arguments, [pin.override for pin in self.pins])
+        return SweepCommand(arguments, typed.interpreter, single_overrides(self))
+
+    @cached_property
+    def pins(self) -> Sequence[Pin]:
+        """What a command that continues the sweep says of its place, in addition."""
+        # What Hydra composed has lost interpolations that hydra.sweeper refers to.
+        return find_pins(self.base, self.settings, self.name, self.folder)
 
     @cached_property
     def base(self) -> DictConfig:

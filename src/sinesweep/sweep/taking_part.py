@@ -15,7 +15,6 @@ from typing import IO, Any
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
 from sinesweep.redaction import redact_tree
-from sinesweep.sweep.command import typed_again
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.patience import Patience
 from sinesweep.sweep.plan import JOINED, SWEEP_LOCK, Plan
@@ -88,7 +87,7 @@ def taking_part(plan: Plan, patience: Patience) -> Iterator[tuple[Plan, Ledger]]
 
 def _lock_or_refuse(plan: Plan) -> IO[str]:
     """Hold the sweep's lock; two controllers would run the same trials twice."""
-    lock = _lock(plan.folder)
+    lock = _lock(plan.folder, plan.command.text)
     if lock is None:
         holder = (plan.folder / SWEEP_LOCK).read_text(errors="replace").strip() or "another one"
         raise InputError(
@@ -111,7 +110,7 @@ def _free_folder(plan: Plan) -> Iterator[tuple[Path, list[Path]]]:
     for folder in itertools.chain([plan.folder], folders):
         parts = [folder / SWEEP_LOCK, folder, *folder.parents]
         made = list(itertools.takewhile(lambda part: not part.exists(), parts))
-        if lock := _lock(folder):
+        if lock := _lock(folder, plan.command.text):
             with lock:
                 yield folder, made
             return
@@ -124,7 +123,7 @@ def _remove(made: Sequence[Path]) -> None:
             path.rmdir() if path.is_dir() else path.unlink()
 
 
-def _lock(folder: Path) -> IO[str] | None:
+def _lock(folder: Path, command: str) -> IO[str] | None:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +135,7 @@ def _lock(folder: Path) -> IO[str] | None:
         lock.truncate(0)
         lock.write(
             f"process {os.getpid()} on {socket.gethostname()} since "
-            f"{time.strftime('%Y-%m-%d %H:%M:%S')} ({typed_again()})\n"
+            f"{time.strftime('%Y-%m-%d %H:%M:%S')} ({command})\n"
         )
         lock.flush()
     return lock
