@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from runner import Runner
 
-from sinesweep import runs
+from sinesweep import redaction, runs
 from sinesweep.cli import CONFIG_DIRECTORY
 from sinesweep.tracking.record import Record
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learned() -> Iterator[None]:
+    """Forget after each test which values and keys are secret: a process knows one sweep's."""
+    yield
+    redaction.forget()
+    redaction.reset_rules()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import sys
 import traceback
@@ -25,7 +24,16 @@ from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputErr
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import interruptible
 from sinesweep.output import protect_output
-from sinesweep.redaction import redact
+from sinesweep.redaction import (
+    HIDDEN,
+    learn_overrides,
+    redact_error,
+    redact_override,
+    redact_overrides,
+    redacted_command,
+    refuse_placeholders,
+)
+from sinesweep.redaction.hydra import hide_in_folder_names, prepare_redaction, redacted_files
 from sinesweep.sweep.rerun import SINGLE, config_flags
 from sinesweep.sweep.trial import current_trial
 from sinesweep.tracking import spool
@@ -51,9 +59,11 @@ class Preflight(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a wrong configuration; Hydra swallows exceptions here, but not SystemExit."""
-        if distributed.rank() > 0:
-            return  # the first process has looked
         try:
+            prepare_redaction(config)
+            hide_in_folder_names(config)
+            if distributed.rank() > 0:
+                return  # the first process has looked
             checked = _read(config, list(config.hydra.overrides.task))
             fairness.refuse_contradiction(checked, _sweeps_directions(config))
             preflight.check(checked)
@@ -72,6 +82,7 @@ def _sweeps_directions(config: DictConfig) -> list[str]:
 def main() -> None:
     """Run ``python src/train.py``."""
     protect_output()
+    learn_overrides(sys.argv[1:])
     OmegaConf.register_new_resolver("sinesweep.run_directory", runs.directory, replace=True)
     OmegaConf.register_new_resolver(
         "sinesweep.new_name", runs.new_name, use_cache=True, replace=True
@@ -84,7 +95,8 @@ def main() -> None:
     if metadata.version("hydra-core").startswith("1.3"):
         version["version_base"] = "1.3"
     try:
-        with interruptible():
+        refuse_placeholders(sys.argv[1:])
+        with interruptible(), redacted_files():
             hydra.main(config_path=str(CONFIG_DIRECTORY), config_name="train", **version)(_run)()
     except Exception as error:  # whatever the task raises ends in SystemExit: this is composition
         if hydra_prints:
@@ -124,9 +136,13 @@ def _with_secrets(arguments: list[str]) -> list[str]:
     if not any(argument.startswith("resume=") for argument in arguments):
         return arguments
     return [
-        f"++{argument}" if _OVERRIDE.match(argument) and redact(argument) != argument else argument
+        f"++{argument}" if _OVERRIDE.match(argument) and _holds_secret(argument) else argument
         for argument in arguments
     ]
+
+
+def _holds_secret(word: str) -> bool:
+    return HIDDEN in redact_override(word)
 
 
 def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
@@ -145,7 +161,7 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
         whole = not is_trained_together(_read(cfg, overrides))
         sys.exit(_say_how_to_continue(interrupted, directory, overrides, is_kept=whole))
     except Exception:  # noqa: BLE001 # whatever the user's training raised
-        print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+        print(redact_error(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         _remove_unused(directory)
         where = f"; its folder is {directory}" if directory.exists() else " before it began"
         print(f"sinesweep: the run failed{where}", file=sys.stderr)  # noqa: T201
@@ -160,9 +176,11 @@ def _train(
     from sinesweep.training.serial import train
 
     name = config.tracking.run_name or ", ".join(
-        override for override in overrides if not override.startswith(("tracking.", "artifacts."))
+        override
+        for override in redact_overrides(overrides)
+        if not override.startswith(("tracking.", "artifacts."))
     )
-    result = train(config, directory, name=redact(name)[:200] or "defaults")
+    result = train(config, directory, name=name[:200] or "defaults")
     if result is None:
         return None
     show(result, config.settings.objective, _ui_command(config))
@@ -209,14 +227,14 @@ def _say_how_to_continue(
         # Where to record, and what to make at the end, is not part of what was trained; secrets are
         # not kept.
         again = [
-            redact(word).lstrip("+")
+            word.lstrip("+")
             for word in overrides
-            if word.startswith(("tracking", "artifacts")) or redact(word) != word
+            if word.startswith(("tracking", "artifacts")) or _holds_secret(word)
         ]
         again += [word for word in HydraConfig.get().overrides.hydra if word == SINGLE]
         typed = command_line.typed()
         flags = config_flags(typed.arguments[1:])  # modules of the user may be beside the files
-        continuing = shlex.join([*typed.program, *flags, f"resume={run}", *again])
+        continuing = redacted_command([*typed.program, *flags, f"resume={run}", *again])
         print(f"continue with\n  {continuing}", file=sys.stderr)  # noqa: T201
     return EXIT_INTERRUPTED
 

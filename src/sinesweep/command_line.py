@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact_overrides, redacted_command
 
 DEFAULT_INTERPRETER = ("python",)
 _MODULE = "-m"
@@ -41,13 +40,12 @@ class CommandLine:
     @property
     def redacted(self) -> CommandLine:
         """The command without credentials."""
-        return CommandLine([redact(word) for word in self.arguments], self.interpreter)
+        return CommandLine(redact_overrides(self.arguments), self.interpreter)
 
     @property
     def text(self) -> str:
         """The command without credentials, quoted for a shell."""
-        # Word by word: quotes for a shell would hide the end of a value.
-        return shlex.join([*self.interpreter, *self.redacted.arguments])
+        return redacted_command([*self.interpreter, *self.arguments])
 
 
 def typed() -> CommandLine:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sinesweep.errors import InputError
+from sinesweep.redaction import learn_tree
 from sinesweep.schema import (
     TRAINER_ARGUMENTS,
     TRAINER_RESERVED,
@@ -96,6 +97,7 @@ def parse(cfg: DictConfig) -> Config:
     """
     cfg = _without_hydra(cfg)
     values = _resolve(cfg)
+    learn_tree(values)
     sections: dict[str, type[BaseModel]] = dict(_SECTIONS)
     for name in ("data", "model"):
         sections[name] = _schema_of(values, name)

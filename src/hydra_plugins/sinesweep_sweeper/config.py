@@ -83,6 +83,10 @@ class SinesweepConf:
     root: str = "multirun"  # the sweep's folder is in it, unless hydra.sweep.dir names one
     tracking: Any = None  # backend, uri, root and experiment of MLflow; null: no tracker
     preload: list[str] = field(default_factory=list)  # modules that all workers share
+    # keys that are hidden in all outputs besides those that are called like secrets, and keys that
+    # are shown although they are: a key stands for all keys that end with it
+    redacted_keys: Any = field(default_factory=list)
+    visible_keys: Any = field(default_factory=list)
     report: Any = True  # write report.html while the sweep runs, if plotly is installed
     stream: Any = False  # show what trials print, each line with its trial's number
 

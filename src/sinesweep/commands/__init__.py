@@ -16,7 +16,7 @@ from sinesweep.commands import completion
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.interruption import interruptible
 from sinesweep.output import output_error, protect_output
-from sinesweep.redaction import redact
+from sinesweep.redaction import learn_overrides, redact
 
 COMMANDS = (
     "ui", "list", "show", "compare", "rerun", "replicate", "promote", "predict", "export", "sync",
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     protect_output()
     parser = _parser()
     completion.complete(parser)
+    learn_overrides(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
     try:
         with interruptible():

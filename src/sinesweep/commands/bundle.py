@@ -25,7 +25,7 @@ from sinesweep.commands.bundle_readme import readme
 from sinesweep.commands.standing import Standing
 from sinesweep.commands.study_copy import copied_journal
 from sinesweep.errors import InputError
-from sinesweep.redaction import redact_tree
+from sinesweep.redaction import redact_overrides, redact_tree
 from sinesweep.sweep.archive import STATE_FILE, Archive
 from sinesweep.sweep.entry import RUNNING, Entry
 from sinesweep.sweep.outcome import FILE_NAME as OUTCOME_FILE
@@ -155,7 +155,8 @@ def _without_credentials(name: str, content: bytes) -> bytes:
 
 def _redacted(content: bytes, load: Callable[[bytes], Any], dump: Callable[[Any], str]) -> bytes:
     value = load(content)
-    shown = redact_tree(value)
+    # A list alone is one of overrides: .hydra/overrides.yaml.
+    shown = redact_overrides(map(str, value)) if isinstance(value, list) else redact_tree(value)
     return content if shown == value else dump(shown).encode()
 
 

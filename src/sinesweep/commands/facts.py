@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sinesweep.commands.standing import REPORTED, STATES, Standing, last_metrics
-from sinesweep.redaction import redact_tree
+from sinesweep.redaction import redact_overrides, redact_tree
 from sinesweep.runs import run_id
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.rerun import rerun_command
@@ -76,10 +76,10 @@ def all_facts(found: Standing, report: Path | None) -> dict[str, Any]:
         "format": FORMAT,
         **sweep_facts(found),
         "space": definition["space"],
-        "fixed": archive.fixed,
+        "fixed": redact_overrides(archive.fixed),
         "repeats": definition["repeats"],
         "custom_search_space": definition["custom_search_space"],
-        "command": [*archive.command.interpreter, *archive.command.arguments],
+        "command": [*archive.command.interpreter, *archive.command.redacted.arguments],
         "directory": str(archive.directory),
         "run_id": run_id(archive.folder),
         "report": None if report is None else str(report.absolute()),
@@ -100,7 +100,7 @@ def _trial(found: Standing, entry: Entry) -> dict[str, Any]:
         "outcome": entry.outcome,
         "values": None if entry.values is None else list(entry.values),
         "params": entry.params,
-        "overrides": entry.overrides,
+        "overrides": redact_overrides(entry.overrides),
         "metrics": last_metrics(directory),
         "constraints": entry.constraints,
         "start": None if entry.start is None else _when(entry.start),

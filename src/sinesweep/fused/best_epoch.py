@@ -86,7 +86,7 @@ class BestEpoch:
             "pytorch-lightning_version": _LIGHTNING,
             "state_dict": {**self._module.state_dict(), **weights},
             OWN_KEY: {
-                "model": redact_tree(self._config.values["model"]),
+                "model": redact_tree(self._config.values["model"], "model"),
                 "run": self._directory.name,
                 "epoch": self.epoch,
                 "best_value": self._value,

@@ -13,7 +13,7 @@ from typing import Any
 from sinesweep.command_line import DEFAULT_INTERPRETER
 from sinesweep.errors import InputError
 from sinesweep.files import read_json, take_lock, write_atomically
-from sinesweep.redaction import HIDDEN
+from sinesweep.redaction import HIDDEN, add_rules
 from sinesweep.runs import ROOT_ID_FILE
 from sinesweep.sweep import requirements, space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
@@ -172,6 +172,7 @@ def read(folder: Path) -> Archive:
 def _read(folder: Path) -> Archive:
     content = read_definition(folder / DEFINITION_FILE)
     definition, command = content["definition"], content["command"]
+    add_rules(**content["redaction"])
     return Archive(
         folder=folder,
         name=content["study"]["name"],

@@ -23,7 +23,8 @@ from sinesweep.errors import (
     SweepFailed,
 )
 from sinesweep.interruption import interruptible
-from sinesweep.redaction import redact
+from sinesweep.redaction import learn_overrides, redact, redact_error, refuse_placeholders
+from sinesweep.redaction.hydra import prepare_redaction
 from sinesweep.sweep import plan as plans
 from sinesweep.sweep import preflight, requirements, settings
 from sinesweep.sweep.cluster import RayNursery, shortage
@@ -55,9 +56,13 @@ def run(
         The exit code.
     """
     plan: Plan | None = None
+    learn_overrides([*arguments, *sys.argv[1:]])
     try:
         with interruptible():
             requirements.check_optuna()
+            prepare_redaction(config)
+            learn_overrides(arguments)  # with the keys that the configuration adds
+            refuse_placeholders(arguments)
             checked = settings.parse(keys)
             plan = plans.make(checked, arguments, config, context)
             preflight.check(plan)
@@ -81,7 +86,7 @@ def run(
         _say(f"continue with\n  {_again(plan)}")
         return EXIT_FAILED
     except Exception:  # noqa: BLE001 # ours, or a sampler's, or a storage's
-        _say(redact(traceback.format_exc()))
+        _say(redact_error(traceback.format_exc()))
         _say(f"sinesweep: the sweep failed; continue it with\n  {_again(plan)}")
         return EXIT_FAILED
 

@@ -16,7 +16,7 @@ from optuna.terminator import BaseTerminator
 
 from sinesweep import runs
 from sinesweep.errors import EXIT_DONE, Interrupted, SweepFailed
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact, redact_error, redact_overrides, redact_tree
 from sinesweep.sweep import preflight
 from sinesweep.sweep.archive import save_state
 from sinesweep.sweep.controller import Controller
@@ -125,7 +125,7 @@ def _tracked(plan: Plan, ledger: Ledger) -> Iterator[SweepTracker]:
         end(FAIL, str(failure))
         raise
     except BaseException as error:
-        end(FAIL, redact(error_text(error)))
+        end(FAIL, redact_error(error_text(error)))
         raise
     finally:
         _close(plan, tracker)
@@ -156,10 +156,10 @@ def _params(plan: Plan) -> Mapping[str, Any]:
     settings = plan.settings
     return {
         "sweep": plan.name,
-        "overrides": " ".join(plan.space.fixed),
+        "overrides": " ".join(redact_overrides(plan.space.fixed)),
         **{f"space.{key}": text for key, text in plan.space.written.items()},
         "sampler": settings.sampler.target,
-        "sampler.arguments": json.dumps(settings.sampler.values, default=str),
+        "sampler.arguments": json.dumps(redact_tree(settings.sampler.values), default=str),
         "pruner": settings.pruner.target,
         "seed": settings.sampler.values.get("seed"),
         "directions": ",".join(settings.objectives),

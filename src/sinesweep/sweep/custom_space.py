@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from optuna.samplers import RandomSampler
 
 from sinesweep.errors import InputError
+from sinesweep.redaction import is_secret, redact_overrides
 from sinesweep.sweep.wording import error_text, one_line
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def extend(plan: Plan, config: DictConfig, trial: optuna.Trial) -> None:
         Exception: whatever the function fails with.
     """
     assert plan.settings.custom_search_space is not None
-    for override in plan.space.fixed:
+    for override in redact_overrides(plan.space.fixed):
         key, _, text = override.partition("=")
         trial.set_user_attr(key, text)
     get_method(plan.settings.custom_search_space)(config, trial)
@@ -57,6 +58,12 @@ def samples(plan: Plan) -> Iterator[dict[str, Any]]:
             raise InputError(
                 f"hydra.sweeper.sampler: a grid must know every key beforehand, but {added[0]} is "
                 f"added by {plan.settings.custom_search_space}: use another sampler"
+            )
+        if hidden := [key for key in added if is_secret(key)]:
+            raise InputError(
+                f"{_KEY}: must not add a secret, but {plan.settings.custom_search_space} adds "
+                f"{hidden[0]}, whose values the study would store: list them on the command line, "
+                f"or add the key to hydra.sweeper.visible_keys if it is none"
             )
         if keys not in seen:
             seen.add(keys)

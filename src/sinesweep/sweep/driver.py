@@ -29,7 +29,7 @@ from typing import Any
 import ray
 import ray.exceptions as errors
 
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact_error
 from sinesweep.sweep.actor import Errand, Hello, RayWorker, Unfit, prepare
 from sinesweep.sweep.nursery import LONGEST_MESSAGE, Exit, read_order, thread_variables
 from sinesweep.sweep.plan import Plan
@@ -287,7 +287,7 @@ class Driver:
         elif isinstance(error, errors.ActorDiedError) and error.actor_init_failed:
             rule = "sinesweep must be installed on every node"
         if rule:
-            print(redact("".join(traceback.format_exception(error))), flush=True)  # noqa: T201
+            print(redact_error("".join(traceback.format_exception(error))), flush=True)  # noqa: T201
             text = f"{rule}, but no actor could begin, as {self._folder / _LOG} says: {said}"
             return Exit(post.number, text, is_final=True)
         # Ray says the latter of a node that does not answer, and knows only later that it is dead.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact, without_notice
 from sinesweep.report.files import written
 from sinesweep.sweep.entry import DROPPED, FAIL, RETRIED, Entry
 from sinesweep.sweep.ranking import chosen, infeasible, values_of, why_none
@@ -197,13 +197,11 @@ def _block(command: str, otherwise: str) -> str:
 
 def _broken(command: str) -> str:
     """Break a command line as a shell takes it, for a page does not."""
-    try:
-        words = [shlex.quote(word) for word in shlex.split(command)]
-    except ValueError:  # a hidden credential took a quote with it
-        return command
+    bare, notice = without_notice(command)
+    words = [shlex.quote(word) for word in shlex.split(bare)]
     lines = [""]
     for word in words:
         if lines[-1] and len(lines[-1]) + len(word) > _LINE:
             lines.append("   ")
         lines[-1] += f" {word}" if lines[-1] else word
-    return " \\\n".join(lines)
+    return " \\\n".join(lines) + notice

@@ -20,7 +20,14 @@ from omegaconf.errors import OmegaConfBaseException
 from sinesweep import command_line
 from sinesweep.errors import InputError
 from sinesweep.files import write_atomically
-from sinesweep.redaction import HIDDEN, redact, redact_address, redact_tree
+from sinesweep.redaction import (
+    HIDDEN,
+    redact,
+    redact_address,
+    redact_overrides,
+    redact_tree,
+)
+from sinesweep.redaction.hydra import hide_in_folder_names
 from sinesweep.sweep import space
 from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.pins import Pin, find_pins, with_overrides
@@ -171,7 +178,7 @@ class Plan:
         Hydra writes them into the trial's folder; the trial itself needs neither study nor tracker.
         """
         with open_dict(config):
-            _hide_credentials(config.hydra)
+            _hide_credentials(config)
             config.hydra.job.id = run_name(number)
             config.hydra.job.num = number
             config.hydra.sweep.dir = str(self.folder)
@@ -262,12 +269,16 @@ class Plan:
                 "command": {
                     "interpreter": list(self.command.interpreter),
                     "arguments": list(self.command.redacted.arguments),
-                    "single": [redact(override) for override in self.command.single],
+                    "single": redact_overrides(self.command.single),
                     "directory": str(Path.cwd()),
-                    "fixed": [redact(override) for override in self.space.fixed],
+                    "fixed": redact_overrides(self.space.fixed),
                     "seed_key": self.settings.seed_key,
                 },
                 "tracking": self._tracking(),
+                "redaction": {
+                    "redacted_keys": self.settings.redacted_keys,
+                    "visible_keys": self.settings.visible_keys,
+                },
                 "values": self.objective_names,
                 "question": question(self.config),
                 "definition": self.definition,
@@ -303,9 +314,11 @@ class Plan:
         return objective_names(self.base, len(self.settings.objectives))
 
 
-def _hide_credentials(hydra: DictConfig) -> None:
-    for section, key in (("sweeper", "storage"), ("sweeper", "tracking"), ("overrides", "hydra"),
-                         ("overrides", "task"), ("job", "override_dirname")):  # fmt: skip
+def _hide_credentials(config: DictConfig) -> None:
+    hide_in_folder_names(config)
+    hydra = config.hydra
+    hydra.overrides.hydra = redact_overrides(hydra.overrides.hydra)
+    for section, key in (("sweeper", "storage"), ("sweeper", "tracking"), ("sweeper", "params")):
         written = OmegaConf.to_container(hydra[section], resolve=False)
         assert isinstance(written, dict)
         shown = redact_tree(written.get(key))
@@ -394,7 +407,11 @@ def _top_comment(text: str) -> str | None:
 
 def _drawn_name(found: Space, settings: Settings, config: DictConfig) -> str:
     """Draw a name from the command, so that the same command finds its sweep again."""
-    fixed = [line for line in found.fixed if not line.lstrip("+~").startswith(_NOT_COMPARED)]
+    fixed = [
+        line
+        for line in redact_overrides(found.fixed)
+        if not line.lstrip("+~").startswith(_NOT_COMPARED)
+    ]
     command = [config.hydra.job.config_name, dict(found.written), fixed, settings.objectives]
     if settings.custom_search_space:
         command.append(settings.custom_search_space)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep.command_line import CommandLine
-from sinesweep.redaction import redact
+from sinesweep.redaction import redacted_command
 from sinesweep.sweep.entry import Entry
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def rerun_command(entry: Entry, command: SweepCommand) -> str:
         command: the sweep's. The flags that say where the configuration is are kept.
     """
     flags = config_flags(command.arguments[1:])
-    words = [*command.program, *flags, *entry.overrides, *command.single]
-    return redact(shlex.join(words))
+    return redacted_command([*command.program, *flags, *entry.overrides, *command.single])
 
 
 def config_flags(arguments: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from sinesweep.files import write_atomically
-from sinesweep.redaction import redact, redact_tree
+from sinesweep.redaction import redact, redact_error, redact_overrides, redact_tree, sanitize
 from sinesweep.runs import CHECKPOINTS, run_id
 from sinesweep.sweep.entry import COMPLETE, DROPPED, REPORT, REUSED, RUNNING, Entry
 from sinesweep.sweep.outcome import read_outcome
@@ -160,7 +160,7 @@ class Results:
             **({"value": values[0]} if len(values) == 1 else {"values": values}),
             **({"seeds": list(self._repeats.seeds)} if self._repeats else {}),
             **({"constraints": dict(entry.constraints)} if entry.constraints else {}),
-            "overrides": [redact(override) for override in entry.overrides],
+            "overrides": redact_overrides(entry.overrides),
             "directory": _text(entry.directory),
             "run_id": self._run_id(entry),
             "checkpoint": self._checkpoint(entry),
@@ -203,7 +203,7 @@ class Results:
             _text(source.directory) or "",
             self._run_id(source) or "",
             self._checkpoint(source) or "",
-            redact(entry.error or ""),
+            redact_error(entry.error or ""),
         ]
 
     def _source(self, entry: Entry) -> Entry:
@@ -282,7 +282,7 @@ def _number(value: float | None) -> str:
 
 def _csv_line(cells: Sequence[str]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    csv.writer(buffer, lineterminator="\n").writerow(map(sanitize, cells))
     return buffer.getvalue()
 
 

@@ -12,7 +12,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -41,7 +41,7 @@ class Grid(BaseSampler):
     """
 
     def __init__(self, space: Space) -> None:
-        self._space = replace(space, fixed=())  # a sampler is saved, and overrides can hold secrets
+        self._space = space.without_secrets  # a sampler is saved
         self._next = 0
 
     def infer_relative_search_space(

@@ -177,6 +177,8 @@ class Settings(_Closed):
     stream: Switch
     report: Switch
     preload: list[Name]
+    redacted_keys: list[Name]
+    visible_keys: list[Name]
     check: Name | None
 
     @model_validator(mode="after")

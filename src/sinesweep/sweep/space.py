@@ -29,11 +29,22 @@ from hydra.errors import HydraException, OverrideParseException
 
 from sinesweep.config import shown
 from sinesweep.errors import InputError
+from sinesweep.redaction import (
+    HIDDEN,
+    is_secret,
+    is_storable,
+    learn_overrides,
+    redact,
+    redact_override,
+    sanitize,
+)
 from sinesweep.seeds import generator
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from optuna.distributions import BaseDistribution
+
+_NOT_NUMBERED = re.compile(r"\*{3}(?!\d)")
 
 Value = str | int | float | bool | None
 LARGEST = 1e300  # in absolute value: the distance of two such numbers is finite
@@ -49,8 +60,8 @@ class Choice:
 
     Attributes:
         values: what the sampler sees; what is not a number or a text (a list, a mapping) is
-            written as an override writes it.
-        texts: the same as an override's right-hand side.
+            written as an override writes it. A secret is numbered: ``***1``, ``***2``.
+        texts: the same as an override's right-hand side, secrets included.
     """
 
     values: tuple[Value, ...]
@@ -71,6 +82,16 @@ class Choice:
     def ends(self) -> tuple[Value, ...]:
         """Return every value: each may be wrong in a way of its own."""
         return self.values
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether the sampler sees numbers in place of some values."""
+        return any(isinstance(value, str) and HIDDEN in value for value in self.values)
+
+    @property
+    def without_secrets(self) -> Choice:
+        """The same list as it can be stored."""
+        return Choice(self.values, tuple(map(str, self.values))) if self.holds_secrets else self
 
 
 @dataclass(frozen=True)
@@ -151,6 +172,15 @@ class Space:
         """Return Optuna's form of every dimension."""
         return {key: dimension.distribution() for key, dimension in self.dimensions.items()}
 
+    @property
+    def without_secrets(self) -> Space:
+        """The dimensions alone, as they can be stored."""
+        dimensions = {
+            key: each.without_secrets if isinstance(each, Choice) else each
+            for key, each in self.dimensions.items()
+        }
+        return Space(dimensions, (), self.written)
+
     def point(self, index: int) -> dict[str, Value]:
         """Return one point of a finite space, the last dimension changing fastest."""
         found: dict[str, Value] = {}
@@ -216,6 +246,7 @@ def read(
         # A key of the sweep file that is typed again is replaced, in its old place.
         parsed[override.get_key_element()] = override
     _refuse_twice(parsed)
+    _refuse_unstorable(parsed.values())
     for override in parsed.values():
         _check_glob(override, config_loader)
     dimensions = {key: _dimension(o) for key, o in parsed.items() if o.is_sweep_override()}
@@ -245,6 +276,9 @@ def _written(override: Override, dimension: Dimension) -> str:
     # What a glob stands for is what is searched: a new file in the group makes another sweep.
     if isinstance(override.value(), Glob) and isinstance(dimension, Choice):
         return ",".join(dimension.texts)
+    if isinstance(dimension, Choice) and dimension.holds_secrets:
+        text = ",".join(dimension.without_secrets.texts)
+        return text if len(dimension.texts) > 1 else f"choice({text})"
     return override.get_value_string()
 
 
@@ -258,7 +292,8 @@ def _parse(lines: Iterable[str], config_loader: ConfigLoader | None) -> list[Ove
         return OverridesParser.create(config_loader=config_loader).parse_overrides(list(lines))
     except OverrideParseException as error:
         raise InputError(
-            f"{error.override}: must be in Hydra's override grammar, but is not: {error}"
+            f"{redact_override(str(error.override))}: must be in Hydra's override grammar, but is "
+            f"not: {redact(str(error))}"
         ) from error
     except HydraException as error:
         raise InputError(str(error).strip()) from error
@@ -274,6 +309,18 @@ def _refuse_twice(parsed: Mapping[str, Override]) -> None:
                 "leave one out"
             )
         seen[plain] = key
+
+
+def _refuse_unstorable(parsed: Iterable[Override]) -> None:
+    """Refuse what no table and no command line can show: it could not be run again."""
+    for override in parsed:
+        line = str(override.input_line)
+        if not is_storable(line):
+            raise InputError(
+                f"{redact_override(sanitize(line))}: must be UTF-8 text without control "
+                "characters, since tables and commands repeat it: pass such a value by a file or "
+                "by an environment variable"
+            )
 
 
 def _check_glob(override: Override, config_loader: ConfigLoader | None) -> None:
@@ -297,6 +344,12 @@ def _check_glob(override: Override, config_loader: ConfigLoader | None) -> None:
 def _dimension(override: Override) -> Dimension:
     value = override.value()
     _check_finite(override, value)
+    if isinstance(value, (IntervalSweep, RangeSweep)) and is_secret(override.get_key_element()):
+        raise InputError(
+            f"{override.get_key_element().lstrip('+')}: must not be a range of numbers, since the "
+            "key is called like a secret, whose values are hidden: add the key to "
+            "hydra.sweeper.visible_keys if it is none"
+        )
     if isinstance(value, IntervalSweep):
         return _interval(override, value)
     # Hydra 1.4 keeps sort() and the like for later, 1.3 has applied them.
@@ -332,13 +385,23 @@ def _choice(override: Override) -> Choice:
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(
-            f"{_shown(override)}: every value must be there once, but {texts[names.index(name)]} "
-            f"is there {times} times"
+            f"{_shown(override)}: every value must be there once, but "
+            f"{_shown_text(override, texts[names.index(name)])} is there {times} times"
         )
     # Hydra shuffles anew in each process; a continued sweep needs the order it began with.
     order = generator(0, "shuffle", override.get_key_element()).permutation(len(values))
     indices = order if shuffled else range(len(values))
-    return Choice(tuple(values[i] for i in indices), tuple(texts[i] for i in indices))  # pyright: ignore[reportArgumentType]
+    shown = _without_secrets(override.get_key_element(), values, texts)
+    return Choice(tuple(shown[i] for i in indices), tuple(texts[i] for i in indices))  # pyright: ignore[reportArgumentType]
+
+
+def _without_secrets(key: str, values: Sequence[Any], texts: Sequence[str]) -> list[Any]:
+    """Return what the sampler, and so the study, is given in place of values that hold secrets."""
+    shown = [redact_override(f"{key}={text}").partition("=")[2] for text in texts]
+    if not any(HIDDEN in text for text in shown):
+        return list(values)
+    learn_overrides(f"{key}={text}" for text in texts)
+    return [_NOT_NUMBERED.sub(f"{HIDDEN}{number}", text) for number, text in enumerate(shown, 1)]
 
 
 def _choice_value(element: Any) -> Any:
@@ -384,4 +447,8 @@ def _interval(override: Override, sweep: IntervalSweep) -> Interval:
 
 
 def _shown(override: Override) -> str:
-    return f"{override.get_key_element()}={override.get_value_string()}"
+    return f"{override.get_key_element()}={_shown_text(override, override.get_value_string())}"
+
+
+def _shown_text(override: Override, text: str) -> str:
+    return redact_override(f"{override.get_key_element()}={text}").partition("=")[2]

@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 from sinesweep import runs
+from sinesweep.redaction import redact_overrides
 from sinesweep.sweep.entry import REPORT, RUNNING, run_name
 from sinesweep.sweep.messages import Assignment
 from sinesweep.sweep.outcome import Outcome
@@ -70,7 +71,7 @@ class TrialRecord:
                 "begin",
                 name=run_name(self._assignment.number),
                 experiment=tracking.experiment,
-                params=dict(_pair(override) for override in self._assignment.overrides),
+                params=dict(map(_pair, redact_overrides(self._assignment.overrides))),
                 tags=self.tags,
                 datasets=[],
             )

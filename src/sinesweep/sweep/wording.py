@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sinesweep.redaction import redact, redact_tree
+from sinesweep.redaction import redact_text, redact_tree
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LONGEST_LINE = 400
@@ -78,7 +78,11 @@ def counted(number: int, noun: str) -> str:
 
 def error_text(error: BaseException) -> str:
     """Return ``ValueError: its message``, or the class alone where there is no message."""
-    name, message = type(error).__name__, str(error).strip()
+    name = type(error).__name__
+    try:
+        message = str(error).strip()
+    except Exception as failure:  # noqa: BLE001 # the user's own code may fail in any way
+        message = f"(its text raises {type(failure).__name__})"
     return f"{name}: {message}" if message else name
 
 
@@ -90,7 +94,7 @@ def one_line(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return a text without credentials and what moves a cursor or colours a terminal."""
-    plain = _TERMINAL_CODES.sub("", redact(text))
+    plain = _TERMINAL_CODES.sub("", redact_text(text))
     return "".join(letter if letter.isprintable() else " " for letter in plain)
 
 

@@ -21,7 +21,8 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
 from sinesweep.errors import InputError, Interrupted
-from sinesweep.redaction import redact
+from sinesweep.redaction import LONGEST_ERROR, redact, redact_error, shortened
+from sinesweep.redaction.hydra import learn_config, redacted_files
 from sinesweep.sweep import repeats
 from sinesweep.sweep.channel import Channel
 from sinesweep.sweep.composing import Composer
@@ -35,6 +36,8 @@ from sinesweep.sweep.trial_record import TrialRecord
 from sinesweep.sweep.wording import error_text
 
 _TOGETHER_LOG = "together.log"  # what is printed while trials are trained together
+
+_LONGEST_TRACEBACK = 10 * LONGEST_ERROR  # characters of the traceback in a trial's log
 
 # What a call returns where the trial is trained together with others from then on.
 _ADMITTED = object()
@@ -172,13 +175,15 @@ class Worker:
             set_current(evaluation.trial)
             try:
                 config = self._composer.compose(overrides)
-                run_job(
-                    task_function=called,
-                    config=self._plan.job(config, evaluation.trial.number, directory),
-                    job_dir_key="hydra.sweep.dir",
-                    job_subdir_key="hydra.sweep.subdir",
-                    hydra_context=self._plan.context,
-                )
+                learn_config(config)
+                with redacted_files():
+                    run_job(
+                        task_function=called,
+                        config=self._plan.job(config, evaluation.trial.number, directory),
+                        job_dir_key="hydra.sweep.dir",
+                        job_subdir_key="hydra.sweep.subdir",
+                        hydra_context=self._plan.context,
+                    )
             finally:
                 set_current(None)
         if called.error is not None:
@@ -274,13 +279,14 @@ def _judge(error: BaseException, evaluation: Evaluation) -> Outcome:
         return Outcome.interrupted(trial.stopped)
     if isinstance(error, Interrupted):  # the trial was told by a signal, and not by the sweep
         return Outcome.failed(f"stopped by {error}, which was sent to its worker alone")
-    print(redact("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201 # its log
+    text = redact("".join(traceback.format_exception(error)))
+    print(shortened(text, _LONGEST_TRACEBACK), file=sys.stderr)  # noqa: T201 # its log
     if isinstance(error, SystemExit):
-        return Outcome.failed(f"the function called sys.exit({error.code!r})")
+        return Outcome.failed(redact_error(f"the function called sys.exit({error.code!r})"))
     if isinstance(error, InputError):
-        return Outcome.failed(redact(str(error)))
+        return Outcome.failed(redact_error(str(error)))
     cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-    return Outcome.failed(redact(error_text(cause)))
+    return Outcome.failed(redact_error(error_text(cause)))
 
 
 def _is_optunas_pruned(error: BaseException) -> bool:

@@ -16,7 +16,13 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, urlsplit
 
 from sinesweep.errors import InputError
-from sinesweep.redaction import redact, refuse_cut_password
+from sinesweep.redaction import (
+    learn_addresses,
+    redact,
+    redact_address,
+    refuse_cut_password,
+    refuse_malformed,
+)
 from sinesweep.tracking.credentials import HELP, authorization, only_mlflow_can_log_in
 
 _SERVERS = ("http", "https")
@@ -87,7 +93,7 @@ class Location:
     @property
     def shown(self) -> str:
         """The address without credentials."""
-        return redact(self.uri)
+        return redact(redact_address(self.uri))
 
     @property
     def exists(self) -> bool:
@@ -107,6 +113,7 @@ def locate(uri: str | None, root: Path, keys: Keys = OF_A_RUN) -> Location:
     artifacts = root.absolute() / "artifacts"
     if not chosen:
         return Location(f"{_SQLITE}{root.absolute() / 'mlflow.db'}", artifacts, keys)
+    learn_addresses(chosen)
     if chosen.partition("://")[0].partition("+")[0] in _DEFAULT_PORTS:
         refuse_cut_password(keys.uri, chosen)
     return Location(chosen, artifacts if chosen.startswith("sqlite:") else None, keys)
@@ -140,6 +147,7 @@ def check_kind(location: Location) -> None:
             f"{location.keys.backend}: mlflow must be installed, but is not: "
             f"pip install 'sinesweep[mlflow]'{location.keys.or_without}"
         )
+    refuse_malformed("tracking.uri", location.uri)
     if not _is_supported(location.uri):
         raise InputError(
             f"{location.keys.uri}: must be a database or a server, but is {location.shown!r}: "

@@ -10,7 +10,7 @@ from typing import Any
 
 from sinesweep import files
 from sinesweep.clock import timestamp_ns
-from sinesweep.redaction import redact_tree
+from sinesweep.redaction import redact_tree, sanitize, sanitize_tree
 
 FILE_NAME = "record.jsonl"
 STATE_FILE = "delivery.json"  # beside it: how far it was sent
@@ -49,7 +49,7 @@ class Record:
 
     def append(self, kind: str, **content: Any) -> None:
         """Write one event; it is in the operating system's hands when this returns."""
-        self._write(kind, redact_tree(content))
+        self._write(kind, sanitize_tree(redact_tree(content)))
 
     @cached_property
     def _told(self) -> set[tuple[str, int]]:
@@ -63,7 +63,8 @@ class Record:
 
     def append_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Write the metrics that have not been told for this step yet."""
-        new = {name: value for name, value in values.items() if (name, step) not in self._told}
+        named = {sanitize(name): value for name, value in values.items()}
+        new = {name: value for name, value in named.items() if (name, step) not in self._told}
         if new:
             self._told.update((name, step) for name in new)
             self._write("metrics", {"step": step, "values": new})  # numbers hold no secrets

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact_error
 from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, PRUNED, RETRIED, RUNNING, Entry
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
@@ -181,7 +181,7 @@ class SweepRecord:
             error: why it did not end well.
             if_running: leave a parent run that another participant has closed as it is.
         """
-        tags = {STATE_TAG: outcome, ERROR_TAG: redact(error or "")}
+        tags = {STATE_TAG: outcome, ERROR_TAG: redact_error(error or "")}
         condition = {"if_running": True} if if_running else {}
         self._record.append("end", status=_STATUS[outcome], tags=tags, **condition)
 
@@ -310,5 +310,5 @@ def end_trial(own: Record, entry: Entry, condition: Mapping[str, bool] | None = 
     """Write the end of a trial's record, and under which condition it is to be told."""
     tags = {STATE_TAG: entry.outcome}
     if entry.error:
-        tags[ERROR_TAG] = redact(entry.error)
+        tags[ERROR_TAG] = redact_error(entry.error)
     own.append("end", status=_STATUS[entry.outcome], tags=tags, **(condition or {}))

@@ -113,7 +113,7 @@ class EpochCheckpoint(Checkpoint):
         self._directory = directory
         self._objective = objective
         self._maximize = maximize
-        self._model = redact_tree(model)
+        self._model = redact_tree(model, "model")
         self._interval = interval
         self._clock = clock
         self.best_value: float | None = None

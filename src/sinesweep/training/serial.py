@@ -19,9 +19,10 @@ from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import take_lock
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import Interruption, interruptible
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact_error
 from sinesweep.sweep.entry import run_name
 from sinesweep.sweep.trial import ManagedTrial, current_trial
+from sinesweep.sweep.wording import error_text
 from sinesweep.tracking import record
 from sinesweep.tracking.location import locate
 from sinesweep.tracking.tracker import Membership, Tracker
@@ -127,7 +128,7 @@ def _truthful_end(tracker: Tracker, interruption: Interruption) -> Iterator[None
         _end(tracker, record.KILLED, record.INTERRUPTED, cause)
         raise Interrupted(cause) from None
     except BaseException as error:
-        _end(tracker, record.FAILED, record.FAIL, f"{type(error).__name__}: {error}")
+        _end(tracker, record.FAILED, record.FAIL, error_text(error))
         raise
     finally:
         tracker.close()
@@ -153,7 +154,7 @@ def _set_imports_aside() -> None:
 
 
 def _end(tracker: Tracker, status: str, state: str, error: str) -> None:
-    tracker.end(status, {"sinesweep.state": state, "sinesweep.error": redact(error)})
+    tracker.end(status, {"sinesweep.state": state, "sinesweep.error": redact_error(error)})
 
 
 def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:

@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from sinesweep.errors import InputError
-from sinesweep.redaction import redact
+from sinesweep.redaction import redact_override
 from sinesweep.sweep import archive as archives
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, RUNNING, Entry
@@ -281,6 +281,6 @@ def _is_done(replica: Replica, seeds: int) -> bool:
     if not (replica.folder / DEFINITION_FILE).exists():
         return False
     own = archives.read(replica.folder)
-    fixed = [redact(o) for o in replica.overrides if not key_of(o).startswith("hydra")]
+    fixed = [redact_override(o) for o in replica.overrides if not key_of(o).startswith("hydra")]
     is_same = set(own.fixed) < set(fixed)  # but for the seeds, which are not fixed
     return is_same and own.state == COMPLETE and sum(e.counts for e in own.entries) >= seeds
