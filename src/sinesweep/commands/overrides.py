@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from sinesweep.redaction import redact_overrides
+
 _MARK = "--"
 
 
@@ -29,7 +31,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         place = words.index(_MARK) if _MARK in words else len(words)
         options, unknown = parse(words[:place], namespace)
         options.overrides = words[place + 1 :]
-        options.typed = f"{parser.prog} {shlex.join(words[:place])}"
+        options.typed = f"{parser.prog} {shlex.join(redact_overrides(words[:place]))}"
         return options, unknown
 
     parser.parse_known_args = parse_known_args  # pyright: ignore[reportAttributeAccessIssue]

@@ -172,7 +172,7 @@ def read(folder: Path) -> Archive:
 def _read(folder: Path) -> Archive:
     content = read_definition(folder / DEFINITION_FILE)
     definition, command = content["definition"], content["command"]
-    add_rules(**content["redaction"])
+    add_rules(**content.get("redaction", {}))
     return Archive(
         folder=folder,
         name=content["study"]["name"],

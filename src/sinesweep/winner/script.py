@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from sinesweep.errors import InputError
-from sinesweep.redaction import HIDDEN
+from sinesweep.redaction import HIDDEN, redact_overrides
 from sinesweep.signals import handle_stop_signals
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
@@ -77,10 +77,11 @@ def still_needed(
     kept = [override for override in words if key_of(override) not in replaced]
     missing = [override for override in kept if HIDDEN in override]
     if missing:
+        words = shlex.join(redact_overrides([*given, *missing]))
         raise InputError(
             f"{' and '.join(map(key_of, missing))}: must be given again, since the files of the "
             f"sweep {archive.name} hold no secrets, but is not: "
-            f"{command} -- {shlex.join([*given, *missing])}   (with what stands for {HIDDEN})"
+            f"{command} -- {words}   (with what stands for {HIDDEN})"
         )
     return kept
 
