@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sinesweep import command_line, distributed, fairness, preflight, refusal, runs
 from sinesweep import config as schema
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+from sinesweep.files import refused_number, unwritable
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import interruptible
 from sinesweep.output import protect_output
@@ -160,7 +161,11 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
     except Interrupted as interrupted:
         whole = not is_trained_together(_read(cfg, overrides))
         sys.exit(_say_how_to_continue(interrupted, directory, overrides, is_kept=whole))
-    except Exception:  # noqa: BLE001 # whatever the user's training raised
+    except Exception as error:  # noqa: BLE001 # whatever the user's training raised
+        if fault := refused_number(error) and unwritable(error):
+            whole = not is_trained_together(_read(cfg, overrides))
+            _say_how_to_continue(redact(fault), directory, overrides, is_kept=whole)
+            sys.exit(EXIT_FAILED)
         print(redact_error(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         _remove_unused(directory)
         where = f"; its folder is {directory}" if directory.exists() else " before it began"
@@ -212,7 +217,7 @@ def _refuse(error: Exception) -> int:
 
 
 def _say_how_to_continue(
-    interrupted: Interrupted, directory: Path, overrides: list[str], *, is_kept: bool
+    interrupted: Interrupted | str, directory: Path, overrides: list[str], *, is_kept: bool
 ) -> int:
     _remove_unused(directory)
     print(f"\nsinesweep: interrupted ({interrupted})", file=sys.stderr)  # noqa: T201

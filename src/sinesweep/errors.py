@@ -24,5 +24,13 @@ class StudyAway(SweepFailed):
     """The study's database has been away for too long."""
 
 
+class EnvironmentFault(Exception):  # noqa: N818 # not a fault of the program
+    """The environment refuses to write files: a full disk, a quota, a read-only folder.
+
+    The message names the file, the cause and the remedy. What was running is interrupted, not
+    failed.
+    """
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or another stop signal asked the process to stop."""

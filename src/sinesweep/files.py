@@ -7,7 +7,10 @@ import fcntl
 import json
 import logging
 import os
+import resource
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,25 +18,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from sinesweep.errors import EnvironmentFault
+
 LOCK_FILE = "run.lock"
 LONGEST_NAME = 255  # bytes of one part of a path, on the usual file systems
 LONGEST_PATH = 3500  # bytes; the system allows 4096, and files are written below the folder
+ROOM = 50 * 2**20  # bytes that the files of a run may need
 
-
-def path_problem(path: str | Path) -> str | None:
-    """Return the rule that a folder's path breaks, or None if the system can take it."""
-    if "\0" in str(path):
-        return "must have no null character"
-    whole = Path(path).absolute()
-    longest = max((len(os.fsencode(part)) for part in whole.parts), default=0)
-    if longest > LONGEST_NAME:
-        return f"must have parts of at most {LONGEST_NAME} bytes, but one has {longest}"
-    length = len(os.fsencode(whole))
-    if length > LONGEST_PATH:
-        return f"must be a path of at most {LONGEST_PATH} bytes, but has {length}"
-    return None
-
-
+_PROBE = b"0" * 2**20
 _CHUNK = 1 << 16  # bytes
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # some network file systems do not offer it
 
@@ -49,6 +41,7 @@ _FAULTS = {
     errno.ENOENT: ("its folder is gone", "restore the folder"),
     errno.ENOTDIR: ("its folder is no folder", "restore the folder"),
 }
+_OF_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _SQLITE_FAULTS = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EROFS,
@@ -57,6 +50,20 @@ _SQLITE_FAULTS = {
 }
 
 _log = logging.getLogger(__name__)
+
+
+def path_problem(path: str | Path) -> str | None:
+    """Return the rule that a folder's path breaks, or None if the system can take it."""
+    if "\0" in str(path):
+        return "must have no null character"
+    whole = Path(path).absolute()
+    longest = max((len(os.fsencode(part)) for part in whole.parts), default=0)
+    if longest > LONGEST_NAME:
+        return f"must have parts of at most {LONGEST_NAME} bytes, but one has {longest}"
+    length = len(os.fsencode(whole))
+    if length > LONGEST_PATH:
+        return f"must be a path of at most {LONGEST_PATH} bytes, but has {length}"
+    return None
 
 
 def write_atomically(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -203,6 +210,57 @@ def unwritable(error: BaseException) -> str | None:
             return f"{path}: must be writable, but {fault} ({detail}): {remedy}"
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def refused_number(error: BaseException) -> int | None:
+    """Return the number of an error by which a full disk, a quota or the like refuses a write."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _OF_WRITES:
+            return cause.errno
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def refusal_of_writes(folder: Path, number: int | None = None) -> str | None:
+    """Return why files cannot be written to a folder, or None if they can.
+
+    Args:
+        folder: is written to, for a moment.
+        number: of the error that a write failed with; see :func:`refused_number`.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(_PROBE)
+            probe.flush()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        error.filename = str(folder)
+        return unwritable(error)
+    if free < ROOM:
+        return (
+            f"{folder}: the disk must have {ROOM >> 20} MiB free, but has {free >> 20}: make room"
+        )
+    # Neither a quota nor a limit needs to show in a small file.
+    limited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+    if number is not None and (number == errno.EDQUOT or (number == errno.EFBIG and limited)):
+        return unwritable(OSError(number, os.strerror(number), str(folder)))
+    return None
+
+
+@contextmanager
+def environment_faults() -> Iterator[None]:
+    """Turn an error of a refused write into one message.
+
+    Raises:
+        EnvironmentFault: a file cannot be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, EnvironmentFault) or (fault := unwritable(error)) is None:
+            raise
+        raise EnvironmentFault(fault) from error
 
 
 def _error_number(error: BaseException) -> int | None:

@@ -12,12 +12,11 @@ from omegaconf import DictConfig
 
 from sinesweep.config import Config
 from sinesweep.errors import InputError
-from sinesweep.files import path_problem
+from sinesweep.files import ROOM, path_problem
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.tracking import location
 
 _BYTES = 4  # of a number in single precision
-_ROOM = 50 * 2**20  # bytes that a run's files may need
 
 
 def check(config: Config) -> None:
@@ -59,9 +58,9 @@ def check_folder(root: Path, key: str = "tracking.root") -> None:
             f"({error.strerror}): choose another one with {key}=..."
         ) from None
     free = shutil.disk_usage(existing).free
-    if free < _ROOM:
+    if free < ROOM:
         raise InputError(
-            f"{key}: the disk must have {_ROOM >> 20} MiB free, but {root} has "
+            f"{key}: the disk must have {ROOM >> 20} MiB free, but {root} has "
             f"{free >> 20}: make room, or choose another folder with {key}=..."
         )
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import socket
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
+import optuna
 import pytest
+from optuna.trial import FrozenTrial, TrialState
 from process import open_study
 
-from sinesweep.errors import Interrupted, SweepFailed
+from sinesweep.errors import EnvironmentFault, Interrupted, SweepFailed
 from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
@@ -38,6 +44,7 @@ from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.seat import Running, Seat
+from sinesweep.sweep.storage import open_storage
 from sinesweep.sweep.study import News, SweepStudy
 
 DONE = Outcome.complete((1.0,))
@@ -102,6 +109,9 @@ class PlayedNursery:
         return self._exits.popleft()
 
     def close(self) -> None:
+        for end in self.ends.values():
+            with suppress(OSError):  # the worker has closed it
+                end.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         for end in self.ends.values():
@@ -626,3 +636,99 @@ def test_one_that_says_much_makes_nobody_deaf(
     with pytest.raises(Interrupted, match="SIGINT"):
         sweep(1, 1, says_much)
     assert said < most
+
+
+def _fails(connection: Connection) -> str:
+    """Fail whatever comes."""
+    while True:
+        for each in take(connection, 1):
+            Outcome.failed("RuntimeError: cannot write").write(each.directory)
+            connection.send(Ended(each.number, Outcome.failed("RuntimeError: cannot write")))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a disk without room."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=3 * 2**20))
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_full_disk_charges_no_trial(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]], tmp_path: Path
+) -> None:
+    """A trial that fails while the disk is full is interrupted with the sweep, in one message."""
+    message = r"^.*multirun/s: the disk must have 50 MiB free, but has 3: make room$"
+    with pytest.raises(EnvironmentFault, match=message):
+        sweep(1, 3, _fails, more=("hydra.sweeper.study_name=s",))
+    (found,) = trials_of(tmp_path)
+    assert found.user_attrs["sinesweep.outcome"] == "INTERRUPTED"
+    assert not list(tmp_path.glob("multirun/s/trials/*/outcome.json"))
+
+
+def test_trial_that_fails_with_room_on_the_disk_is_charged(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """A trial that fills a device of its own has failed, and the others go on."""
+
+    def play(connection: Connection) -> str:
+        (first,) = take(connection, 1)
+        full = Outcome.failed("OSError: No space left on device", errno.ENOSPC)
+        connection.send(Ended(first.number, full))
+        return completes(connection)
+
+    _, quiet = sweep(1, 3, play)
+    assert [outcome for _, outcome, _ in quiet.ends] == ["FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_quota_charges_no_trial(sweep: Callable[..., tuple[SweepStudy, Quiet]]) -> None:
+    """A quota may refuse a large file and take a small one: the trial's error is believed."""
+
+    def play(connection: Connection) -> str:
+        (first,) = take(connection, 1)
+        connection.send(Ended(first.number, Outcome.failed("OSError", errno.EDQUOT)))
+        return completes(connection)
+
+    with pytest.raises(EnvironmentFault, match="the disk quota is used up"):
+        sweep(1, 3, play)
+
+
+@pytest.mark.parametrize("refused", ["report", "end", "next"])
+def test_refused_write_to_the_study_interrupts_the_sweep(
+    refused: str,
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A journal that cannot be written ends the loop at once, whatever it was writing."""
+
+    def play(connection: Connection) -> str:
+        for each in take(connection, 1):
+            connection.send(Report(each.number, 1.0, 0))
+            connection.send(Ended(each.number, DONE))
+        return completes(connection)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "study.journal")
+
+    method, calls = getattr(SweepStudy, refused), [0]
+
+    def once_well(*arguments: Any, **more: Any) -> Any:
+        calls[0] += 1
+        return refuse() if calls[0] > (refused == "next") else method(*arguments, **more)
+
+    monkeypatch.setattr(SweepStudy, refused, once_well)
+    with pytest.raises(OSError, match=r"No space left on device: 'study\.journal'"):
+        sweep(1, 3, play, more=("hydra.sweeper.study_name=s",))
+    assert all(trial.state != TrialState.FAIL or is_again(trial) for trial in trials_of(tmp_path))
+
+
+def is_again(trial: FrozenTrial) -> bool:
+    """Whether a trial is to be run again."""
+    return trial.user_attrs["sinesweep.outcome"] == "INTERRUPTED"
+
+
+def trials_of(folder: Path) -> list[FrozenTrial]:
+    """Return the trials as the next command reads them."""
+    return optuna.load_study(
+        study_name="s", storage=open_storage(None, folder / "multirun" / "s")
+    ).trials

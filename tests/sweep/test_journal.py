@@ -8,12 +8,14 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial
 
+from sinesweep import files
 from sinesweep.errors import InputError
 from sinesweep.sweep.journal import open_journal
 
@@ -131,6 +133,26 @@ def test_running_command_restores_the_journal(path: Path, damage: Callable[[Path
     assert known(after)[1].intermediate_values == {3: 0.5}
     assert known(after)[1].params == before[1].params
     assert [trial.value for trial in after.trials] == [1.0, 2.0, 3.0]
+
+
+def test_own_operation_survives_damage_before_it_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial that cuts the journal between this process's write and read loses no operation."""
+    study = begin(path)
+    add(study, 1.0)
+    append = files.append
+
+    def append_and_damage(*arguments: Any, **more: Any) -> None:
+        append(*arguments, **more)
+        os.truncate(path, 10)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "append", append_and_damage)
+        trial = study.ask(SPACE)
+        study.tell(trial, 2.0)
+    assert trial.number == 1
+    assert values(path) == [1.0, 2.0]
 
 
 def test_journal_that_is_only_read_stays_as_it_is(path: Path) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import signal
 
+import optuna
 import pytest
 from optuna.trial import TrialState
-from runner import ONE, TWO, Runner
+from runner import ONE, PLAIN, TWO, Runner
 from watching import (
     calls_of,
     finish,
     folder_of,
     is_alive,
+    outcome_of,
     processes_in,
     states_of,
     trials_of,
     until,
 )
+
+from sinesweep.sweep.storage import open_storage
 
 SLOW = pytest.mark.slow
 
@@ -136,3 +140,43 @@ def test_a_second_controller_is_refused(runner: Runner) -> None:
     assert second.code == 2
     assert f"is being run by process {process.pid} on " in second.err
     assert code == 0, err
+
+
+@SLOW
+def test_refused_writes_interrupt_the_sweep_and_charge_no_trial(runner: Runner) -> None:
+    """A limit that the system enforces gives one message; the printed command ends the sweep."""
+    command = ["x=range(0,30)", TWO, "hydra.sweeper.study_name=s", "hydra.sweeper.report=false"]
+    limited = (
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        f"sys.argv = {[PLAIN, '-m', *command]!r}\n"
+        f"runpy.run_path({PLAIN!r}, run_name='__main__')"
+    )
+    done = runner.evaluate(limited, PYTHONDONTWRITEBYTECODE="1")
+    assert done.code == 1
+    (said, *_) = done.err.splitlines()
+    assert said.startswith("sinesweep: the sweep was interrupted: ")
+    assert "study.journal: must be writable, but the file exceeds the largest size" in said
+    assert "Traceback" not in done.err
+
+    done = runner.sweep(*command)
+    assert done.code == 0, done.err
+    outcomes = [outcome_of(trial) for trial in trials_of(folder_of(runner))]
+    assert outcomes.count("COMPLETE") == 30
+    assert set(outcomes) <= {"COMPLETE", "INTERRUPTED", "DROPPED"}
+
+
+@SLOW
+@pytest.mark.parametrize("misdeed", ["scribble", "truncate"])
+def test_trial_that_writes_to_the_sweeps_files_ends_nothing(runner: Runner, misdeed: str) -> None:
+    """Damage to the sweep's own files ends neither the running command nor the next one."""
+    for _ in range(2):
+        done = runner.sweep(
+            "x=0,1,2,3", f"misbehave={misdeed}", "when=1", TWO, "hydra.sweeper.study_name=s"
+        )
+        assert done.code == 0, done.err
+        assert "Traceback" not in done.err
+        study = optuna.load_study(
+            study_name="s", storage=open_storage(None, folder_of(runner), read_only=True)
+        )
+        assert sorted(trial.value or 0.0 for trial in study.trials) == [0.0, 1.0, 1.0, 4.0]

@@ -69,9 +69,7 @@ class ReportProcess:
         Returns:
             Why there is none, or None.
         """
-        if self._process is not None:
-            self._process.kill()
-            self._close()
+        self.stop()
         self._process = self._start(state, ["--pictures"])
         try:
             status = self._process.wait(_PATIENCE)
@@ -86,6 +84,12 @@ class ReportProcess:
             f"{self._folder / REPORT_FILE} is not up to date: writing it {what}; try again with "
             f"python -m sinesweep.report {self._folder}"
         )
+
+    def stop(self) -> None:
+        """Stop a report that is being written."""
+        if self._process is not None:
+            self._process.kill()
+            self._close()
 
     def _close(self) -> None:
         assert self._process is not None

@@ -19,9 +19,11 @@ from sinesweep.errors import (
     EXIT_FAILED,
     EXIT_INPUT,
     EXIT_INTERRUPTED,
+    EnvironmentFault,
     InputError,
     SweepFailed,
 )
+from sinesweep.files import unwritable
 from sinesweep.interruption import interruptible
 from sinesweep.redaction import learn_overrides, redact, redact_error, refuse_placeholders
 from sinesweep.redaction.hydra import prepare_redaction
@@ -85,7 +87,11 @@ def run(
         _say(f"sinesweep: the sweep failed: {redact(str(failure))}")
         _say(f"continue with\n  {_again(plan)}")
         return EXIT_FAILED
-    except Exception:  # noqa: BLE001 # ours, or a sampler's, or a storage's
+    except Exception as error:  # noqa: BLE001 # ours, or a sampler's, or a storage's
+        if fault := str(error) if isinstance(error, EnvironmentFault) else unwritable(error):
+            _say(f"sinesweep: the sweep was interrupted: {redact(fault)}")
+            _say(f"then continue with\n  {_again(plan)}")
+            return EXIT_FAILED
         _say(redact_error(traceback.format_exc()))
         _say(f"sinesweep: the sweep failed; continue it with\n  {_again(plan)}")
         return EXIT_FAILED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from optuna.storages import BaseStorage
 from optuna.terminator import BaseTerminator
 
 from sinesweep import runs
-from sinesweep.errors import EXIT_DONE, Interrupted, SweepFailed
+from sinesweep.errors import EXIT_DONE, EnvironmentFault, Interrupted, SweepFailed
+from sinesweep.files import environment_faults
 from sinesweep.redaction import redact, redact_error, redact_overrides, redact_tree
 from sinesweep.sweep import preflight
 from sinesweep.sweep.archive import save_state
@@ -87,15 +88,16 @@ def _conduct(
             controller = Controller(
                 plan, study, nursery, terminator, reporter, interrupts, occupancy
             )
-            state = FAIL
             try:
-                controller.run()
-                state = COMPLETE
-            except Interrupted:
-                state = INTERRUPTED
+                with environment_faults():
+                    controller.run()
+            except EnvironmentFault:
+                reporter.abandon()
                 raise
-            finally:
-                reporter.close(state)
+            except BaseException as error:
+                reporter.close(INTERRUPTED if isinstance(error, Interrupted) else FAIL)
+                raise
+            reporter.close(COMPLETE)
             reporter.show_end()
             if reporter.failing:
                 raise SweepFailed(reporter.failing)
@@ -113,11 +115,18 @@ def _tracked(plan: Plan, ledger: Ledger) -> Iterator[SweepTracker]:
         ledger.depart(lambda is_last: tracker.end(outcome, error) if is_last else tracker.leave())
         save_state(plan.folder, outcome, plan.total)
 
+    is_explained = False
     try:
-        ledger.in_turn(lambda: _begin(plan, tracker, ledger.token))
-        save_state(plan.folder, RUNNING, plan.total)
-        yield tracker
+        with environment_faults():
+            ledger.in_turn(lambda: _begin(plan, tracker, ledger.token))
+            save_state(plan.folder, RUNNING, plan.total)
+            yield tracker
         end(COMPLETE, None)
+    except EnvironmentFault as fault:
+        with suppress(OSError):  # the next command or an audit says it
+            end(INTERRUPTED, str(fault))
+        is_explained = True  # the next command sends what is missing
+        raise
     except Interrupted as interrupted:
         end(INTERRUPTED, str(interrupted))
         raise
@@ -128,12 +137,13 @@ def _tracked(plan: Plan, ledger: Ledger) -> Iterator[SweepTracker]:
         end(FAIL, redact_error(error_text(error)))
         raise
     finally:
-        _close(plan, tracker)
+        if not tracker.close() and not is_explained:
+            _say_what_is_missing(plan)
 
 
-def _close(plan: Plan, tracker: SweepTracker) -> None:
+def _say_what_is_missing(plan: Plan) -> None:
     tracking = plan.settings.tracking
-    if not tracker.close() and tracking is not None:
+    if tracking is not None:
         print(spool.warning(plan.folder, tracking.root, tracking.uri), file=sys.stderr)  # noqa: T201
 
 

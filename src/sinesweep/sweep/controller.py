@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sinesweep.errors import Interrupted, StudyAway, SweepFailed
+from sinesweep.errors import EnvironmentFault, Interrupted, StudyAway, SweepFailed
+from sinesweep.files import refusal_of_writes, unwritable
 from sinesweep.sweep.balance import Balance
 from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
 from sinesweep.sweep.guilt import judge
@@ -34,7 +35,7 @@ from sinesweep.sweep.messages import (
 )
 from sinesweep.sweep.nursery import Exit, Nursery
 from sinesweep.sweep.occupancy import Occupancy
-from sinesweep.sweep.outcome import Outcome, read_outcome
+from sinesweep.sweep.outcome import Outcome, forget_outcome, read_outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.seat import Running, Seat
 from sinesweep.sweep.study import News, SweepStudy
@@ -112,12 +113,14 @@ class Controller:
         self._stillborn = 0  # workers in a row that ended before they were ready
         self._closing: str | None = None  # why no more trials begin
         self._fault: str | None = None  # why the sweep has failed
+        self._refusal: str | None = None  # why no file can be written
 
     def run(self) -> None:
         """Run trials until there are no more.
 
         Raises:
             SweepFailed: the failure policy ended the sweep.
+            EnvironmentFault: files cannot be written; running trials are interrupted.
             Interrupted: Ctrl-C or SIGTERM did; every trial is closed, unless the database was away.
         """
         self._selector.register(self._nursery, selectors.EVENT_READ)
@@ -150,6 +153,8 @@ class Controller:
             for key, _ in self._selector.select(0 if reused else _TICK):
                 self._handle(key.fileobj)
             self._look_at_clocks()
+            if self._refusal:
+                raise EnvironmentFault(self._refusal)
             self._observer.tick()
 
     def _handle(self, source: object) -> None:
@@ -264,15 +269,19 @@ class Controller:
     def _listen(self, seat: Seat, most: int | None = None) -> None:
         """Hear what a worker has said so far, or at most so many messages of that."""
         heard = 0
-        try:
-            while heard != most and seat.connection.poll():
-                self._hear(seat, seat.connection.recv())
-                heard += 1
-        except (EOFError, OSError):  # at the end of a message, or in one
-            # It is gone: how, the nursery will say. Nobody listens until then.
-            seat.is_deaf = True
-            with suppress(KeyError):
-                self._selector.unregister(seat.connection)
+        while heard != most:
+            try:
+                if not seat.connection.poll():
+                    return
+                message = seat.connection.recv()
+            except (EOFError, OSError):  # at the end of a message, or in one
+                # It is gone: how, the nursery will say. Nobody listens until then.
+                seat.is_deaf = True
+                with suppress(KeyError):
+                    self._selector.unregister(seat.connection)
+                return
+            self._hear(seat, message)
+            heard += 1
 
     def _hear(self, seat: Seat, message: object) -> None:
         match message:
@@ -309,6 +318,7 @@ class Controller:
         self._balance.ended(seconds)
         if running.doomed and outcome.kind == INTERRUPTED:
             outcome = running.doomed
+        outcome = self._or_interrupted(entry, outcome)
         ended = self._study.end(entry.number, outcome, seconds=seconds, waited=running.waited)
         if entry.origin in self._suspects:
             self._suspects.discard(entry.origin)
@@ -318,6 +328,19 @@ class Controller:
         self._observer.ended(ended)
         self._judge_end(ended)
         return ended
+
+    def _or_interrupted(self, entry: Entry, outcome: Outcome) -> Outcome:
+        """Charge no trial with what no trial can do: a failure while no file can be written."""
+        if outcome.kind != FAIL:
+            return outcome
+        refusal = refusal_of_writes(self._plan.folder, outcome.errno)
+        if refusal is None:
+            return outcome
+        assert entry.directory is not None
+        forget_outcome(entry.directory)
+        self._refusal = self._refusal or refusal
+        self._close("no file can be written")
+        return Outcome.interrupted(refusal)
 
     def _judge_end(self, ended: Entry) -> None:
         """See whether the sweep goes on after a trial's end, here or elsewhere."""
@@ -500,13 +523,17 @@ class Controller:
             assert entry.directory is not None
             left = read_outcome(entry.directory)
             cause = "the sweep had failed before the trial ended"
-            outcome = left or Outcome.interrupted(cause)
+            outcome = self._or_interrupted(entry, left or Outcome.interrupted(cause))
             try:
                 ended = end(entry.number, outcome, seconds=seconds)
-            except (StudyAway, Interrupted):
+            except (Exception, Interrupted) as error:
+                is_away = isinstance(error, (StudyAway, Interrupted))
+                if not is_away and unwritable(error) is None:
+                    raise
                 end = self._study.leave
                 ended = end(entry.number, outcome, seconds=seconds)
-            self._observer.ended(ended)
+            with suppress(OSError):  # the error that ended the sweep is reported
+                self._observer.ended(ended)
 
     def _busy(self) -> list[Seat]:
         return [seat for seat in self._seats.values() if seat.running]

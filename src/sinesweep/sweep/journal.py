@@ -100,6 +100,7 @@ class _Backend(BaseJournalBackend):
         self._offset = 0  # behind the last line that was read
         self._line = 0  # its number
         self._last = b""  # its content
+        self._unread = b""  # what this process has appended behind it
         with path.open("ab"):
             pass
 
@@ -112,12 +113,13 @@ class _Backend(BaseJournalBackend):
         if log_number_from == 0:
             self._offset, self._line, self._last = 0, 0, b""
         elif not self._is_intact():
-            if self._repair:
-                with self.locked():
-                    self._restore_file()
-            return
+            if not self._repair:
+                return
+            with self.locked():
+                self._restore_file()
         for line, behind in files.read_lines(self._path, self._offset):
             self._offset, self._line, self._last = behind, self._line + 1, line
+            self._unread = b""
             log = _operation(line)
             if log is None:
                 self.warn("no operation of Optuna's")
@@ -135,6 +137,7 @@ class _Backend(BaseJournalBackend):
             if not self._is_intact():
                 self._restore_file()
             files.append(self._path, encoded(logs), sync=sync)
+            self._unread = encoded(logs)
 
     def warn(self, what: str) -> None:
         """Warn of the line that was read last."""
@@ -159,7 +162,7 @@ class _Backend(BaseJournalBackend):
 
     def _restore_file(self) -> None:
         content = self.restore()
-        files.write_atomically(self._path, content)
+        files.write_atomically(self._path, content + self._unread)
         lines = content.splitlines(keepends=True)
         self._offset, self._line, self._last = len(content), len(lines), (lines or [b""])[-1]
         files.warn_of_damage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +28,8 @@ class Outcome:
         error: what went wrong, in a line.
         checkpoint: the file to keep of the trial, if it named one.
         constraints: name to value, of a trial that is COMPLETE or PRUNED; above 0 is violated.
+        errno: the number of the error that it failed with, if a write was refused: whether the
+            trial or the environment is at fault is for the sweep's process to find out.
     """
 
     kind: str
@@ -34,6 +37,7 @@ class Outcome:
     error: str | None = None
     checkpoint: str | None = None
     constraints: Mapping[str, float] | None = None
+    errno: int | None = None
 
     @classmethod
     def complete(
@@ -53,9 +57,9 @@ class Outcome:
         return cls(PRUNED, checkpoint=checkpoint, constraints=constraints or None)
 
     @classmethod
-    def failed(cls, error: str) -> Self:
+    def failed(cls, error: str, errno: int | None = None) -> Self:
         """It failed."""
-        return cls(FAIL, error=error)
+        return cls(FAIL, error=error, errno=errno)
 
     @classmethod
     def interrupted(cls, error: str) -> Self:
@@ -69,6 +73,12 @@ class Outcome:
     def write(self, directory: Path) -> None:
         """Leave it in the trial's folder: should nobody be left to hear it, it is read there."""
         write_atomically(directory / FILE_NAME, json.dumps(asdict(self)).encode())
+
+
+def forget_outcome(directory: Path) -> None:
+    """Remove what a worker left in a trial's folder."""
+    with suppress(OSError):  # the study or the next command says what became of the trial
+        (directory / FILE_NAME).unlink(missing_ok=True)
 
 
 def read_outcome(directory: Path) -> Outcome | None:

@@ -7,9 +7,10 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from sinesweep.files import append
+from sinesweep.files import append, unwritable
 from sinesweep.redaction import redact
 from sinesweep.report import files, process
 from sinesweep.report.process import ReportProcess
@@ -133,6 +134,12 @@ class Reporter:
         if state == COMPLETE and self.failing:
             state = FAIL
         self._view.close()
+        try:
+            self._finish(state)
+        except OSError as error:
+            self._say_fault(unwritable(error) or str(error))
+
+    def _finish(self, state: str) -> None:
         self._tracker.flush()  # it tells the ids of the last trials' runs
         self._refresh(final=True)
         self._finish_report(state)
@@ -142,6 +149,14 @@ class Reporter:
         for path in [*(folder / name for name in _TABLES), *files.written(folder)]:
             if path.is_file():
                 self._tracker.log_artifact(path)
+
+    def abandon(self) -> None:
+        """Leave the screen as it was found; files cannot be written."""
+        self._view.close()
+        if self._report:
+            self._report.stop()
+        with suppress(OSError):  # the error that ended the sweep is reported
+            self._results.write_trials(self._entries())
 
     @property
     def failing(self) -> str | None:

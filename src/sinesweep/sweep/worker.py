@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
@@ -21,6 +21,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
 from sinesweep.errors import InputError, Interrupted
+from sinesweep.files import refused_number, warn_once
 from sinesweep.redaction import LONGEST_ERROR, redact, redact_error, shortened
 from sinesweep.redaction.hydra import learn_config, redacted_files
 from sinesweep.sweep import repeats
@@ -123,13 +124,19 @@ class Worker:
         channel.send(Ready())
         while True:
             for assignment in channel.assignments(wait=not self._together):
-                self._go_on(self._begin(assignment, channel), channel)
+                if evaluation := self._begin(assignment, channel):
+                    self._go_on(evaluation, channel)
             for evaluation, returned in self._advance():
                 self._go_on(evaluation, channel, returned)
 
-    def _begin(self, assignment: Assignment, channel: Channel) -> Evaluation:
+    def _begin(self, assignment: Assignment, channel: Channel) -> Evaluation | None:
         number, overrides, directory = assignment.number, assignment.overrides, assignment.directory
-        directory.mkdir(parents=True)
+        try:
+            directory.mkdir(parents=True)
+        except OSError as error:
+            cause = f"its folder could not be created: {error_text(error)}"
+            channel.end(Ended(number, Outcome.failed(cause, refused_number(error))))
+            return None
         record = TrialRecord(self._plan, assignment)
         trial = ManagedTrial(number, overrides, directory, record.tags, channel, record.report)
         further = self._plan.repeats.further(overrides) if self._plan.repeats else ()
@@ -162,8 +169,7 @@ class Worker:
             with _output_to(evaluation.directory / LOG_FILE):
                 outcome = _judge(error, evaluation)
         evaluation.trial.listens = False  # a form may go on with it: that is nobody's any more
-        evaluation.record.values(outcome)
-        outcome.write(evaluation.directory)
+        _keep(evaluation, outcome)
         channel.end(Ended(evaluation.trial.number, outcome))
 
     def _call(self, evaluation: Evaluation) -> Any:
@@ -231,6 +237,20 @@ class Worker:
                 trial.stopped = trial.stopped or f"another trial was stopped: {cause}"
 
 
+def _keep(evaluation: Evaluation, outcome: Outcome) -> None:
+    """Write an outcome into the trial's folder; the study has it, if that is not possible.
+
+    An outcome that the environment may be at fault for is for the sweep's process to judge.
+    """
+    try:
+        evaluation.record.values(outcome)
+        if outcome.errno is None:
+            outcome.write(evaluation.directory)
+    except OSError as error:
+        number = evaluation.trial.number
+        warn_once(f"trial {number} has ended, but its folder does not say how: {error}")
+
+
 class _Called:
     """A function that keeps what it returned or raised: Hydra prints overrides with the latter."""
 
@@ -286,7 +306,7 @@ def _judge(error: BaseException, evaluation: Evaluation) -> Outcome:
     if isinstance(error, InputError):
         return Outcome.failed(redact_error(str(error)))
     cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-    return Outcome.failed(redact_error(error_text(cause)))
+    return Outcome.failed(redact_error(error_text(cause)), refused_number(error))
 
 
 def _is_optunas_pruned(error: BaseException) -> bool:
@@ -300,8 +320,11 @@ def _path(checkpoint: Path | str | None) -> str | None:
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Send what the process prints, from Python or below it, to a file."""
-    with path.open("ab") as file:
+    """Send what the process prints, from Python or below it, to a file.
+
+    What cannot be written is lost: it must not cost the trial.
+    """
+    with _opened(path) as file:
         saved = [(stream, os.dup(stream.fileno())) for stream in (sys.__stdout__, sys.__stderr__)]  # pyright: ignore[reportOptionalMemberAccess]
         for stream, _ in saved:
             os.dup2(file.fileno(), stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
@@ -309,9 +332,26 @@ def _output_to(path: Path) -> Iterator[None]:
         yield
     finally:
         for stream, descriptor in saved:
-            stream.flush()  # pyright: ignore[reportOptionalMemberAccess]
+            _flush(stream)
             os.dup2(descriptor, stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
             os.close(descriptor)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("ab")
+    except OSError as error:
+        warn_once(f"what the trial prints is lost: {error}")
+        return Path(os.devnull).open("ab")
+
+
+def _flush(stream: Any) -> None:
+    try:
+        stream.flush()
+    except OSError:  # a full disk: drop what the stream holds
+        with Path(os.devnull).open("ab") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+            stream.flush()
 
 
 def _limit_threads() -> None:

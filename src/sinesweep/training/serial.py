@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sinesweep import distributed, runs
 from sinesweep.config import EPOCH_METRICS, Config
 from sinesweep.errors import InputError, Interrupted
-from sinesweep.files import take_lock
+from sinesweep.files import refused_number, take_lock
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import Interruption, interruptible
 from sinesweep.redaction import redact_error
@@ -128,7 +128,10 @@ def _truthful_end(tracker: Tracker, interruption: Interruption) -> Iterator[None
         _end(tracker, record.KILLED, record.INTERRUPTED, cause)
         raise Interrupted(cause) from None
     except BaseException as error:
-        _end(tracker, record.FAILED, record.FAIL, error_text(error))
+        ends = (record.FAILED, record.FAIL)
+        if refused_number(error):  # a full disk or the like: the run can be continued
+            ends = (record.KILLED, record.INTERRUPTED)
+        _end(tracker, *ends, error_text(error))
         raise
     finally:
         tracker.close()

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 import sinesweep
@@ -31,7 +32,22 @@ def _stop() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _scribble() -> None:
+    folder = Path(HydraConfig.get().runtime.output_dir).parents[1]
+    with (folder / "study.journal").open("ab") as journal:
+        journal.write(b"garbage\nhalf a line")
+    for name in ("sampler.pickle", "sweep.lock", "state.json"):
+        (folder / name).write_bytes(b"garbage\xff")
+
+
+def _truncate() -> None:
+    folder = Path(HydraConfig.get().runtime.output_dir).parents[1]
+    os.truncate(folder / "study.journal", 10)
+
+
 MISDEEDS = {
+    "scribble": _scribble,
+    "truncate": _truncate,
     "raise": _raise,
     "exit": lambda: sys.exit(3),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
