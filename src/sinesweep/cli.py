@@ -164,7 +164,7 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
     except Exception as error:  # noqa: BLE001 # whatever the user's training raised
         if fault := refused_number(error) and unwritable(error):
             whole = not is_trained_together(_read(cfg, overrides))
-            _say_how_to_continue(redact(fault), directory, overrides, is_kept=whole)
+            _say_how_to_continue(redact_error(fault), directory, overrides, is_kept=whole)
             sys.exit(EXIT_FAILED)
         print(redact_error(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         _remove_unused(directory)
