@@ -135,7 +135,8 @@ def test_wrong_type(compose: Compose, override: str, message: str) -> None:
         ),
         (
             "+trainer.limit_train_batches=inf",
-            "trainer: limit_train_batches must be a finite number of at most 1e+15, but is inf",
+            "trainer.limit_train_batches: must be a valid integer or be a finite number, but is "
+            "inf",
         ),
         (
             "trainer.num_sanity_val_steps=" + BIG,
@@ -437,3 +438,53 @@ except errors.InputError:
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert said.stdout == "refused, False\n", said.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+trainer.fast_dev_run=-1", "trainer.fast_dev_run: must be .* or .*, but is -1"),
+        ("+trainer.overfit_batches=1", "trainer.overfit_batches: must be 0 with the data of the"),
+        ("+trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches: must be greater"),
+        ("+trainer.limit_train_batches=0", "trainer.limit_train_batches: must be greater"),
+        ("+trainer.limit_train_batches=1.5", "trainer.limit_train_batches: must .*, but is 1.5"),
+        ("+trainer.limit_val_batches=-1", "trainer.limit_val_batches: must be .*, but is -1"),
+        ("+trainer.limit_val_batches=0", "trainer.limit_val_batches: must be more than 0 for"),
+        ("+trainer.max_steps=0", "trainer.max_steps: must be .* or be -1, but is 0"),
+        ("+trainer.max_time=abc", "trainer.max_time: must be longer than 0, as in 00:01:30:00"),
+        ("+trainer.max_time=00:00:00:00", "trainer.max_time: must be longer than 0"),
+        ("+trainer.max_time={minutes:0}", "trainer.max_time: must be longer than 0"),
+        ("+trainer.max_time={years:1}", "trainer.max_time: must be longer than 0"),
+        ("+trainer.val_check_interval=0", "trainer.val_check_interval: must be .*, but is 0"),
+        ("trainer.check_val_every_n_epoch=31", "trainer.check_val_every_n_epoch: must be at most"),
+        ("+trainer.log_every_n_steps=-1", "trainer.log_every_n_steps: must be greater"),
+        ("+trainer.detect_anomaly=1", "trainer.detect_anomaly: must be a valid boolean, but is 1"),
+        ("+trainer.barebones=true", "trainer.barebones: must be False, but is True"),
+        ("+trainer.min_epochs=-1", "trainer.min_epochs: must be greater"),
+    ],
+)
+def test_trainer_arguments_that_lightning_refuses_late(
+    compose: Compose, override: str, message: str
+) -> None:
+    """A value that would end a training later is refused by its key."""
+    with pytest.raises(InputError, match=f"^{message}"):
+        parse(compose(override))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+trainer.fast_dev_run=true",
+        "+trainer.limit_train_batches=0.5",
+        "+trainer.limit_train_batches=2",
+        "+trainer.max_steps=3",
+        "+trainer.max_time=00:00:00:01",
+        "+trainer.max_time={minutes:5}",
+        "+trainer.val_check_interval=0.25",
+        "+trainer.val_check_interval=00:00:01:00",
+        "+trainer.profiler=simple",
+    ],
+)
+def test_trainer_arguments_of_every_kind(compose: Compose, override: str) -> None:
+    """Other arguments of the Trainer take what Lightning takes."""
+    parse(compose(override))

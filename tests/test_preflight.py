@@ -169,3 +169,11 @@ def test_present_accelerator(make_config: MakeConfig, monkeypatch: pytest.Monkey
     config = make_config("tracking=none", "trainer.accelerator=gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     preflight.check(config)
+
+
+@pytest.mark.parametrize("devices", ["1000", "[0,999]"])
+def test_more_devices_than_the_machine_has(make_config: MakeConfig, devices: str) -> None:
+    """Devices that are not there are refused with their count."""
+    message = r"^trainer.devices: the machine must have them, but has \d+ of the kind cpu, and "
+    with pytest.raises(InputError, match=message):
+        preflight.check(make_config(f"trainer.devices={devices}", "trainer.accelerator=cpu"))

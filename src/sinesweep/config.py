@@ -38,6 +38,7 @@ FORECASTER = "sinesweep.task.module.Forecaster"
 
 # What the reference task reports each epoch, and once at the end: what an objective can be.
 EPOCH_METRICS = ("train/mae", "val/mae", "reference/val_mae")
+_OF_VALIDATION = ("val/", "val_", "valid/", "valid_", "validation/", "reference/val_")
 FINAL_METRICS = ("test/mae", "reference/test_mae", "test/skill", "reference/skill")
 
 
@@ -121,6 +122,7 @@ def parse(cfg: DictConfig) -> Config:
         params=dict(_flatten(cfg)),
     )
     _check_objective(config)
+    _check_validated(config)
     return config
 
 
@@ -315,6 +317,28 @@ def _flatten(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield name, OmegaConf.to_container(value, resolve=True)
         else:
             yield name, value
+
+
+def _check_validated(config: Config) -> None:
+    """Refuse an objective of validations if there are none, and batches that cannot be fixed."""
+    trainer, objective = config.trainer, config.settings.objective
+    is_validated = objective.startswith(_OF_VALIDATION) and not trainer.fast_dev_run
+    if is_validated and trainer.check_val_every_n_epoch > trainer.max_epochs:
+        raise InputError(
+            "trainer.check_val_every_n_epoch: must be at most max_epochs for the objective "
+            f"{objective}, which validations log, but {trainer.check_val_every_n_epoch} > "
+            f"{trainer.max_epochs}"
+        )
+    if is_validated and trainer.limit_val_batches == 0:
+        raise InputError(
+            f"trainer.limit_val_batches: must be more than 0 for the objective {objective}, which "
+            "validations log: leave the key out, or choose another objective"
+        )
+    if trainer.overfit_batches and config.values["data"]["_target_"] in (DAMPED_SINES, POST):
+        raise InputError(
+            "trainer.overfit_batches: must be 0 with the data of the reference task, whose batches "
+            "differ in each epoch: to fit a few series, lower the number of series or repeats"
+        )
 
 
 def _check_objective(config: Config) -> None:

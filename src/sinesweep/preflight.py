@@ -14,6 +14,7 @@ from sinesweep.config import Config
 from sinesweep.errors import InputError
 from sinesweep.files import ROOM, path_problem
 from sinesweep.fused.reference import is_trained_together
+from sinesweep.schema import Trainer
 from sinesweep.tracking import location
 
 _BYTES = 4  # of a number in single precision
@@ -39,6 +40,7 @@ def check(config: Config) -> None:
     _check_memory(config)
     if config.trainer.accelerator not in ("auto", "cpu"):
         _check_accelerator(config.trainer.accelerator)
+    _check_devices(config.trainer)
 
 
 def check_folder(root: Path, key: str = "tracking.root") -> None:
@@ -113,6 +115,31 @@ def _check_memory(config: Config) -> None:
                 f"{keys}: {what} must fit the memory of {room / 2**30:.0f} GiB, but take "
                 f"{numbers * _BYTES / 2**30:.3g} GiB: make them smaller"
             )
+
+
+def _check_devices(trainer: Trainer) -> None:
+    wanted = trainer.devices
+    count = wanted if isinstance(wanted, int) else 1
+    if isinstance(wanted, list) and wanted:
+        count = max(wanted) + 1
+    if count == 1 or trainer.accelerator in ("mps", "tpu"):
+        return
+    there, kind = _devices(trainer.accelerator)
+    if count > there:
+        raise InputError(
+            f"trainer.devices: the machine must have them, but has {there} of the kind {kind}, and "
+            f"{wanted} is asked for: use trainer.devices=1"
+        )
+
+
+def _devices(accelerator: str) -> tuple[int, str]:
+    """Return how many devices there are, and of which kind: a process of its own runs on each."""
+    if accelerator != "cpu":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.device_count(), "cuda"
+    return os.cpu_count() or 1, "cpu"
 
 
 def _check_accelerator(name: str) -> None:

@@ -7,6 +7,7 @@ user's own class is handed to that class with the user's own keys, unchecked.
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -94,6 +95,31 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(min_length=1, max_length=250), AfterValidator(_printable)]
 Address = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_printable)]
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_usable_path)]
+
+
+WholeNumber = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+# Of the batches of a set: so many, or a fraction of them.
+Batches = WholeNumber | Fraction
+SomeBatches = Count | Annotated[float, Field(gt=0, le=1)]
+
+
+def _time(value: object) -> object:
+    units = {"weeks", "days", "hours", "minutes", "seconds"}
+    numbers: list[object] = []
+    if isinstance(value, str) and re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value):
+        numbers = [float(part) for part in value.split(":")]
+    elif isinstance(value, Mapping) and value.keys() <= units:
+        numbers = list(value.values())
+    is_long = all(type(n) in (int, float) and 0 <= n <= LARGEST for n in numbers) and any(numbers)  # pyright: ignore[reportOperatorIssue]
+    if not is_long:
+        raise ValueError(
+            "must be longer than 0, as in 00:01:30:00 (days, hours, minutes, seconds) or "
+            "{minutes: 90}"
+        )
+    return value
+
+
+Duration = Annotated[str | dict[str, int | float], AfterValidator(_time)]
 
 
 class _Closed(BaseModel):
@@ -258,6 +284,30 @@ class Trainer(_Open):
     check_val_every_n_epoch: Count
     num_sanity_val_steps: Annotated[int, Field(ge=-1, le=LARGEST_INTEGER)]
     deterministic: bool | Literal["warn"]
+    accumulate_grad_batches: Count = 1
+    barebones: Literal[False] = False
+    benchmark: bool | None = None
+    detect_anomaly: bool = False
+    fast_dev_run: bool | Count = False
+    gradient_clip_algorithm: Literal["norm", "value"] | None = None
+    inference_mode: bool = True
+    limit_predict_batches: Batches | None = None
+    limit_test_batches: Batches | None = None
+    limit_train_batches: SomeBatches | None = None
+    limit_val_batches: Batches | None = None
+    log_every_n_steps: WholeNumber | None = None
+    max_steps: Count | Literal[-1] = -1
+    max_time: Duration | None = None
+    min_epochs: Count | None = None
+    min_steps: Count | None = None
+    model_registry: Name | None = None
+    num_nodes: Count = 1
+    overfit_batches: Batches = 0
+    profiler: Name | None = None
+    reload_dataloaders_every_n_epochs: WholeNumber = 0
+    sync_batchnorm: bool = False
+    use_distributed_sampler: bool = True
+    val_check_interval: SomeBatches | Duration | None = None
 
 
 class Tracking(_Closed):

@@ -111,3 +111,48 @@ class TestFit:
             fit(tmp_path, Broken(), val_check_interval=2)
 
         assert [step for step, _ in record.metric_history(tmp_path)["val/loss"]] == [0]
+
+
+class _Own(_Model):
+    """A model that talks to its logger itself."""
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        logger: Any = self.logger
+        logger.log_metrics({"own/batch": float(self.global_step)})
+        logger.experiment.add_scalar("own/scalar", 2.0, 7 + self.global_step)
+        return super().training_step(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        logger: Any = self.logger
+        logger.log_metrics({"own/epoch": torch.tensor(float(self.current_epoch))})
+
+    def on_train_end(self) -> None:
+        experiment: Any = self.logger.experiment  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+        experiment.log_text("some words", "notes/one.txt")
+        experiment.set_tag("own.tag", 3)
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+def test_a_module_logs_to_the_run_itself(tmp_path: Path) -> None:
+    """Numbers have the step that the module gives, or the present batch's or epoch's."""
+    fit(tmp_path, _Own())
+    history = record.metric_history(tmp_path)
+    assert history["own/batch"] == [(step, float(step)) for step in range(8)]
+    assert [step for step, _ in history["own/scalar"]] == list(range(7, 15))
+    assert history["own/epoch"] == [(0, 0.0), (1, 1.0)]
+    assert (tmp_path / "files" / "notes" / "one.txt").read_text() == "some words"
+    events = [event for event, _ in record.read(tmp_path)]
+    assert {"path": "files/notes/one.txt"}.items() <= next(
+        event for event in events if event["kind"] == "artifact"
+    ).items()
+    assert {"own.tag": "3"} in [event.get("tags") for event in events]
+
+
+def test_what_an_experiment_does_not_have_is_named(tmp_path: Path) -> None:
+    """Another method is refused with those that there are, and a file outside of the run, too."""
+    experiment = RecordLogger(Tracker(tmp_path, None)).experiment
+    with pytest.raises(AttributeError, match=r"has no add_graph; it has add_scalar, .*Mlflow"):
+        experiment.add_graph(None)
+    with pytest.raises(ValueError, match=r"must stay within the run, but is '\.\./\.\./x'"):
+        experiment.log_text("", "../../x")
+    assert list(tmp_path.iterdir()) == []

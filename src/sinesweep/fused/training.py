@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from sinesweep.config import Config, parse
 from sinesweep.errors import Interrupted
@@ -212,7 +212,7 @@ def _prepare(config: Config, trial: Trial, tracker: Tracker, log: Path | None) -
     module.to(dtype=dtype, device=_device(config.trainer.accelerator))
     made = module.configure_optimizers()
     optimizer, scheduler = made["optimizer"], made["lr_scheduler"]
-    if isinstance(scheduler, ReduceLROnPlateau):
+    if not isinstance(scheduler, LRScheduler):
         raise ValueError("a schedule that follows a metric has no fused form")
     optimizer._opt_called = True  # a schedule wants to see a step before its own
     return Run(

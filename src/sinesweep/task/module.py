@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanAbsoluteError
 
 from sinesweep.task.network import StackedLSTM
@@ -106,7 +107,10 @@ class Forecaster(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Make optimizer and schedule from the configuration."""
         optimizer = self._make_optimizer(p for p in self.parameters() if p.requires_grad)
-        return {"optimizer": optimizer, "lr_scheduler": self._make_scheduler(optimizer)}
+        scheduler = self._make_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):  # an epoch without validation changes nothing
+            scheduler = {"scheduler": scheduler, "monitor": "val/mae", "strict": False}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def _log_and_reset(self, name: str, metric: MeanAbsoluteError) -> None:
         # The metric has already been gathered from all processes.

@@ -67,7 +67,13 @@ def refused_by(section: str) -> Iterator[None]:
         if is_of_own_code(cause):
             raise cause from cause.__cause__
         raise InputError(f"{section}: {_first_lines(cause)}") from error
-    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        ImportError,
+        MisconfigurationException,
+    ) as error:
         if is_of_own_code(error):
             raise
         raise InputError(f"{section}: {_first_lines(error)}") from error

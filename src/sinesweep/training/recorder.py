@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
 from sinesweep.tracking.tracker import Tracker
+from sinesweep.training.experiment import RunExperiment
 
 
 class RecordLogger(Logger):
@@ -36,6 +38,8 @@ class RecordLogger(Logger):
         self.judged = tuple(dict.fromkeys(judged))
         self.between_batches = False
         self.is_training = False
+        self.batch = 0  # of the whole training, the one that is trained
+        self.epoch = 0
         self._epoch: dict[tuple[str, int], float] = {}  # by name and step
 
     @property
@@ -53,11 +57,26 @@ class RecordLogger(Logger):
         """The run's folder."""
         return str(self._tracker.directory)
 
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> RunExperiment:
+        """What a module logs to the run directly."""
+        return RunExperiment(self, self._tracker)
+
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Tell metrics under the epoch they belong to."""
+        """Tell metrics under the epoch they belong to.
+
+        Lightning gives the epoch with its metrics. What a module logs itself has the step that the
+        module gives, or else the number of the batch, and of the epoch between batches.
+        """
+        if "epoch" not in metrics:
+            now = self.batch if self.between_batches else self.epoch
+            own = {name: float(value) for name, value in metrics.items()}
+            self._tracker.log_metrics(own, now if step is None else int(step))
+            return
         values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
-        epoch = int(metrics.get("epoch", step or 0))
+        epoch = int(metrics["epoch"])
         if self.between_batches:
             kept = {name: value for name, value in values.items() if name not in self.judged}
             self._tracker.log_metrics(kept, int(step or 0))
@@ -103,11 +122,13 @@ class StepScale(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the metrics of the epoch that has just ended."""
         self._end_epoch(trainer)
+        self._logger.epoch = trainer.current_epoch
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Metrics of batches follow, until a whole set or the epoch has been gone through."""
+        self._logger.batch = trainer.global_step
         self._logger.between_batches = True
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -102,6 +102,7 @@ def _train(
 
         return train_alone(config, name, tracker, start)
     parts = _build(config, directory, tracker)
+    _check_interval(config, parts.data)
     checkpoint = _resume_point(config, directory)
     if _is_first(parts):
         device = name_of(parts.trainer.strategy.root_device)
@@ -210,6 +211,21 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
     return Parts(data, module, trainer, keeper, pruning)
 
 
+def _check_interval(config: Config, data: pl.LightningDataModule) -> None:
+    """Refuse to validate after more batches than an epoch has, as far as that is known."""
+    from sinesweep.task.datamodule import SeriesDataModule
+
+    interval = config.trainer.val_check_interval
+    if not isinstance(data, SeriesDataModule) or not isinstance(interval, int):
+        return
+    batches = -(-len(data.splits.train) // data.batch_size)
+    if interval > batches:
+        raise InputError(
+            f"trainer.val_check_interval: must be at most the {batches} batches of an epoch, but "
+            f"is {interval}"
+        )
+
+
 def _resume_point(config: Config, directory: Path) -> Path | None:
     if config.settings.resume is None:
         return None
@@ -269,6 +285,8 @@ def _quiet() -> Iterator[None]:
         # The data is in memory: worker processes would only cost.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
+        # An epoch without validation leaves such a schedule as it is.
+        warnings.filterwarnings("ignore", message="ReduceLROnPlateau conditioned on metric.*")
         # Metrics are gathered from all processes before they are logged.
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         # Lightning 2.6 asks torch in a way that torch 2.13 is about to drop.
