@@ -11,9 +11,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from sinesweep.errors import InputError
-from sinesweep.tracking.location import Location, check, locate
+from sinesweep.tracking.connection import open_client
+from sinesweep.tracking.location import Location, check, locate, sqlite_uri
 
 
 @pytest.fixture(autouse=True)
@@ -319,3 +321,54 @@ def test_mlflow_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"mlflow must be installed.*sinesweep\[mlflow\]"):
         check(locate(None, tmp_path))
+
+
+NAMES = [
+    "what?",
+    "my%20project",
+    "100%",
+    "a#b",
+    "a;b",
+    "a b",
+    "日本 é",
+    "a=b&c",
+    "%3F",
+    "a+b",
+    ":x",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_database_is_in_the_root_whatever_its_name(tmp_path: Path, name: str) -> None:
+    """SQLAlchemy finds the very file that is meant, for the default and for a configured address."""
+    root = tmp_path / name / "mlruns"
+    location = locate(None, root)
+    assert location.database == root / "mlflow.db"
+    assert make_url(location.uri).database == str(root / "mlflow.db")
+    assert locate(sqlite_uri(root / "mlflow.db"), root) == location
+
+
+@pytest.mark.parametrize("name", ["what?", "my%20project"])
+def test_tracker_is_in_the_root_whatever_its_name(tmp_path: Path, name: str) -> None:
+    """MLflow's tables, a run and its file are inside the folder, and nothing is outside."""
+    root = tmp_path / name
+    root.mkdir()
+    location = locate(None, root)
+    client = open_client(location)
+    assert location.artifacts is not None
+    experiment = client.create_experiment("e", location.artifacts.as_uri())
+    run = client.create_run(experiment)
+    (root / "file.txt").write_text("content")
+    client.log_artifact(run.info.run_id, str(root / "file.txt"))
+    assert (root / "mlflow.db").stat().st_size > 0
+    assert list((root / "artifacts").rglob("file.txt"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_question_mark_in_an_address_is_refused() -> None:
+    """A path that would be cut is refused with the address to use; a query is none."""
+    message = r"^tracking.uri: a question mark .*use 'sqlite:////a/what%3F/mlflow.db'$"
+    with pytest.raises(InputError, match=message):
+        locate("sqlite:////a/what?/mlflow.db", Path("/a"))
+    uri = "sqlite:////a/mlflow.db?timeout=30"
+    assert locate(uri, Path("/a")).uri == uri

@@ -61,6 +61,7 @@ def check(plan: Plan) -> None:
     _check_sections(plan)
     if isinstance(plan.settings.storage, str):
         refuse_cut_password("hydra.sweeper.storage", plan.settings.storage)
+        location.refuse_cut_path("hydra.sweeper.storage", plan.settings.storage)
     plan.refuse_change()
     _check_presets(plan)
     _check_space(plan)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from sinesweep.files import take_lock
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location, silence
 from sinesweep.tracking.record import DIRECTORY_TAG, ERROR_TAG, ROOT_TAG, STATE_TAG
+
+_PATIENCE = 60.0  # seconds that another process may take to create the tables
+_PAUSE = 0.5  # seconds between tries
 
 
 class Connection:
@@ -20,17 +23,12 @@ class Connection:
 
     Args:
         location: the tracker.
-        folder: where processes of this machine take turns if there is no folder for artifacts.
     """
 
-    def __init__(self, location: Location, folder: Path) -> None:
+    def __init__(self, location: Location) -> None:
         self._location = location
-        self._folder = folder
         self._experiments: dict[str, str] = {}
-        # The first to open a database makes its tables.
-        with self._alone():
-            self.client = MlflowClient(tracking_uri=location.uri)
-            self.client.search_experiments(max_results=1)
+        self.client = open_client(location)
 
     def experiment(self, name: str) -> str:
         """Return an experiment's id; make it where it is missing."""
@@ -44,7 +42,7 @@ class Connection:
         return silence(self._location) is None
 
     def _find_experiment(self, name: str) -> str:
-        with self._alone():
+        with alone(self._location):
             found = self.client.get_experiment_by_name(name)
             if found is not None:
                 return found.experiment_id
@@ -56,19 +54,57 @@ class Connection:
                     raise
         return self._find_experiment(name)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep processes of this machine from creating schema or experiment at the same time."""
-        root = self._location.artifacts
-        lock = (root.parent if root else self._folder) / ".tracking.lock"
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+def open_client(location: Location) -> MlflowClient:
+    """Return a client of a tracker whose tables are there.
+
+    The first client of a database creates them. Processes that share an SQLite file take turns. A
+    database server undoes all but one creation; a process whose creation was undone tries again.
+
+    Raises:
+        Exception: MLflow's or the database's own; the tracker still fails after a while.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with alone(location):
+                client = MlflowClient(tracking_uri=location.uri)
+                client.search_experiments(max_results=1)
+                return client
+        except Exception:
+            if not location.is_database_server or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+@contextmanager
+def alone(location: Location) -> Iterator[None]:
+    """Keep other processes from creating tables or experiments in an SQLite file meanwhile.
+
+    The lock is beside the database: processes with different roots can share it.
+
+    Raises:
+        TimeoutError: another process holds the lock for too long.
+    """
+    database = location.database
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    path = database.with_name(f".{database.name}.lock")
+    lock = take_lock(path, _PATIENCE)
+    if lock is None:
+        raise TimeoutError(
+            f"{path}: another process has been creating the tracker's tables for {_PATIENCE:g} s: "
+            "wait for it, or end it"
+        )
+    with lock:
+        yield
 
 
 def open_runs(location: Location, root_id: str) -> list[tuple[str, str]]:
     """Return (run id, folder) of every run that began in a root and the tracker calls RUNNING."""
-    client = MlflowClient(tracking_uri=location.uri)
+    client = open_client(location)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = client.search_runs(
         experiments,

@@ -80,7 +80,7 @@ class Delivery:
         shared: bool = False,
     ) -> None:
         self._directory = directory
-        self._connection = connection or Connection(location, directory)
+        self._connection = connection or Connection(location)
         self._client = self._connection.client
         self._tags = tags or {}
         self._state = _load(directory)

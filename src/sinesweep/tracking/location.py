@@ -6,6 +6,7 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import socket
 import sqlite3
 import urllib.error
@@ -13,7 +14,7 @@ import urllib.request
 from configparser import ConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import (
@@ -30,6 +31,8 @@ _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ANSWER_WITHIN = 10.0  # seconds
 _BUSY_FOR = 30.0  # seconds that another run may take to make its tables
 _SQLITE = "sqlite:///"
+_SQLITE_WITH_DRIVER = "sqlite+pysqlite:///"
+_QUERY = re.compile(r"\w+=[^&/]*(&\w+=[^&/]*)*")
 _DATABRICKS = "databricks"
 # The cheapest question that a server answers only to those whom it lets in.
 _PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -98,9 +101,17 @@ class Location:
     @property
     def exists(self) -> bool:
         """Whether there is a tracker already: a server, or a database file."""
-        if not self.uri.startswith(_SQLITE):
-            return True
-        return Path(self.uri.removeprefix(_SQLITE)).exists()
+        return self.database is None or self.database.exists()
+
+    @property
+    def is_database_server(self) -> bool:
+        """Whether clients talk to the database's server, and create its tables."""
+        return self.uri.partition("://")[0].partition("+")[0] in _DEFAULT_PORTS
+
+    @property
+    def database(self) -> Path | None:
+        """The file of an SQLite database, or None if the tracker is a server."""
+        return sqlite_path(self.uri)
 
 
 def locate(uri: str | None, root: Path, keys: Keys = OF_A_RUN) -> Location:
@@ -112,11 +123,48 @@ def locate(uri: str | None, root: Path, keys: Keys = OF_A_RUN) -> Location:
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI")
     artifacts = root.absolute() / "artifacts"
     if not chosen:
-        return Location(f"{_SQLITE}{root.absolute() / 'mlflow.db'}", artifacts, keys)
+        return Location(sqlite_uri(root.absolute() / "mlflow.db"), artifacts, keys)
     learn_addresses(chosen)
     if chosen.partition("://")[0].partition("+")[0] in _DEFAULT_PORTS:
         refuse_cut_password(keys.uri, chosen)
-    return Location(chosen, artifacts if chosen.startswith("sqlite:") else None, keys)
+    if (path := sqlite_path(chosen)) is None:
+        return Location(chosen, artifacts if chosen.startswith("sqlite:") else None, keys)
+    query = chosen.partition("?")[2]
+    refuse_cut_path(keys.uri, chosen)
+    return Location(sqlite_uri(path) + (query and f"?{query}"), artifacts, keys)
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the address of an SQLite database, with the path encoded.
+
+    SQLAlchemy decodes ``%XX`` and cuts a path at ``?``. MLflow creates the folder that it reads in
+    ``sqlite:///`` without decoding; it leaves an address with a driver alone.
+    """
+    text = str(path)
+    encoded = text.replace("%", "%25").replace("?", "%3F")
+    return f"{_SQLITE if encoded == text else _SQLITE_WITH_DRIVER}{encoded}"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of an SQLite address, as SQLAlchemy reads it, or None for any other."""
+    scheme, separator, rest = uri.partition(":///")
+    path = unquote(rest.partition("?")[0])
+    is_sqlite = scheme.partition("+")[0] == "sqlite" and separator
+    return Path(path) if is_sqlite and path else None
+
+
+def refuse_cut_path(key: str, uri: str) -> None:
+    """Refuse an SQLite address whose path would end at a question mark.
+
+    Raises:
+        InputError: naming the key and the address as it should be.
+    """
+    path, mark, query = uri.partition("?")
+    if sqlite_path(uri) is not None and mark and not _QUERY.fullmatch(query):
+        raise InputError(
+            f"{key}: a question mark in a path must be written as %3F, since an address ends at "
+            f"it, but is {redact(uri)!r}: use {redact(f'{path}%3F{query}')!r}"
+        )
 
 
 def check(location: Location) -> None:
@@ -173,8 +221,8 @@ def silence(location: Location) -> str | None:
 def _reach(location: Location) -> None:
     parts = urlsplit(location.uri)
     scheme = _scheme(parts)
-    if location.uri.startswith(_SQLITE):
-        _open_database(Path(location.uri.removeprefix(_SQLITE)))
+    if location.database is not None:
+        _open_database(location.database)
     elif scheme == _DATABRICKS:
         _find_profile(parts.netloc)
     elif scheme in _SERVERS:
@@ -185,8 +233,8 @@ def _reach(location: Location) -> None:
 
 
 def _is_supported(uri: str) -> bool:
-    if uri.startswith(_SQLITE):
-        return len(uri) > len(_SQLITE) and ":memory:" not in uri
+    if sqlite_path(uri) is not None:
+        return ":memory:" not in uri
     try:
         parts = urlsplit(uri)
     except ValueError:

@@ -10,11 +10,11 @@ from typing import Any
 
 import mlflow
 import mlflow.pyfunc
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from sinesweep.errors import InputError
+from sinesweep.tracking.connection import open_client
 from sinesweep.tracking.location import Location
 
 _NOT_IN_NAMES = "/:"
@@ -55,7 +55,7 @@ class Registry:
                 "folder of the runs with --root, or the tracker with --uri"
             )
         self._location = location
-        self._client = MlflowClient(tracking_uri=location.uri)
+        self._client = open_client(location)
         # A registry in a database asks the default tracker for the models that it registers.
         mlflow.set_tracking_uri(location.uri)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

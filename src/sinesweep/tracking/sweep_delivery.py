@@ -26,7 +26,7 @@ class SweepDelivery:
     def __init__(self, folder: Path, location: Location) -> None:
         self._folder = folder
         self._location = location
-        self._connection = Connection(location, folder)
+        self._connection = Connection(location)
         self._parent = Delivery(folder, location, self._connection)
         self._trials: dict[str, Delivery] = {}
 
