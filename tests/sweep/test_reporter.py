@@ -85,6 +85,7 @@ def make_plan(
         "processes": 2,
         "tracking": None,
         "is_tracked": False,
+        "backend": "local",
         **settings,
     }
     return SimpleNamespace(

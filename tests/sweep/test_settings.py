@@ -137,7 +137,7 @@ def test_what_an_actor_takes() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"backend": "slurm"}, r"^hydra.sweeper.backend: must be 'local' or 'ray', but is 'slurm'"),
+        ({"backend": "slurm"}, r"^hydra.sweeper.backend: must be 'local', 'ray' or 'inline', but"),
         (ray(num_cpus=0), r"^hydra.sweeper.ray.num_cpus: must be greater than 0, but is 0"),
         (
             ray(num_gpus=1.5),
@@ -149,6 +149,18 @@ def test_what_an_actor_takes() -> None:
         ),
         (ray(resources={"GPU": 1}), r"^hydra.sweeper.ray: resources must be custom ones, but name"),
         (ray(cpus=1), r"^hydra.sweeper.ray.cpus: there is no such key; did you mean .*num_cpus\?$"),
+        (
+            {"backend": "inline", "workers": 2},
+            r"^hydra.sweeper: workers: must be 1 with backend=inline, .*, but is 2: give",
+        ),
+        (
+            {"backend": "inline", "slots": 4},
+            r"^hydra.sweeper: slots: must be 1 with backend=inline, .* give hydra.sweeper.slots=1",
+        ),
+        (
+            {"backend": "inline", "trial_timeout": 5},
+            r"^hydra.sweeper: trial_timeout: must be null with backend=inline, .* but is 5",
+        ),
         ({"n_trials": 0}, r"^hydra.sweeper.n_trials: must be greater than or equal to 1, but is 0"),
         ({"n_trials": "ten"}, r"^hydra.sweeper.n_trials: must be a valid integer, but is 'ten'$"),
         ({"slots": "abc"}, r"^hydra.sweeper.slots: must be a valid integer, but is 'abc'$"),

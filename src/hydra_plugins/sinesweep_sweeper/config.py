@@ -62,7 +62,9 @@ class SinesweepConf:
     # on what
     workers: Any = None  # processes; null: n_jobs, or else one for each core
     n_jobs: Any = None
-    backend: str = "local"  # processes of this machine, or ray: actors on a cluster
+    # processes of this machine; ray: actors on a cluster; inline: the command itself, with its
+    # terminal, for breakpoint() and input()
+    backend: str = "local"
     ray: Any = field(default_factory=RayConf)  # Any: Hydra may have imported this module twice
     slots: Any = 1  # trials that each worker trains together
     fused: str | None = None  # the module that can: see sinesweep.sweep.together

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from sinesweep.sweep.messages import (
     Alone,
@@ -36,6 +36,14 @@ class Line(Protocol):
         ...
 
 
+class SweepEnded(BaseException):
+    """The sweep has closed its connection to a worker in the command's own process."""
+
+
+def _exit() -> NoReturn:
+    os._exit(0)
+
+
 class Channel:
     """Sends what trials say and keeps what comes until somebody asks for it.
 
@@ -43,10 +51,13 @@ class Channel:
 
     Args:
         connection: to the controller.
+        on_lost: called when the connection is closed.
     """
 
-    def __init__(self, connection: Line) -> None:
+    def __init__(self, connection: Line, on_lost: Callable[[], NoReturn] = _exit) -> None:
         self._connection = connection
+        self._on_lost = on_lost
+        self._process = os.getpid()
         self._assignments: deque[Assignment] = deque()
         self._answers: dict[int, bool] = {}
         self._stopped: dict[int | None, str] = {}
@@ -54,12 +65,12 @@ class Channel:
 
     def send(self, message: Ready | Report | Alone | Held) -> None:
         """Send what needs no answer."""
-        with _ending_with_the_sweep():
+        with self._use():
             self._connection.send(message)
 
     def ask(self, question: Question) -> bool:
         """Send a question and wait for its answer."""
-        with _ending_with_the_sweep():
+        with self._use():
             self._connection.send(question)
         while question.trial not in self._answers:
             self._receive()
@@ -72,7 +83,7 @@ class Channel:
 
     def end(self, ended: Ended) -> None:
         """Send a trial's end."""
-        with _ending_with_the_sweep():
+        with self._use():
             self._connection.send(ended)
         self._stopped.pop(ended.trial, None)
         self._unserved.add(ended.trial)
@@ -94,12 +105,12 @@ class Channel:
             self._receive_all()
 
     def _receive_all(self) -> None:
-        with _ending_with_the_sweep():
+        with self._use():
             while self._connection.poll():
                 self._receive()
 
     def _receive(self) -> None:
-        with _ending_with_the_sweep():
+        with self._use():
             message = self._connection.recv()
         match message:
             case Assignment():
@@ -113,10 +124,19 @@ class Channel:
             case _:
                 raise TypeError(f"a controller does not say {message!r}")
 
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        """Guard a use of the connection, which belongs to the process of the worker alone.
 
-@contextmanager
-def _ending_with_the_sweep() -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)
+        Raises:
+            RuntimeError: this is another process, forked by a trial.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "the trial's handle must be used in the process that runs the trial, but is used "
+                "in a process that was forked from it: return the values to that one"
+            )
+        try:
+            yield
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self._on_lost()

@@ -27,11 +27,12 @@ from sinesweep.files import unwritable
 from sinesweep.interruption import interruptible
 from sinesweep.redaction import learn_overrides, redact, redact_error, refuse_placeholders
 from sinesweep.redaction.hydra import prepare_redaction
+from sinesweep.sweep import inline, preflight, requirements, settings
 from sinesweep.sweep import plan as plans
-from sinesweep.sweep import preflight, requirements, settings
 from sinesweep.sweep.cluster import RayNursery, shortage
+from sinesweep.sweep.inline import InlineCommand
 from sinesweep.sweep.interrupts import counted_interrupts
-from sinesweep.sweep.nursery import Nursery, fork_workers
+from sinesweep.sweep.nursery import Nursery, fork_workers, prepare_worker
 from sinesweep.sweep.pins import changing_place
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.together import find_form
@@ -57,6 +58,22 @@ def run(
     Returns:
         The exit code.
     """
+    command = os.getpid()
+    code = _run_or_report(keys, arguments, config, context, function)
+    if os.getpid() != command:  # the sweep's side of an inline sweep
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run_or_report(
+    keys: Mapping[str, Any],
+    arguments: Sequence[str],
+    config: DictConfig,
+    context: HydraContext,
+    function: TaskFunction,
+) -> int:
     plan: Plan | None = None
     learn_overrides([*arguments, *sys.argv[1:]])
     try:
@@ -104,7 +121,10 @@ def _again(plan: Plan | None) -> str:
 
 def _run(plan: Plan, function: TaskFunction) -> int:
     # Before anything is imported that starts threads or opens connections.
-    nursery = _nursery(plan, function)
+    nursery = inline.split() if plan.settings.backend == "inline" else _nursery(plan, function)
+    if isinstance(nursery, InlineCommand):
+        prepare_worker(_preload(plan), _threads(plan))
+        return nursery.run(Worker(plan, function, nursery))
     try:
         from sinesweep.sweep.conduct import conduct
 

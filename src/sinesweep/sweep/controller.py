@@ -204,7 +204,7 @@ class Controller:
         Of two, the one that was given the last trial comes first: so the first trials go to and
         fro, and where narrow and wide take turns, nobody gets all the wide ones.
         """
-        ready = [s for s in self._seats.values() if s.is_ready and not (s.is_lost or s.is_deaf)]
+        ready = [seat for seat in self._seats.values() if seat.takes_trials]
         left = {seat.number: self._left_of(seat) for seat in ready}
         places = 1 if self._suspects else self._plan.slots
         seat = min(
@@ -299,7 +299,8 @@ class Controller:
                 self._tell_of_alone(number, reason)
             case Held(number, is_on):
                 seat.hold(number if is_on else None, time.monotonic())
-            case Ended(number, outcome):
+            case Ended(number, outcome, is_last):
+                seat.is_leaving = is_last
                 self._end(seat.running.pop(number), outcome)
                 self._fill()
                 self._send(seat, Served(number))

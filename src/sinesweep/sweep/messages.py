@@ -96,10 +96,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Ended:
-    """From a worker: a trial is over, and its place is free."""
+    """From a worker: a trial is over, and its place is free, unless the worker exits with it."""
 
     trial: int
     outcome: Outcome
+    is_last: bool = False
 
 
 Question = MayBePruned | IsAmongBest

@@ -23,12 +23,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NoReturn
 
+from sinesweep.redaction import redact
 from sinesweep.signals import STOP_SIGNALS
+from sinesweep.sweep.no_input import refuse_input
 
 LONGEST_MESSAGE = 32_768  # bytes
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 # What decides how many threads a library starts, read when it is loaded.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -86,14 +90,15 @@ class Nursery:
     def start(self, worker: int) -> Connection:
         """Start a worker; return the connection to it."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, suppress(BrokenPipeError, ConnectionResetError):  # read_exit() will say so
             message = json.dumps({"start": worker}).encode()
             socket.send_fds(self._socket, [message], [theirs.fileno()])
         return Connection(ours.detach())
 
     def kill(self, worker: int) -> None:
         """Kill a worker and all that it started; its Exit follows."""
-        self._socket.send(json.dumps({"kill": worker}).encode())
+        with suppress(BrokenPipeError, ConnectionResetError):  # as in start()
+            self._socket.send(json.dumps({"kill": worker}).encode())
 
     def read_exit(self) -> Exit | None:
         """Return the next worker's end, or None where the nursery itself is gone."""
@@ -121,9 +126,19 @@ def fork_workers(
         threads: of each worker, for the libraries that read it from the environment.
         control: the nursery's end.
     """
+    prepare_worker(preload, threads)
+    _Workers(control, serve).run()
+
+
+def prepare_worker(preload: Sequence[str], threads: int) -> None:
+    """Set the number of threads, and import what workers need, in this process.
+
+    Args:
+        preload: modules to import.
+        threads: as in :func:`fork_workers`.
+    """
     os.environ.update(thread_variables(threads))
     import_early(preload)
-    _Workers(control, serve).run()
 
 
 def thread_variables(threads: int) -> dict[str, str]:
@@ -172,6 +187,7 @@ class _Workers:
 
     def run(self) -> None:
         """Do as the controller says until it is gone."""
+        _adopt_orphans()
         wake, woken = os.pipe()
         for end in (wake, woken):
             os.set_blocking(end, False)
@@ -188,6 +204,8 @@ class _Workers:
         for pid in list(self._pids):
             _kill_group(pid)
             os.waitpid(pid, 0)
+            del self._pids[pid]
+        self._kill_orphans()
 
     def _obey(self) -> bool:
         order, descriptors = read_order(self._control)
@@ -219,9 +237,23 @@ class _Workers:
             _kill_group(ended.si_pid)  # what it started does not outlive it
             _, status = os.waitpid(ended.si_pid, 0)
             worker = self._pids.pop(ended.si_pid, None)
+            self._kill_orphans()
             if worker is not None:
                 with suppress(BrokenPipeError, ConnectionResetError):
                     self._control.send(Exit(worker, _cause(status)).encode())
+
+    def _kill_orphans(self) -> None:
+        """Kill what dead workers have left in sessions or process groups of its own.
+
+        Such a process becomes a child of this one when its worker has ended: see
+        :func:`_adopt_orphans`. Its own children follow when it has ended.
+        """
+        while orphans := children_of(os.getpid()) - self._pids.keys():
+            for pid in orphans:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
 
 def _run_worker(serve: Serve, descriptor: int) -> NoReturn:
@@ -234,10 +266,15 @@ def _run_worker(serve: Serve, descriptor: int) -> NoReturn:
             if number != signal.SIGINT:
                 signal.signal(number, signal.SIG_DFL)
         _die_with_parent()
+        _adopt_orphans()
+        os.set_inheritable(descriptor, False)
+        refuse_input()
         serve(Connection(descriptor))
         code = 0
     except (EOFError, ConnectionResetError, BrokenPipeError):
         code = 0  # the controller is gone, or needs no more
+    except BaseException:  # noqa: BLE001 # the process ends with it, and nothing else would say why
+        print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -257,9 +294,34 @@ def _cause(status: int) -> str:
 def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may have joined another group
+        os.kill(pid, signal.SIGKILL)
 
 
 def _die_with_parent() -> None:
     """Have Linux kill this process when the nursery dies, even of SIGKILL."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _adopt_orphans() -> None:
+    """Have Linux make this process the parent of descendants whose parent ends.
+
+    With that on, no descendant leaves the tree below the nursery, whatever session it is in.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def children_of(parent: int) -> set[int]:
+    """Return the children of a process, on Linux."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            fields = path.read_bytes().rpartition(b")")[2].split()
+            if int(fields[1]) == parent:
+                found.add(int(path.parent.name))
+    return found

@@ -76,7 +76,8 @@ class Reporter:
                 workers=plan.settings.processes,
                 slots=plan.slots,
                 finished=finished,
-            )
+            ),
+            shares_terminal=plan.settings.backend == "inline",
         )
 
     def started(self, entry: Entry, worker: int) -> None:

@@ -52,6 +52,7 @@ class Seat:
         is_lost: whether it is known to be gone, or to be about to go.
         is_deaf: whether its end of the connection is closed: it is given nothing more, though it
             may still have to be killed.
+        is_leaving: whether it exits by itself, to be replaced.
         unsent: what it is to be told once there is room for it.
     """
 
@@ -64,7 +65,13 @@ class Seat:
     started: float = field(default_factory=time.monotonic)
     is_lost: bool = False
     is_deaf: bool = False
+    is_leaving: bool = False
     unsent: deque[Answer | Assignment | Served | Stop] = field(default_factory=deque)
+
+    @property
+    def takes_trials(self) -> bool:
+        """Whether it can be given a trial."""
+        return self.is_ready and not (self.is_lost or self.is_deaf or self.is_leaving)
 
     @property
     def going(self) -> list[Running]:

@@ -163,7 +163,7 @@ class Settings(_Closed):
     fused: Name | None
     unfused: Literal["serial", "refuse"]
     n_jobs: Annotated[Processes, Field(ge=-1)] | None
-    backend: Literal["local", "ray"]
+    backend: Literal["local", "ray", "inline"]
     ray: RaySettings
     on_failure: Literal["continue", "abort"]
     retries: Annotated[Whole, Field(ge=0)]
@@ -204,6 +204,23 @@ class Settings(_Closed):
             )
         return self
 
+    @model_validator(mode="after")
+    def _inline_runs_one_trial_at_a_time(self) -> Settings:
+        if self.backend != "inline":
+            return self
+        rule = "with backend=inline, which runs one trial after another in the command's process"
+        for key, value in (("workers", self.asked or 1), ("slots", self.slots)):
+            if value != 1:
+                raise ValueError(
+                    f"{key}: must be 1 {rule}, but is {value}: give hydra.sweeper.{key}=1"
+                )
+        if self.trial_timeout is not None:
+            raise ValueError(
+                f"trial_timeout: must be null {rule} and cannot kill that, but is "
+                f"{self.trial_timeout:g}: give hydra.sweeper.trial_timeout=null"
+            )
+        return self
+
     @property
     def objectives(self) -> tuple[Direction, ...]:
         """A direction for each value that the function returns."""
@@ -217,6 +234,8 @@ class Settings(_Closed):
     @property
     def processes(self) -> int:
         """How many workers to start."""
+        if self.backend == "inline":
+            return 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return self.asked or cores or 1
 

@@ -56,12 +56,20 @@ class PlainView(View):
         return f"{done}, best {figure(best.values[0])} of trial {best.number}"
 
 
-def make_view(subject: Subject, console: Console | None = None) -> View:
-    """Return a live view where the output is a terminal that can show one, or plain lines."""
+def make_view(
+    subject: Subject, console: Console | None = None, *, shares_terminal: bool = False
+) -> View:
+    """Return a live view where the output is a terminal that can show one, or plain lines.
+
+    Args:
+        subject: the sweep.
+        console: where to; standard output, if there is none.
+        shares_terminal: whether trials use the terminal, which a live view would redraw.
+    """
     console = console or plain_console()
     places = subject.workers * subject.slots
     tally = Tally(subject.directions, subject.n_trials, places, subject.finished)
     # Not rich's own judgement: variables can force its colours, not cursor movements, on a log.
-    if console.file.isatty() and not console.is_dumb_terminal:
+    if console.file.isatty() and not console.is_dumb_terminal and not shares_terminal:
         return LiveView(subject, console, tally)
     return PlainView(subject, console, tally)

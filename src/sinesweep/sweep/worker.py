@@ -9,11 +9,11 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn, Protocol
 
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
@@ -22,15 +22,18 @@ from omegaconf import DictConfig
 
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import refused_number, warn_once
+from sinesweep.forks import ended_forked_children
 from sinesweep.redaction import LONGEST_ERROR, redact, redact_error, shortened
 from sinesweep.redaction.hydra import learn_config, redacted_files
 from sinesweep.sweep import repeats
-from sinesweep.sweep.channel import Channel
+from sinesweep.sweep.channel import Channel, SweepEnded
 from sinesweep.sweep.composing import Composer
 from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.messages import Assignment, Ended, Ready
+from sinesweep.sweep.no_input import HINT, is_debuggers_end
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.process_state import CONNECTION, restored_process_state
 from sinesweep.sweep.together import FusedForm, FusedTraining, find_form
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.sweep.trial_record import TrialRecord
@@ -42,6 +45,22 @@ _LONGEST_TRACEBACK = 10 * LONGEST_ERROR  # characters of the traceback in a tria
 
 # What a call returns where the trial is trained together with others from then on.
 _ADMITTED = object()
+
+
+class CommandTerminal(Protocol):
+    """The terminal of a command that runs trials in its own process."""
+
+    def attached(self) -> AbstractContextManager[None]:
+        """Let stop signals interrupt the code inside."""
+        ...
+
+    def interrupt(self, error: KeyboardInterrupt) -> str:
+        """Stop the sweep because its trial was interrupted; return the signal's name."""
+        ...
+
+    def leave(self) -> NoReturn:
+        """Leave the worker: the sweep has ended."""
+        ...
 
 
 @dataclass
@@ -104,11 +123,18 @@ class Worker:
     Args:
         plan: the sweep.
         function: the user's function of a configuration.
+        terminal: the terminal of the command, if trials are to use it.
     """
 
-    def __init__(self, plan: Plan, function: TaskFunction) -> None:
+    def __init__(
+        self, plan: Plan, function: TaskFunction, terminal: CommandTerminal | None = None
+    ) -> None:
         self._plan = plan
         self._function = function
+        self._terminal = terminal
+        self._descriptors: Sequence[int] = ()  # that a trial must leave open
+        self._lost: list[str] = []  # what a trial has changed for good
+        self._is_leaving = False
         self._composer = Composer(plan)
         self._form: FusedForm | None = None
         self._training: FusedTraining | None = None
@@ -117,12 +143,13 @@ class Worker:
     def serve(self, connection: Connection) -> None:
         """Run what the controller assigns until it closes the connection."""
         _limit_threads()
-        channel = Channel(connection)
+        channel = Channel(connection, *([self._terminal.leave] if self._terminal else []))
+        self._descriptors = [connection.fileno()]
         if self._plan.slots > 1:
             assert self._plan.settings.fused is not None
             self._form = find_form(self._plan.settings.fused)
         channel.send(Ready())
-        while True:
+        while not self._is_leaving:
             for assignment in channel.assignments(wait=not self._together):
                 if evaluation := self._begin(assignment, channel):
                     self._go_on(evaluation, channel)
@@ -137,8 +164,9 @@ class Worker:
             cause = f"its folder could not be created: {error_text(error)}"
             channel.end(Ended(number, Outcome.failed(cause, refused_number(error))))
             return None
-        record = TrialRecord(self._plan, assignment)
-        trial = ManagedTrial(number, overrides, directory, record.tags, channel, record.report)
+        files = directory.absolute()  # a trial may change the working directory
+        record = TrialRecord(self._plan, replace(assignment, directory=files))
+        trial = ManagedTrial(number, overrides, files, record.tags, channel, record.report)
         further = self._plan.repeats.further(overrides) if self._plan.repeats else ()
         folders = [repeats.folder(directory, index) for index in range(1, len(further) + 1)]
         left = [(overrides, directory), *zip(further, folders, strict=True)]
@@ -166,18 +194,57 @@ class Worker:
                 evaluation.take(value, count)
             outcome = evaluation.outcome()
         except BaseException as error:  # noqa: BLE001 # whatever it was, it costs this trial only
-            with _output_to(evaluation.directory / LOG_FILE):
-                outcome = _judge(error, evaluation)
+            with self._output_to(evaluation.directory / LOG_FILE):
+                outcome = self._judge(error, evaluation)
         evaluation.trial.listens = False  # a form may go on with it: that is nobody's any more
         _keep(evaluation, outcome)
-        channel.end(Ended(evaluation.trial.number, outcome))
+        self._end(evaluation.trial.number, outcome, channel)
+
+    def _end(self, number: int, outcome: Outcome, channel: Channel) -> None:
+        """Send a trial's end, and leave if the process is no longer as the next trial needs it."""
+        self._is_leaving = bool(self._lost) and not self._together and self._terminal is None
+        if CONNECTION in self._lost:
+            os._exit(1)  # the controller reads the outcome in the trial's folder
+        channel.end(Ended(number, outcome, is_last=self._is_leaving))
+
+    def _judge(self, error: BaseException, evaluation: Evaluation) -> Outcome:
+        stopped = evaluation.trial.stopped
+        if self._terminal and isinstance(error, KeyboardInterrupt) and stopped is None:
+            return Outcome.interrupted(f"interrupted by {self._terminal.interrupt(error)}")
+        if isinstance(error, SweepEnded):
+            raise error
+        if self._terminal and is_debuggers_end(error):
+            return Outcome.failed("the debugger was quit")
+        return _judge(error, evaluation)
+
+    @contextmanager
+    def _output_to(self, path: Path) -> Iterator[None]:
+        with nullcontext() if self._terminal else _output_to(path):
+            yield
+
+    def _run_function(self, config: DictConfig) -> Any:
+        """Call the user's function, and undo what it has changed in this process."""
+        try:
+            with (
+                restored_process_state(self._descriptors, self._lost),
+                ended_forked_children(),
+                self._terminal.attached() if self._terminal else nullcontext(),
+            ):
+                return self._function(config)
+        finally:
+            if self._lost:
+                print(  # noqa: T201 # its log
+                    f"sinesweep: could not be restored: {', '.join(self._lost)}"
+                    + (": the next trial gets a new worker" if self._terminal is None else ""),
+                    file=sys.stderr,
+                )
 
     def _call(self, evaluation: Evaluation) -> Any:
         """Evaluate a trial's next seed, or have it trained together with others."""
         overrides, directory = evaluation.left.popleft()
         files = directory.absolute()  # with hydra.job.chdir the function is called elsewhere
         called = _Called(lambda config: self._evaluate(config, evaluation.trial, files))
-        with _output_to(evaluation.directory / LOG_FILE):
+        with self._output_to(evaluation.directory / LOG_FILE):
             set_current(evaluation.trial)
             try:
                 config = self._composer.compose(overrides)
@@ -198,7 +265,7 @@ class Worker:
 
     def _evaluate(self, config: DictConfig, trial: ManagedTrial, directory: Path) -> Any:
         if self._form is None:
-            return self._function(config)
+            return self._run_function(config)
         reason = self._form.refusal(config)
         if reason is not None and self._plan.settings.unfused == "refuse":
             raise InputError(  # a value in a range or a combination: its ends were looked at
@@ -208,7 +275,7 @@ class Worker:
         if reason is not None:
             trial.alone(reason)
             with trial.holding():
-                return self._function(config)
+                return self._run_function(config)
         if self._training is None:  # here, so that a trial says why it cannot be made
             self._training = self._form.make()
         self._training.admit(config, trial, directory)
@@ -220,7 +287,8 @@ class Worker:
             return []
         with _output_to(self._plan.folder / _TOGETHER_LOG):
             try:
-                ended = dict(self._training.advance())
+                with ended_forked_children():
+                    ended = dict(self._training.advance())
                 for number in ended.keys() - self._together:
                     raise LookupError(f"advance() must tell of trials it has, not of {number}")
             except BaseException as error:  # noqa: BLE001 # the form's own: it costs those it had
@@ -306,6 +374,8 @@ def _judge(error: BaseException, evaluation: Evaluation) -> Outcome:
     if isinstance(error, InputError):
         return Outcome.failed(redact_error(str(error)))
     cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
+    if is_debuggers_end(cause):
+        return Outcome.failed(f"the debugger could read no command: {HINT}")
     return Outcome.failed(redact_error(error_text(cause)), refused_number(error))
 
 
@@ -333,8 +403,17 @@ def _output_to(path: Path) -> Iterator[None]:
     finally:
         for stream, descriptor in saved:
             _flush(stream)
-            os.dup2(descriptor, stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
-            os.close(descriptor)
+            _return_to(descriptor, stream)
+
+
+def _return_to(descriptor: int, stream: Any) -> None:
+    """Have a stream write where it did before, or nowhere if the trial has closed that."""
+    try:
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+    except OSError:
+        with Path(os.devnull).open("ab") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _opened(path: Path) -> IO[bytes]:

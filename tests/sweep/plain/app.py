@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import hostile
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -55,6 +56,9 @@ MISDEEDS = {
     "stop": _stop,
     "hang": _hang,
     "prune": _prune,
+    "breakpoint": breakpoint,
+    "input": input,
+    **hostile.MISDEEDS,
 }
 RETURNED = {
     "not_a_number": float("nan"),
@@ -87,6 +91,8 @@ def main(cfg: DictConfig) -> object:
     print("threads", os.environ.get("OMP_NUM_THREADS"), os.environ.get("MKL_NUM_THREADS"))  # noqa: T201
     with Path(cfg.calls).open("a") as file:
         file.write(f"{cfg.x} {cfg.y} {cfg.seed} {os.getpid()}\n")
+    if cfg.check_state:
+        hostile.check_state()
     if cfg.gate and cfg.x >= cfg.gated_from:
         wait_for(Path(cfg.gate))
     for step in range(cfg.steps):
