@@ -104,7 +104,7 @@ def leave_thread() -> None:
 MISDEEDS = {
     each.__name__: each
     for each in (
-        fork_return, fork_raise, fork_report, delete_directory, new_session,
+        fork_return, fork_raise, fork_report, delete_directory, delete_folder, new_session,
         environment, signals, close_streams, close_descriptors, seed, leave_thread,
     )
 }  # fmt: skip
