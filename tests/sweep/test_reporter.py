@@ -10,10 +10,11 @@ from omegaconf import OmegaConf
 
 from sinesweep.report import process
 from sinesweep.sweep import reporter as module
-from sinesweep.sweep.entry import DROPPED, FAIL, PRUNED, RETRIED, REUSED, RUNNING, Entry
+from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, RETRIED, REUSED, RUNNING, Entry
 from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.plan import objective_names
+from sinesweep.sweep.pruning_check import PruningCheck
 from sinesweep.sweep.reporter import Reporter, progress
 from sinesweep.sweep.rerun import SweepCommand
 
@@ -57,12 +58,15 @@ class Sweep:
         self.tracker = Tracker()
         self.plan = make_plan(folder, **settings)
         self.occupancy = Occupancy(4)
+        self.pruning = PruningCheck("optuna.pruners.MedianPruner")
         study, tracker = (cast("Any", each) for each in (self.study(), self.tracker))
         self.reporter = Reporter(self.plan, study, tracker, self.occupancy)
 
     def study(self) -> Any:
         """Return what the reporter asks of a study."""
-        return SimpleNamespace(entries=self.entries, participant=None, closed=[])
+        return SimpleNamespace(
+            entries=self.entries, participant=None, closed=[], pruning=self.pruning
+        )
 
     def end(self, entry: Entry) -> None:
         """Have the study told of a trial's end, and then the reporter."""
@@ -408,3 +412,21 @@ def test_report_without_plotly(
     sweep.reporter.close()
     assert "pip install 'sinesweep[report]'" in capsys.readouterr().out
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_pruner_without_reports_is_noticed(
+    tmp_path: Path, make_entry: MakeEntry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first trial that completes without a report is noticed, and the summary counts them."""
+    sweep = Sweep(tmp_path)
+    for number in range(2):
+        sweep.pruning.begin(number)
+        sweep.pruning.end(number, COMPLETE)
+        sweep.end(make_entry(number, 0.5))
+    shown = capsys.readouterr().out
+    sweep.reporter.close()
+    sweep.reporter.show_end()
+
+    problem = "trial 0 completed without reporting a finite value"
+    assert shown.count("MedianPruner cannot end trials like this one: " + problem) == 1
+    assert f"2 of 2 completed trials could not be pruned: {problem}" in capsys.readouterr().out

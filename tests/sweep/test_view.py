@@ -133,6 +133,15 @@ def test_completed_trial(plain: MakeView, make_entry: MakeEntry) -> None:
     )
 
 
+def test_infeasible_trial(plain: MakeView, make_entry: MakeEntry) -> None:
+    """A trial that violates a constraint says so beside its value, and is not the best."""
+    view, output = plain(make_entry(7, 0.5))
+    view.ended(make_entry(12, 0.1, params={"x": 1}, constraints={"size": 0.1, "time": -1.0}))
+    assert last_line(output) == (
+        "trial 12  complete  val/mae 0.1 (infeasible)  x=1  4.1 s  (2/40, best 0.5 of trial 7)"
+    )
+
+
 def test_pruned_trial(plain: MakeView, make_entry: MakeEntry) -> None:
     """A pruned trial shows what it was pruned for."""
     view, output = plain(n_trials=None)

@@ -94,6 +94,8 @@ class Reporter:
         if self._logs:
             self._show(self._logs.ended(entry))
         self._view.ended(entry)
+        if notice := self._study.pruning.new_notice():
+            self._view.message(notice)
         self._is_stale = True
 
     def heard(self, news: News) -> None:
@@ -176,6 +178,7 @@ class Reporter:
             seconds=time.monotonic() - self._begun,
             folder=self._plan.folder,
             slots=self._slots(),
+            pruning=self._study.pruning.summary,
             ui=self._ui(),
             command=self._command,
         )

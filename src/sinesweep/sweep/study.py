@@ -52,6 +52,7 @@ from sinesweep.sweep.marks import (
 )
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.pruning_check import PruningCheck
 from sinesweep.sweep.sampling import Again, Place
 from sinesweep.tracking.sweep_record import trial_tag
 
@@ -101,6 +102,7 @@ class SweepStudy:
         closed: the trials that a killed process had left running, as they were closed.
         participant: who takes part here, as trials name it, or None where nobody else can.
         failed: how many trials have failed.
+        pruning: whether the trials that are run here give the pruner anything to decide on.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class SweepStudy:
         self._repeated: set[int] = set()
         self._counted = 0
         self.failed = 0
+        self.pruning = PruningCheck(plan.settings.pruner.target)
         self.entries: dict[int, Entry] = {}
         ledger.in_turn(lambda: self._open_study(storage, sampler, pruner))
         self._heard.clear()
@@ -230,6 +233,7 @@ class SweepStudy:
             self._waiting[number] = (begun.trial, begun.first)
         elif begun.entry.outcome == RUNNING:
             self._running[number] = begun.trial
+            self.pruning.begin(number)
         return begun.entry
 
     def end_waiting(self) -> list[Entry]:
@@ -241,13 +245,14 @@ class SweepStudy:
         return trial_tag(self._ledger.token, number) if self._ledger.token else None
 
     def report(self, number: int, value: float, step: int) -> None:
-        """Store an intermediate value; Optuna takes none where there are several objectives."""
-        if len(self._plan.settings.objectives) == 1:
+        """Store a step's first value; Optuna takes none where there are several objectives."""
+        if self.pruning.report(number, step) and len(self._plan.settings.objectives) == 1:
             with suppress(UpdateFinishedTrialError):  # another has closed it: look() will say so
                 self._running[number].report(value, step)
 
     def should_prune(self, number: int) -> bool:
         """Ask the pruner."""
+        self.pruning.ask(number)
         return len(self._plan.settings.objectives) == 1 and self._running[number].should_prune()
 
     def is_among_best(self, number: int, value: float, count: int) -> bool:
@@ -289,6 +294,7 @@ class SweepStudy:
                 self._running[number].set_user_attr(SECONDS, seconds)
             if waited:
                 self._running[number].set_user_attr(WAITED, waited)
+        self.pruning.end(number, outcome.kind)
         return self._tell(number, self._or_retried(number, outcome))
 
     def leave(self, number: int, outcome: Outcome, *, seconds: float) -> Entry:

@@ -24,6 +24,7 @@ def show_summary(
     seconds: float,
     folder: Path,
     slots: str | None = None,
+    pruning: str | None = None,
     ui: str | None,
     command: Callable[[Entry], str],
     console: Console | None = None,
@@ -36,6 +37,7 @@ def show_summary(
         seconds: the wall time of this command.
         folder: the sweep's.
         slots: how full they were, or None where there was one for each worker.
+        pruning: why trials could not be pruned, or None if they could.
         ui: the command that shows it in the tracker, or None where it is not tracked.
         command: the command line that runs a trial again, quoted for a shell.
         console: where to; stdout where it is left out.
@@ -45,6 +47,8 @@ def show_summary(
     if violating := infeasible(entries):
         verb = "violates" if violating == 1 else "violate"
         rows["infeasible"] = f"{violating} of the complete ones {verb} a constraint"
+    if pruning:
+        rows["pruning"] = pruning
     if slots:
         rows["slots"] = slots
     rows["folder"] = short_path(folder)

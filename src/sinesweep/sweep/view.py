@@ -38,7 +38,8 @@ class PlainView(View):
 
     def _value(self, entry: Entry, running: Running | None) -> str:
         if entry.values is not None:
-            return values_text(entry.values, self._subject.objectives)
+            text = values_text(entry.values, self._subject.objectives)
+            return text if entry.is_feasible else f"{text} (infeasible)"
         if entry.outcome == PRUNED and running and running.value is not None:
             name = self._subject.objectives[0]
             return f"{name} {figure(running.value)} at step {running.step}"
