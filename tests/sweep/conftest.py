@@ -14,6 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
+from optuna.storages import InMemoryStorage
 from process import Fuse
 
 from sinesweep.sweep import plan, settings
@@ -142,7 +143,8 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fuse], Fuse]:
             fuse.at("saved")
 
         def fused_tell(self: Any, *arguments: Any, **more: Any) -> Any:
-            fuse.at("closing")
+            if not isinstance(self._storage, InMemoryStorage):  # the sweep's own study
+                fuse.at("closing")
             return tell(self, *arguments, **more)
 
         monkeypatch.setattr(optuna.Trial, "set_user_attr", fused_set_user_attr)
