@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 
 from sinesweep.report import build
 from sinesweep.report.static import draw
+from sinesweep.report.subject import are_numbers
 from sinesweep.sweep.entry import RUNNING
 
 Report = Callable[..., Page]
@@ -170,7 +172,7 @@ def test_other_noise(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path / "clean", [network(1, 8, 0.1, metrics=own)], noise=0.0)
     page = Page(build.write(build.read(folder)))
     bars = {trace["name"]: trace for trace in page.figures["baselines"]["traces"]}
-    assert bars["best network"]["x"] == ["data.noise=0", "data.noise=0.05<br>(sweep noisy)"]
+    assert bars["best network"]["x"] == ["data.noise=0.0", "data.noise=0.05<br>(sweep noisy)"]
     assert bars["best network"]["y"] == [0.2, 0.4]
     text = page.texts["main"]
     assert "on its own test set it has a test/mae of 0.02, 200 times the linear map's" in text
@@ -491,3 +493,21 @@ def test_pareto_set_is_of_feasible_trials(report: Report) -> None:
 
     assert page.names("pareto") == ["others", "Pareto set"]
     assert "2 of 2 completed trials that satisfy their constraints" in page.texts["main"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((1, 2.5), True),
+        ((1, 1), True),
+        ((1, 1.0), False),
+        ((0.0, -0.0), False),
+        ((1, True), False),
+        ((1.0, math.nan), False),
+        ((1.0, math.inf), False),
+        ((1, "1"), False),
+    ],
+)
+def test_values_on_an_axis(values: tuple[Any, ...], expected: bool) -> None:
+    """Values have places on an axis only if different ones have different places."""
+    assert are_numbers(values) is expected

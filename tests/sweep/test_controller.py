@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import optuna
 import pytest
+from optuna.terminator import BaseTerminator
 from optuna.trial import FrozenTrial, TrialState
 from process import open_study
 
@@ -170,7 +171,13 @@ def sweep(
     form.__dict__.update(refusal=lambda config: None, make=lambda: None)
     monkeypatch.setitem(sys.modules, "own", form)
 
-    def run(slots: int, trials: int, *plays: Worker, more: tuple[str, ...] = ()) -> Any:
+    def run(
+        slots: int,
+        trials: int,
+        *plays: Worker,
+        more: tuple[str, ...] = (),
+        terminator: BaseTerminator | None = None,
+    ) -> Any:
         plan = make_plan(
             f"a=range(0,{trials})", "hydra.sweeper.workers=1", "hydra.sweeper.fused=own",
             f"hydra.sweeper.slots={slots}", *more,
@@ -179,7 +186,7 @@ def sweep(
         occupancy = Occupancy(plan.places)
         made = cast("Nursery", nursery)
         try:
-            Controller(plan, study, made, None, quiet, interrupts, occupancy).run()
+            Controller(plan, study, made, terminator, quiet, interrupts, occupancy).run()
         finally:
             nursery.close()
         return study, quiet
@@ -732,3 +739,62 @@ def trials_of(folder: Path) -> list[FrozenTrial]:
     return optuna.load_study(
         study_name="s", storage=open_storage(None, folder / "multirun" / "s")
     ).trials
+
+
+class Terminator(BaseTerminator):
+    """Ends a sweep with its second trial."""
+
+    def should_terminate(self, study: Any) -> bool:
+        return len(study.trials) >= 2
+
+
+_TERMINATED = ("hydra.sweeper.terminator={_target_:mine.T}", "hydra.sweeper.study_name=s")
+
+
+def test_terminated_sweep_stays_ended(sweep: Callable[..., tuple[SweepStudy, Quiet]]) -> None:
+    """The same command runs no further trial, and says how to continue the sweep."""
+    study, quiet = sweep(1, 5, completes, more=_TERMINATED, terminator=Terminator())
+    assert study.counted == 2
+    assert "the terminator sees no more to gain; continue it with a greater" in quiet.messages[-1]
+    for more in ((), ("hydra.sweeper.n_trials=4",)):
+        study, quiet = sweep(1, 5, more=(*_TERMINATED, *more), terminator=Terminator())
+        assert study.counted == 2
+        (said,) = quiet.messages
+        assert said.startswith("no more trials begin: the sweep was ended by its terminator; con")
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("hydra.sweeper.n_trials=3", "hydra.sweeper.n_trials=4"),
+        ("hydra.sweeper.n_trials=3", "hydra.sweeper.n_trials=null"),
+        ("hydra.sweeper.n_trials=3", "+hydra.sweeper.terminator.more=1"),
+    ],
+)
+def test_terminated_sweep_is_continued_on_request(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]], first: str, then: str
+) -> None:
+    """A greater n_trials or another terminator continues a sweep that its terminator ended."""
+    sweep(1, 5, completes, more=(*_TERMINATED, first), terminator=Terminator())
+    study, _ = sweep(1, 5, completes, more=(*_TERMINATED, first, then), terminator=Terminator())
+    assert study.counted == 3
+
+
+def test_sweep_whose_sampler_stops_says_so(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """A sampler that has no more to propose ends the sweep with a line, each time."""
+    sampler = "hydra.sweeper.sampler={_target_:optuna.samplers.BruteForceSampler}"
+    more = (sampler, "hydra.sweeper.n_trials=9", "hydra.sweeper.deduplicate=false")
+    for plays in ((completes,), ()):
+        study, quiet = sweep(1, 2, *plays, more=more)
+        assert study.counted == 2
+        assert "no more trials begin: its sampler proposes no more points" in quiet.messages[-1]
+
+
+def test_sweep_of_all_points_says_so(sweep: Callable[..., tuple[SweepStudy, Quiet]]) -> None:
+    """A sweep that ends before n_trials, since each point was evaluated, ends with a line."""
+    _, quiet = sweep(1, 3, completes, more=("hydra.sweeper.n_trials=9",))
+    assert quiet.messages == ["no more trials begin: each of its 3 points was evaluated"]
+    _, quiet = sweep(1, 3, completes, more=("hydra.sweeper.study_name=grid",))
+    assert quiet.messages == []

@@ -107,20 +107,23 @@ def test_given_folder(make_plan: MakePlan, tmp_path: Path) -> None:
         (("a=1,2", "b=1,2"), 4, True),
         ((), 1, True),
         (("x=interval(0,1)",), 20, False),
-        (("a=1,2", "hydra.sweeper.n_trials=7"), 7, False),
+        (("a=1,2", "hydra.sweeper.n_trials=7"), 2, False),
+        (("hydra.sweeper.n_trials=7",), 1, False),
+        (("a=int(interval(1,3))",), 3, False),
+        (("a=int(interval(1,3))", "hydra.sweeper.timeout=60.0"), 3, False),
         (("a=1,2", "hydra.sweeper.timeout=60.0"), 2, True),
         (("a=1,2", "hydra.sweeper.terminator={_target_: T}"), 2, True),
         (("x=interval(0,1)", "hydra.sweeper.timeout=60.0"), None, False),
         (("x=interval(0,1)", "hydra.sweeper.terminator={_target_: T}"), None, False),
         (("a=1,2", "hydra.sweeper.n_trials=7", "hydra/sweeper/sampler=grid"), 2, False),
-        (("a=1,2", "hydra.sweeper.n_trials=7", "hydra.sweeper.deduplicate=true"), 2, False),
+        (("a=1,2", "hydra.sweeper.n_trials=7", "hydra.sweeper.deduplicate=false"), 7, False),
         (("a=1,2", "hydra.sweeper.custom_search_space=m.f"), 20, False),
     ],
 )
 def test_total(
     make_plan: MakePlan, command: tuple[str, ...], total: int | None, enumerated: bool
 ) -> None:
-    """Every combination where no number is given, or else that, or 20 where nothing ends it."""
+    """The total is n_trials or 20, but no more than the points that there are."""
     # A grid has no seed.
     command = tuple("~hydra.sweeper.sampler.seed" for c in command if c.endswith("=grid")) + command
     plan = make_plan(*command)

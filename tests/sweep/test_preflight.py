@@ -117,6 +117,10 @@ def _has_no_such_key(config: Any, trial: optuna.Trial) -> None:
         trial.suggest_int("nam", 1, 2)
 
 
+def _offers_equal_choices(config: Any, trial: optuna.Trial) -> None:
+    trial.suggest_categorical("b", [0, False, None])
+
+
 def _is_well(config: Any, trial: optuna.Trial) -> None:
     trial.suggest_float("x", 0.0, trial.params["a"])
     config.name = "its own copy"
@@ -136,6 +140,11 @@ def _is_well(config: Any, trial: optuna.Trial) -> None:
             "x=1",
             r"^nam: there is no such key; did you mean name\?\n\(at the point",
         ),
+        (
+            _offers_equal_choices,
+            "x=1",
+            r"must offer choices that differ in Python, but those of b are \[0, False, None\], of",
+        ),
         (_is_well, "hydra/sweeper/sampler=grid", r"a grid must know .*, but x is added by own.ext"),
         (_is_well, "hydra.sweeper.check=own.look", r"x is swept"),
     ],
@@ -153,6 +162,23 @@ def test_custom_search_spaces_that_fail(
     plan = make_plan("hydra.sweeper.custom_search_space=own.extend", "a=1,2", more)
     with pytest.raises(InputError, match=message):
         preflight.check(plan)
+
+
+def test_custom_search_space_reads_choices_as_written(
+    make_plan: MakePlan, module: ModuleType
+) -> None:
+    """A function finds each choice with its own type, and adds to the same trial."""
+    found: list[tuple[Any, Any]] = []
+
+    def extend(config: Any, trial: optuna.Trial) -> None:
+        trial.suggest_float("x", 0.0, 1.0)
+        found.append((trial.params["a"], trial.params.keys()))
+
+    module.extend = extend  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("hydra.sweeper.custom_search_space=own.extend", "a=0,false,null")
+    preflight.check(plan)
+    assert {repr(value) for value, _ in found} == {"0", "False", "None"}
+    assert all(set(keys) == {"a", "x"} for _, keys in found)
 
 
 def test_custom_search_space_that_is_well(make_plan: MakePlan, module: ModuleType) -> None:
@@ -299,6 +325,37 @@ def test_sampler_that_is_not_asked(
     said = preflight.unused_sampler(make_plan("a=1,2", *command))
     assert bool(said) is is_said
     assert said is None or said.startswith("every combination is run once, in order, so optuna.")
+
+
+@pytest.mark.parametrize(
+    ("command", "notice"),
+    [
+        (("a=1,2", "b=1,2", "hydra.sweeper.n_trials=5"), "n_trials is 5, but there are 4 points"),
+        (("a=1", "hydra.sweeper.n_trials=5"), "n_trials is 5, but there is 1 point, and each"),
+        (("a=range(0,100000)",), "every combination is run once, 100,000 trials: give"),
+        (("a=1,2", "hydra.sweeper.n_trials=2"), None),
+        (("a=1,2", "hydra.sweeper.n_trials=5", "hydra.sweeper.deduplicate=false"), None),
+        (("a=1,2",), None),
+        (("a=interval(0,1)", "hydra.sweeper.n_trials=5"), None),
+    ],
+)
+def test_number_of_points_is_said_beforehand(
+    make_plan: MakePlan, command: tuple[str, ...], notice: str | None
+) -> None:
+    """A user learns before trial 0 that there are fewer points than n_trials, or very many."""
+    said = preflight.about_points(make_plan(*command))
+    assert said is None if notice is None else said is not None and said.startswith(notice)
+
+
+def test_optunas_grid_of_too_many_points(make_plan: MakePlan) -> None:
+    """Optuna's GridSampler, which lists every point, is refused where they are very many."""
+    plan = make_plan(
+        "hydra.sweeper.sampler={_target_:optuna.samplers.GridSampler}",
+        "hydra.sweeper.n_trials=3",
+        "a=range(1,100000000000)",
+    )
+    with pytest.raises(InputError, match="holds every point in memory, at most 100,000, but there"):
+        preflight.build_sampler(plan)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -154,7 +155,18 @@ def test_params_that_not_every_trial_has(
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "null"), (True, "true"), ("a, b", "a, b"), ([1, 2], "[1, 2]")]
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        ("a, b", "a, b"),
+        ([1, 2], "[1, 2]"),
+        ("1", "'1'"),
+        ("null", "'null'"),
+        (1.0, "1.0"),
+        (-0.0, "-0.0"),
+        (math.nan, "nan"),
+    ],
 )
 def test_params_are_spelled_as_hydra_does(
     results: Results, make_entry: MakeEntry, tmp_path: Path, value: Any, text: str

@@ -182,7 +182,7 @@ def test_grid_of_every_type() -> None:
     found = space.read({}, ["a=1,1.5,true,null,word", "x=range(0.1,0.4,0.1)"])
     study = optuna.create_study(sampler=Grid(found))
     asked = [study.ask(found.distributions()).params for _ in range(15)]
-    assert [found.overrides(point) for point in asked] == [
+    assert [found.overrides(found.decoded(point)) for point in asked] == [
         found.overrides(found.point(index)) for index in range(15)
     ]
 

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from typing import Any
 
@@ -9,6 +10,8 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
 )
 
 from sinesweep.errors import InputError
@@ -23,6 +26,11 @@ def read(*arguments: str) -> Space:
 def dimension(argument: str) -> Any:
     (found,) = read(argument).dimensions.values()
     return found
+
+
+def listed(argument: str) -> tuple[Any, ...]:
+    found = dimension(argument)
+    return tuple(found.at(index) for index in range(found.count))
 
 
 def points(found: Space) -> list[tuple[Any, ...]]:
@@ -96,9 +104,9 @@ def test_choices_from_a_file_of_yaml() -> None:
 )
 def test_range(text: str, values: tuple[float, ...]) -> None:
     """A range lists what Hydra's does: the stop is excluded, steps may be negative or floats."""
-    found = dimension(f"a={text}")
-    assert found.values == values
-    assert [type(value) for value in found.values] == [type(value) for value in values]
+    found = listed(f"a={text}")
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]
 
 
 def test_range_for_optuna() -> None:
@@ -123,15 +131,14 @@ def test_range_of_floats_for_optuna() -> None:
 )
 def test_decimal_steps(text: str, values: tuple[float, ...]) -> None:
     """Decimals count as they are written: the stop is excluded, the values have no binary tail."""
-    assert dimension(f"a={text}").values == values
+    assert listed(f"a={text}") == values
 
 
 @pytest.mark.parametrize("text", ["range(0,1,0.1)", "range(0.1,0.8,0.1)", "range(1,0,-0.1)"])
 def test_steps_that_binary_numbers_cannot_hold(text: str) -> None:
     """Optuna's distribution of decimal steps holds each value that the range lists."""
-    found = dimension(f"a={text}")
-    distribution = found.distribution()
-    assert all(distribution._contains(value) for value in found.values)
+    distribution = dimension(f"a={text}").distribution()
+    assert all(distribution._contains(value) for value in listed(f"a={text}"))
 
 
 def test_interval() -> None:
@@ -202,7 +209,7 @@ def test_glob_that_matches_nothing(config_loader: ConfigLoader) -> None:
 )
 def test_sort(text: str, values: tuple[int, ...]) -> None:
     """sort() gives the order in which the values are tried."""
-    assert dimension(f"a={text}").values == values
+    assert listed(f"a={text}") == values
 
 
 @pytest.mark.parametrize(
@@ -359,9 +366,12 @@ def test_values_of_a_custom_search_space_round_trip() -> None:
         (["a=range(1,4,0)"], r"^a=range\(1,4,0\): the step must not be 0$"),
         (["x=interval(2,1)"], r"^x=interval\(2,1\): low <= high must hold, but 2.0 > 1.0$"),
         (["x=tag(log,interval(0,1))"], r"low > 0 must hold for tag\(log\), but low is 0.0$"),
-        (["a=1,u,u"], r"^a=1,u,u: every value must be there once, but u is there 2 times$"),
+        (["a=1,u,u"], r"^a=1,u,u: every value must be there once, but u is there 2 times: write"),
         (["a=1,2", "+a=3,4"], r"^a: must be swept or fixed once, but is given as a and \+a: leave"),
         (["~a", "a=3,4"], r"^a: must be swept or fixed once, but is given as ~a and a: leave one"),
+        (["a=range(0,10000000000000000000)"], r"integers must be within \+-9007199254740992"),
+        (["a=int(interval(0,1e17))"], r"but its end is not$"),
+        (["a=shuffle(range(0,100000000000))"], r"shuffle takes at most 1,000,000 values, but"),
         (["a=choice("], r"^a=choice\(: must be in Hydra's override grammar, but is not: "),
         (["a"], r"(?s)^a: must be in Hydra's override grammar, but is not: .*missing EQUAL"),
     ],
@@ -399,3 +409,82 @@ def test_steps_show_their_ends_whatever_their_direction() -> None:
     found = dimension("a=range(9,0,-2)")
     assert isinstance(found, Steps)
     assert found.ends() == (1, 9)
+
+
+EQUAL_CHOICES = {
+    "zero, false and null": ("0,false,null", (0, False, None)),
+    "numbers and a boolean": ("1,1.0,true", (1, 1.0, True)),
+    "two zeros": ("0.0,-0.0", (0.0, -0.0)),
+    "an integer and a float": ("1e3,1000", (1000.0, 1000)),
+    "not a number": ("nan,1", (math.nan, 1)),
+    "infinities": ("inf,-inf,nan", (math.inf, -math.inf, math.nan)),
+    "a text and a number": ("'1',1,1.0", ("1", 1, 1.0)),
+    "a list and its text": ("[1],'[1]'", ("[1]", "'[1]'")),
+    "a mapping and its text": ("{k:1},'{k:1}'", ("{k:1}", "'{k:1}'")),
+    "texts of other types": ("'null',null,'true',true,1", ("null", None, "true", True, 1)),
+}
+
+
+@pytest.mark.parametrize(("text", "values"), EQUAL_CHOICES.values(), ids=EQUAL_CHOICES)
+def test_choices_that_are_equal_in_python_stay_distinct(text: str, values: Any) -> None:
+    """Each choice has its own place in Optuna's distribution, and comes back as written."""
+    found = dimension(f"a={text}")
+    assert [repr(value) for value in found.values] == [repr(value) for value in values]
+    distribution = found.distribution()
+    labels = [found.encoded(value) for value in found.values]
+    places = [distribution.to_internal_repr(label) for label in labels]
+    assert places == list(range(len(values)))
+    written = json_to_distribution(distribution_to_json(distribution))  # as a journal keeps it
+    assert [repr(found.decoded(written.to_external_repr(place))) for place in places] == [
+        repr(value) for value in values
+    ]
+
+
+def test_distinct_choices_are_kept_as_they_are() -> None:
+    """The study keeps plain values, which a dashboard shows, if all of them differ."""
+    found = dimension("a=1,2.5,'1',true_,null")
+    assert found.labels == (1, 2.5, "1", "true_", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "last"),
+    [
+        ("range(1,100000000000)", 99_999_999_999, 99_999_999_999),
+        ("range(100000000000,0,-1)", 100_000_000_000, 1),
+        ("range(0,1,1e-12)", 10**12, 0.999999999999),
+        ("range(1,0,-1e-9)", 10**9, 1e-9),
+        ("int(range(0,100000000000))", 10**11, 10**11 - 1),
+        ("sort(range(0,100000000000),reverse=true)", 10**11, 0),
+    ],
+)
+def test_long_ranges_are_not_listed(text: str, count: int, last: float) -> None:
+    """A range of any length is read at once and its values are computed one by one."""
+    found = read(f"a={text}", "b=1,2")
+    assert found.size == 2 * count
+    assert found.point(2 * count - 1) == {"a": last, "b": 2}
+    assert len(list(found.corners())) == 2
+
+
+@pytest.mark.parametrize("text", ["range(0,1,1e-12)", "range(1,0,-1e-9)", "range(0.1,0.4,0.1)"])
+@pytest.mark.parametrize("index", [0, 1, 2, -1])
+def test_numbers_of_long_ranges_come_back_from_a_study(text: str, index: int) -> None:
+    """A number of a range is within Optuna's distribution and is read back without a tail."""
+    found = dimension(f"a={text}")
+    value = found.at(index % found.count)
+    distribution = found.distribution()
+    assert distribution._contains(value)
+    assert found.decoded(distribution.to_external_repr(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (("a=int(interval(1,3))",), 3),
+        (("a=tag(log,int(interval(1,8)))", "b=1,2"), 16),
+        (("a=interval(2,2)",), 1),
+        (("a=interval(0,1)", "b=1,2"), None),
+    ],
+)
+def test_count(arguments: tuple[str, ...], count: int | None) -> None:
+    """Intervals of integers have a count of points although they are no grid."""
+    assert read(*arguments).count == count

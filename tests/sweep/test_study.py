@@ -13,6 +13,7 @@ import pytest
 from optuna.samplers import RandomSampler
 from sweep.process import Fuse, Worker, open_study
 
+from sinesweep.sweep import archive
 from sinesweep.sweep.entry import (
     COMPLETE,
     DROPPED,
@@ -28,6 +29,7 @@ from sinesweep.sweep.marks import OUTCOME
 from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.space import point_key
 
 MakePlan = Callable[..., Plan]
 
@@ -302,24 +304,116 @@ def test_pruned_trials_count(make_plan: MakePlan) -> None:
     assert study.counted == 2
 
 
-def test_deduplicate(make_plan: MakePlan) -> None:
+_FINITE_SPACES = {
+    "choices and a range": _FINITE,
+    "an interval of integers": ("a=int(interval(1,6))",),
+    "choices that are equal in Python": ("a=0,false,null", "b=1,1.0"),
+}
+_SAMPLERS = {
+    "tpe": sampler("tpe", sampler__n_startup_trials=2),
+    "random": sampler("random"),
+    "nsgaii": sampler("nsgaii", sampler__population_size=3),
+    "qmc": sampler("qmc"),
+    "cmaes": sampler("cmaes", sampler__n_startup_trials=2),
+    "grid": ("hydra/sweeper/sampler=grid",),
+    "brute-force": of_optuna("BruteForceSampler"),
+    "optuna-grid": of_optuna("GridSampler"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [(n, s) for n in _SAMPLERS for s in _FINITE_SPACES if "grid" not in n or "interval" not in s],
+)
+def test_each_point_of_a_finite_space_is_evaluated_once(
+    make_plan: MakePlan, name: str, space: str
+) -> None:
+    """No sampler repeats a point, and the sweep ends with the last one before n_trials does."""
+    worker = Worker()
+    command = (*_SAMPLERS[name], *_FINITE_SPACES[space])
+    study = worker.finish(make_plan("hydra.sweeper.n_trials=12", *command))
+    points = [point_key(point) for point in worker.evaluated]
+    assert len(set(points)) == len(points) == study.counted == 6
+    assert len(study.entries) == 6
+    assert not study.has_more
+
+
+def test_choices_are_recorded_as_written(make_plan: MakePlan) -> None:
+    """A sweep's files have each choice with its own type, though Python takes some for equal."""
+    plan = make_plan("a=0,false,null,-0.0", "name='1',1,nan")
+    study = Worker(evaluate=lambda _: Outcome.complete((1.0,))).finish(plan)
+    overrides = [tuple(entry.overrides) for entry in study.entries.values()]
+    texts = ("0", "False", "null", "-0.0")
+    assert overrides == [(f"a={a}", f"name={n}") for a in texts for n in ("'1'", "1", "nan")]
+    read = archive.read(plan.folder).entries
+    assert [point_key(entry.params) for entry in read] == [
+        point_key(entry.params) for entry in study.entries.values()
+    ]
+    assert [tuple(entry.overrides) for entry in read] == overrides
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "grid"])
+def test_continued_sweep_of_distinct_points_proposes_the_same(
+    make_plan: MakePlan, name: str
+) -> None:
+    """A process for each trial finds the points that one process finds, in their order."""
+    command = (*_SAMPLERS[name], "hydra.sweeper.n_trials=6", *_FINITE)
+    whole, parts = Worker(), Worker()
+    whole.finish(make_plan(*command, "hydra.sweeper.study_name=whole"))
+    for _ in range(6):
+        parts.run(open_study(make_plan(*command, "hydra.sweeper.study_name=parts")))
+    assert parts.evaluated == whole.evaluated
+
+
+def test_points_that_run_elsewhere_are_not_proposed(make_plan: MakePlan) -> None:
+    """Trials that run side by side have different points, and failed ones are not proposed."""
+    plan = make_plan(*sampler("random"), "hydra.sweeper.n_trials=6", *_FINITE)
+    study = open_study(plan)
+    begun = [study.next() for _ in range(6)]
+    assert len({point_key(entry.params) for entry in begun}) == 6
+    assert not study.has_more
+    study.end(begun[0].number, Outcome.failed("no luck"))
+    assert not study.has_more
+
+
+def test_sampler_that_knows_one_point_gets_others(make_plan: MakePlan, stubborn: str) -> None:
+    """Where a sampler proposes a known point again and again, new ones are drawn."""
+    worker = Worker()
+    worker.finish(make_plan(stubborn, "hydra.sweeper.n_trials=3", "a=1,2,3"))
+    assert worker.evaluated[0] == {"a": 2}
+    assert sorted(point["a"] for point in worker.evaluated) == [1, 2, 3]
+
+
+def test_point_of_a_fixed_command_is_evaluated_once(make_plan: MakePlan) -> None:
+    """Without a swept key there is one point, whatever n_trials says."""
+    worker = Worker()
+    worker.finish(make_plan("hydra.sweeper.n_trials=4", "a=1"))
+    assert worker.numbers == [0]
+    again = make_plan("hydra.sweeper.n_trials=4", "hydra.sweeper.deduplicate=false", "a=1")
+    worker.finish(again)
+    assert worker.numbers == [0, 1, 2, 3]
+
+
+def test_known_point_of_an_endless_space_is_told_its_value(waiting: Plan) -> None:
     """A point that was evaluated before is told its old value, and does not count."""
-    worker = Worker()
-    command = (*sampler("random", deduplicate=True, n_trials=6), *_FINITE)
-    study = worker.finish(make_plan(*command))
-    assert distinct(worker.evaluated) == len(worker.evaluated) == study.counted == 6
-    reused = [entry for entry in study.entries.values() if entry.outcome == REUSED]
-    known = {tuple(e.params.items()): e.values for e in study.entries.values() if e.counts}
-    assert reused
-    assert [e.values for e in reused] == [known[tuple(e.params.items())] for e in reused]
-    assert {(e.state, e.directory) for e in reused} == {(COMPLETE, None)}
+    study = open_study(waiting)
+    first = Worker().run(study)
+    reused = study.next()
+    assert (reused.outcome, reused.state, reused.directory) == (REUSED, COMPLETE, None)
+    assert reused.values == first.values
+    assert study.counted == 1
 
 
-def test_deduplicate_ends_with_the_last_point(make_plan: MakePlan) -> None:
-    """Where each point is evaluated once, a finite space ends the sweep before n_trials does."""
+def test_sampler_that_knows_one_point_of_an_endless_space_ends_the_sweep(waiting: Plan) -> None:
+    """After a hundred proposals of known points in a row the sweep ends and says why."""
     worker = Worker()
-    study = worker.finish(make_plan(*sampler("random", deduplicate=True, n_trials=9), *_FINITE))
-    assert study.counted == 6
+    study = worker.finish(waiting)
+    assert worker.numbers == [0]
+    assert len(study.entries) == 101
+    assert "has proposed 100 points in a row that were evaluated before" in study.exhausted
+    worker.finish(waiting)
+    assert worker.numbers == [0]
 
 
 class Stubborn(RandomSampler):
@@ -330,23 +424,25 @@ class Stubborn(RandomSampler):
 
 
 @pytest.fixture
-def stubborn(monkeypatch: pytest.MonkeyPatch, make_plan: MakePlan) -> Plan:
-    """Plan a sweep for two workers whose sampler knows one point."""
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the override of a sampler that knows one point."""
     module = ModuleType("orchard")
     module.Stubborn = Stubborn  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setitem(sys.modules, "orchard", module)
+    return "hydra.sweeper.sampler={_target_:orchard.Stubborn}"
+
+
+@pytest.fixture
+def waiting(stubborn: str, make_plan: MakePlan) -> Plan:
+    """Plan a sweep of an endless space for two workers whose sampler knows one point."""
     return make_plan(
-        "hydra.sweeper.sampler={_target_:orchard.Stubborn}",
-        "hydra.sweeper.deduplicate=true",
-        "hydra.sweeper.n_trials=3",
-        "hydra.sweeper.workers=2",
-        "a=1,2,3",
+        stubborn, "hydra.sweeper.n_trials=3", "hydra.sweeper.workers=2", "x=interval(1,3)"
     )
 
 
-def test_point_that_is_being_evaluated(stubborn: Plan) -> None:
+def test_point_that_is_being_evaluated(waiting: Plan) -> None:
     """A point that is being evaluated is not evaluated beside that, but told that trial's value."""
-    study = open_study(stubborn)
+    study = open_study(waiting)
     first, second, third = (study.next() for _ in range(3))
     assert (first.outcome, second.outcome, third.outcome) == (RUNNING, WAITING, WAITING)
     assert (second.state, second.directory) == (RUNNING, None)
@@ -362,9 +458,9 @@ def test_point_that_is_being_evaluated(stubborn: Plan) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.failed("no luck"), Outcome.pruned()])
-def test_point_that_came_to_nothing(stubborn: Plan, outcome: Outcome) -> None:
+def test_point_that_came_to_nothing(waiting: Plan, outcome: Outcome) -> None:
     """A trial that waited for one without values never was, and its point can be proposed again."""
-    study = open_study(stubborn)
+    study = open_study(waiting)
     first = study.next()
     study.next()
     study.end(first.number, outcome)
@@ -375,34 +471,36 @@ def test_point_that_came_to_nothing(stubborn: Plan, outcome: Outcome) -> None:
     assert study.counted == 1
 
 
-def test_trials_that_wait_when_the_sweep_ends(stubborn: Plan) -> None:
+def test_trials_that_wait_when_the_sweep_ends(waiting: Plan) -> None:
     """When no more trials begin, none is left waiting."""
-    study = open_study(stubborn)
+    study = open_study(waiting)
     first = study.next()
     study.next()
     study.end(first.number, Outcome.interrupted("Ctrl-C"))
     assert [(e.number, e.outcome) for e in study.end_waiting()] == [(1, DROPPED)]
-    assert open_study(stubborn).next().origin == first.number
+    assert open_study(waiting).next().origin == first.number
 
 
-def test_trials_that_wait_when_the_process_dies(stubborn: Plan) -> None:
+def test_trials_that_wait_when_the_process_dies(waiting: Plan) -> None:
     """The point of trials that waited is run once by the next process."""
-    study = open_study(stubborn)
+    study = open_study(waiting)
     study.next()
     study.next()
-    study = open_study(stubborn)
+    study = open_study(waiting)
     assert [(e.number, e.outcome) for e in study.closed] == [(0, INTERRUPTED), (1, DROPPED)]
     again, another = study.next(), study.next()
     assert (again.origin, another.origin, another.outcome) == (0, None, WAITING)
 
 
-def test_trial_that_is_run_again_and_waits(stubborn: Plan, make_plan: MakePlan) -> None:
+def test_trial_that_is_run_again_and_waits(
+    waiting: Plan, make_plan: MakePlan, stubborn: str
+) -> None:
     """A trial that was to be run again, and waited in vain, is to be run again still."""
-    alike = ("hydra.sweeper.sampler={_target_:orchard.Stubborn}", "hydra.sweeper.workers=2")
-    twice = open_study(make_plan(*alike, "hydra.sweeper.n_trials=3", "a=1,2,3"))
+    repeating = (stubborn, "hydra.sweeper.workers=2", "hydra.sweeper.deduplicate=false")
+    twice = open_study(make_plan(*repeating, "hydra.sweeper.n_trials=3", "x=interval(1,3)"))
     twice.next()
     twice.next()  # beside the first, since de-duplication was not asked for yet
-    study = open_study(stubborn)
+    study = open_study(waiting)
     first, second = study.next(), study.next()
     assert [(e.origin, e.outcome) for e in (first, second)] == [(0, RUNNING), (1, WAITING)]
     study.end(first.number, Outcome.failed("no luck"))
@@ -412,9 +510,9 @@ def test_trial_that_is_run_again_and_waits(stubborn: Plan, make_plan: MakePlan) 
 
 
 def test_without_deduplication_points_are_evaluated_again(make_plan: MakePlan) -> None:
-    """Points may come twice where nobody asked otherwise."""
+    """Points may come twice if deduplicate is false."""
     worker = Worker()
-    worker.finish(make_plan(*sampler("random", n_trials=9), *_FINITE))
+    worker.finish(make_plan(*sampler("random", n_trials=9, deduplicate=False), *_FINITE))
     assert len(worker.evaluated) == 9
 
 
@@ -557,9 +655,13 @@ def test_enumeration_that_is_given_a_budget(make_plan: MakePlan) -> None:
     """A sweep of every combination that gets n_trials goes on with the configured sampler."""
     plan = make_plan("hydra.sweeper.study_name=s", *_FINITE)
     Worker().run(open_study(plan))
-    budgeted = make_plan("hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=9", *_FINITE)
-    study = Worker().finish(budgeted)
-    assert study.counted == 9
+    budgeted = make_plan("hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=4", *_FINITE)
+    worker = Worker()
+    study = worker.finish(budgeted)
+    assert study.counted == 4
+    worker.finish(make_plan("hydra.sweeper.study_name=s", *_FINITE))
+    points = [tuple(point.values()) for point in worker.evaluated]
+    assert sorted([(1, 0), *points]) == [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)]
 
 
 def test_a_trial_that_waited(make_plan: MakePlan) -> None:

@@ -1,6 +1,10 @@
+import math
+from typing import Any
+
 import pytest
 
 from sinesweep.sweep.wording import (
+    brief,
     counted,
     error_text,
     figure,
@@ -71,3 +75,13 @@ def test_one_line() -> None:
 def test_seconds(seconds: float, text: str) -> None:
     """Times have units."""
     assert seconds_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1, "1"), (1.0, "1.0"), (True, "true"), ("1", "'1'"), ("1e3", "'1e3'"), (None, "null"),
+     ("null", "'null'"), (0.12345678, "0.1235"), (-0.0, "-0.0"), (math.nan, "nan"), ("a1", "a1")],
+)  # fmt: skip
+def test_brief_values_differ_as_written(value: Any, text: str) -> None:
+    """Values that are equal in Python, or look alike, are shown as they are written."""
+    assert brief(value) == text

@@ -50,7 +50,7 @@ class SinesweepConf:
     custom_search_space: str | None = None  # function of (config, optuna trial)
     repeats: Any = 1  # evaluate each point under so many seeds; the study is told the mean
     seed_key: str = "seed"  # the key that repeats change
-    deduplicate: Any = False  # a point is evaluated once: again, it is told its old value
+    deduplicate: Any = True  # no point is evaluated twice; false: as often as it is proposed
 
     # how long
     n_trials: Any = None  # the total; null: every combination, or 20 where there is no end

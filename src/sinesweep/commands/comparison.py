@@ -36,12 +36,9 @@ def differing(all_values: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     keys = dict.fromkeys(key for values in all_values for key in values)
     missing = object()
-    first = all_values[0]
-    found = [
-        key
-        for key in keys
-        if any(values.get(key, missing) != first.get(key, missing) for values in all_values)
-    ]
+    # 1, 1.0 and true are equal in Python.
+    told = {key: {repr(values.get(key, missing)) for values in all_values} for key in keys}
+    found = [key for key, texts in told.items() if len(texts) > 1]
     return sorted(found, key=lambda key: not all(key in values for values in all_values))
 
 

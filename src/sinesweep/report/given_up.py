@@ -34,7 +34,8 @@ def only_completed(subject: Subject, key: str) -> str | None:
     others: dict[str, list[Trial]] = {}
     for value in subject.values_of(key):
         if repr(value) not in values:
-            same = [t for t in subject.trials if key in t.params and t.params[key] == value]
+            with_key = (trial for trial in subject.trials if key in trial.params)
+            same = [trial for trial in with_key if repr(trial.params[key]) == repr(value)]
             others.setdefault(f"{key}={brief(value)}", []).extend(same)
     if not others:
         return f"{sentence}."

@@ -13,7 +13,7 @@ import numpy as np
 from sinesweep.report.evidence import verdict
 from sinesweep.report.given_up import only_completed
 from sinesweep.report.picture import SCALE, Picture, axis, label, scatter, value_axis
-from sinesweep.report.subject import DECAY, LAYERS, REPORTED, WIDTH, Subject, Trial, is_number
+from sinesweep.report.subject import DECAY, LAYERS, REPORTED, WIDTH, Subject, Trial, are_numbers
 from sinesweep.sweep.wording import brief, figure, short_names
 
 _MOST_SIDE = 8  # values, or bands of them, on a side of the heat map
@@ -119,7 +119,7 @@ def _pair(subject: Subject) -> tuple[str, str] | None:
 def _known(subject: Subject, key: str) -> list[Any]:
     found = {repr(t.params[key]): t.params[key] for t in subject.completed if key in t.params}
     values = list(found.values())
-    return sorted(values) if all(is_number(value) for value in values) else values
+    return sorted(values) if are_numbers(values) else values
 
 
 def _grid(
@@ -134,11 +134,15 @@ def _grid(
     cells: dict[tuple[int, int], list[float]] = {}
     for trial, value in zip(trials, values, strict=True):
         row, column = (
-            next(i for i, band in enumerate(sides) if trial.params[key] in band)
+            next(i for i, band in enumerate(sides) if _is_in(trial.params[key], band))
             for key, sides in zip(pair, (rows, columns), strict=True)
         )
         cells.setdefault((row, column), []).append(value)
     return Grid([span(band) for band in rows], [span(band) for band in columns], cells)
+
+
+def _is_in(value: Any, band: Sequence[Any]) -> bool:
+    return repr(value) in map(repr, band)  # 1, 1.0 and true are equal in Python
 
 
 def bands(values: Sequence[Any], most: int) -> list[list[Any]]:
@@ -195,7 +199,7 @@ def _ranges(
         inside = [
             trial
             for trial in judged
-            if all(trial.params[k] in band for k, band in zip(keys, combination, strict=True))
+            if all(_is_in(trial.params[k], band) for k, band in zip(keys, combination, strict=True))
         ]
         if inside:
             found[words] = inside

@@ -25,7 +25,7 @@ from sinesweep.report.picture import (
     scatter,
     value_axis,
 )
-from sinesweep.report.subject import Subject, Trial, is_number
+from sinesweep.report.subject import Subject, Trial, are_numbers
 from sinesweep.sweep.wording import brief, short_names
 
 _MOST_GROUPS = 8  # values of a parameter that are compared one by one; more are put in bins
@@ -119,7 +119,7 @@ def parallel(subject: Subject) -> list[Picture]:
 def _dimension(subject: Subject, trials: Sequence[Trial], key: str, name: str) -> dict[str, Any]:
     told = [trial.params.get(key) for trial in trials]
     known = [value for value in subject.values_of(key) if value is not None]
-    if all(is_number(value) for value in known) and known:
+    if known and are_numbers(known):
         return {"label": label(name), **_numeric(told, known, key in subject.logarithmic)}
     words = [label(value) for value in known]
     places = {repr(value): place for place, value in enumerate(known)}
@@ -188,7 +188,7 @@ def _span(trials: Sequence[Trial], key: str) -> str:
     values = [trial.params[key] for trial in trials if key in trial.params]
     if not values:
         return ""
-    if all(is_number(value) for value in values):
+    if are_numbers(values):
         low, high = brief(min(values)), brief(max(values))
         return f"{key} {low}" if low == high else f"{key} {low} to {high}"
     return f"{key} " + " or ".join(dict.fromkeys(brief(value) for value in values))
@@ -214,7 +214,7 @@ def sliced_keys(subject: Subject) -> list[str]:
 def _slice(subject: Subject, key: str, place: int) -> Picture:
     groups = grouped(subject, key)
     name = subject.objectives[0]
-    is_numeric = all(is_number(value) for value in subject.values_of(key))
+    is_numeric = are_numbers(subject.values_of(key))
     trials = [trial for trial in subject.completed if key in trial.params]
     x = [trial.params[key] if is_numeric else label(trial.params[key]) for trial in trials]
     values = [trial.value for trial in trials]
@@ -247,7 +247,7 @@ def grouped(subject: Subject, key: str) -> dict[str, list[Trial]]:
     if not trials:
         return {}
     values = subject.values_of(key)
-    if len(values) <= _MOST_GROUPS or not all(is_number(value) for value in values):
+    if len(values) <= _MOST_GROUPS or not are_numbers(values):
         groups = {f"{key}={brief(value)}": [] for value in values}
         for trial in trials:
             groups[f"{key}={brief(trial.params[key])}"].append(trial)

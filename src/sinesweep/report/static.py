@@ -17,7 +17,7 @@ from sinesweep.report.grids import pair_of
 from sinesweep.report.parameters import grouped, sliced_keys
 from sinesweep.report.picture import is_wide_span
 from sinesweep.report.progress import improvements
-from sinesweep.report.subject import Subject, Trial, is_number
+from sinesweep.report.subject import Subject, Trial, are_numbers
 from sinesweep.sweep.wording import brief, figure, one_line
 
 _BLUE, _INK, _GREY = "#0072B2", "#1c1e21", "#666b73"
@@ -92,7 +92,7 @@ def _history(subject: Subject, axes: Axes, placed: Sequence[tuple[float, Trial]]
 
 def _slice(key: str, subject: Subject, axes: Axes) -> None:
     groups, name = grouped(subject, key), _words(subject.objectives[0])
-    is_numeric = all(is_number(value) for value in subject.values_of(key))
+    is_numeric = are_numbers(subject.values_of(key))
     place = float if is_numeric else _words
     told = [(place(trial.params[key]), trial.value) for group in groups.values() for trial in group]
     _points(axes, [x for x, _ in told], [value for _, value in told])

@@ -170,7 +170,7 @@ class Subject:
         """Return the different values of a parameter, in order."""
         found = {repr(t.params[key]): t.params[key] for t in self.trials if key in t.params}
         values = list(found.values())
-        return sorted(values) if all(is_number(value) for value in values) else values
+        return sorted(values) if are_numbers(values) else values
 
     def rerun(self, trial: Trial) -> str:
         """Return the command that runs a trial by itself."""
@@ -229,9 +229,12 @@ def baseline_name(baseline: str, metric: str) -> str:
     return f"baseline/{baseline}/{metric.replace('/', '_')}"
 
 
-def is_number(value: Any) -> bool:
-    """Whether a parameter's value has a place on an axis."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def are_numbers(values: Sequence[Any]) -> bool:
+    """Whether a parameter's values have places on an axis, different ones if they differ."""
+    plain = (isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    if not all(plain) or not all(math.isfinite(value) for value in values):
+        return False
+    return len(set(values)) == len(set(map(repr, values)))  # 1 and 1.0 would have one place
 
 
 def trial_of(entry: Entry, curve: Mapping[int, float]) -> Trial:

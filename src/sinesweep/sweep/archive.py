@@ -93,7 +93,7 @@ class Archive:
         """Return those of Optuna's trials that began, as the rest of the sweep reads them."""
         from sinesweep.sweep.marks import to_entry
 
-        entries = [to_entry(t, self.folder, self._space.overrides(t.params)) for t in trials]
+        entries = [to_entry(trial, self.folder, self._space) for trial in trials]
         return [entry for entry in entries if entry.outcome != DROPPED]
 
     @cached_property

@@ -85,11 +85,7 @@ def _run_or_report(
             checked = settings.parse(keys)
             plan = plans.make(checked, arguments, config, context)
             preflight.check(plan)
-            for notice in (
-                preflight.unused_sampler(plan),
-                preflight.trained_alone(plan),
-                changing_place(plan.pins),
-            ):
+            for notice in (*preflight.notices(plan), changing_place(plan.pins)):
                 if notice:
                     _say(f"sinesweep: {notice}")
             return _run(plan, function)

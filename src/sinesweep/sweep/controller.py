@@ -44,6 +44,10 @@ from sinesweep.sweep.wording import counted
 if TYPE_CHECKING:
     from optuna.terminator import BaseTerminator
 
+_CONTINUE = (
+    "continue it with a greater hydra.sweeper.n_trials, another hydra.sweeper.terminator or "
+    "hydra.sweeper.terminator=null"
+)
 _TICK = 0.1  # seconds between looks at clocks and screen
 _YOUTH = 10.0  # seconds in which a worker that was started should be ready, if there is room for it
 _MOST_HEARD = 16  # messages of a worker in a row: one that says much must not make the loop deaf
@@ -128,7 +132,10 @@ class Controller:
         try:
             if self._interrupts.count:
                 self._interrupted()
+            if self._study.is_terminated:
+                self._close(f"the sweep was ended by its terminator; {_CONTINUE}")
             self._loop()
+            self._tell_of_exhaustion()
             for entry in self._study.end_waiting():
                 self._observer.ended(entry)
         except (Exception, Interrupted):
@@ -348,7 +355,17 @@ class Controller:
         if ended.outcome == FAIL:
             self._apply_failure_policy(ended)
         elif self._terminator and self._terminator.should_terminate(self._study.optuna):
-            self._close("the terminator sees no more to gain")
+            self._study.note_termination()
+            self._close(f"the terminator sees no more to gain; {_CONTINUE}")
+
+    def _tell_of_exhaustion(self) -> None:
+        """Say why the sweep ends before n_trials have ended, if nothing else has said so."""
+        budget = self._settings.n_trials
+        is_spent = budget is not None and self._study.counted >= budget
+        if is_spent or self._plan.is_enumeration or self._closing is not None:
+            return
+        if cause := self._study.exhausted:
+            self._close(cause)
 
     def _hear_of_others(self) -> None:
         for news in self._look():

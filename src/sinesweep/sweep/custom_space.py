@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from hydra.utils import get_method
 from omegaconf import DictConfig
+from optuna.distributions import CategoricalDistribution
 from optuna.samplers import RandomSampler
 
 from sinesweep.errors import InputError
@@ -19,10 +20,30 @@ from sinesweep.sweep.wording import error_text, one_line
 
 if TYPE_CHECKING:
     from sinesweep.sweep.plan import Plan
+    from sinesweep.sweep.space import Space
 
 _KEY = "hydra.sweeper.custom_search_space"
 _SAMPLES = 20  # conditions of the function's own hide keys from a single one
 _LIBRARIES = ("optuna", "sinesweep")
+
+
+class _Trial(optuna.Trial):
+    """A trial of Optuna's whose choices are read as they were written."""
+
+    _space: Space
+
+    @classmethod
+    def of(cls, trial: optuna.Trial, space: Space) -> _Trial:
+        """Return another view of a trial, with which it shares its state."""
+        made = cls.__new__(cls)
+        vars(made).update(vars(trial))
+        made._space = space
+        return made
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The point so far."""
+        return self._space.decoded(super().params)
 
 
 def extend(plan: Plan, config: DictConfig, trial: optuna.Trial) -> None:
@@ -35,7 +56,8 @@ def extend(plan: Plan, config: DictConfig, trial: optuna.Trial) -> None:
     for override in redact_overrides(plan.space.fixed):
         key, _, text = override.partition("=")
         trial.set_user_attr(key, text)
-    get_method(plan.settings.custom_search_space)(config, trial)
+    shown = _Trial.of(trial, plan.space)
+    get_method(plan.settings.custom_search_space)(config, shown)
 
 
 def samples(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -79,7 +101,22 @@ def _ask(plan: Plan, config: DictConfig, study: optuna.Study) -> dict[str, Any]:
             f"{_KEY}: {plan.settings.custom_search_space} must add to any point, but raises "
             f"{one_line(error_text(error))}{_place(error)}: mend the function"
         ) from error
-    return trial.params
+    _refuse_merged(plan, trial)
+    return plan.space.decoded(trial.params)
+
+
+def _refuse_merged(plan: Plan, trial: optuna.Trial) -> None:
+    """Refuse choices of the function's own that Optuna, which compares them, takes for one."""
+    for key, distribution in trial.distributions.items():
+        if not isinstance(distribution, CategoricalDistribution):
+            continue
+        choices = distribution.choices
+        if len(set(choices)) < len(choices):
+            raise InputError(
+                f"{_KEY}: {plan.settings.custom_search_space} must offer choices that differ in "
+                f"Python, but those of {key} are {list(choices)}, of which Optuna merges some: "
+                f"search {key} on the command line, or offer texts and convert them"
+            )
 
 
 def _place(error: Exception) -> str:

@@ -7,7 +7,7 @@ who runs it where; a trial without it never began.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sinesweep.sweep.entry import COMPLETE, DROPPED, PRUNED, REUSED, WAITING, Entry
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.outcome import Outcome, read_outcome
+from sinesweep.sweep.space import Space
 
 PLACE = "sinesweep"
 OUTCOME = "sinesweep.outcome"
@@ -43,27 +44,28 @@ def whose(ledger: Ledger, directory: Path) -> dict[str, Any]:
     }
 
 
-def to_entry(trial: FrozenTrial, folder: Path, overrides: Sequence[str] = ()) -> Entry:
+def to_entry(trial: FrozenTrial, folder: Path, space: Space) -> Entry:
     """Return a trial of Optuna's as the rest of the sweep reads it.
 
     Args:
         trial: as the storage has it.
         folder: the sweep's folder, or the participant's.
-        overrides: what makes the trial's configuration.
+        space: what is searched; it knows the values that the study keeps in another form.
     """
     outcome = trial.user_attrs.get(OUTCOME, trial.state.name)
     if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and outcome != REUSED:
         outcome = trial.state.name  # its owner told it while another was about to take it over
     start = trial.datetime_start
     began = outcome not in (DROPPED, WAITING, REUSED)
+    params = space.decoded(trial.params)
     place, waited = place_of(trial), trial.user_attrs.get(WAITED, 0.0)
     return Entry(
         number=trial.number,
         state=trial.state.name,
         outcome=outcome,
         values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
-        params=dict(trial.params),
-        overrides=overrides,
+        params=params,
+        overrides=space.overrides(params),
         directory=_directory(trial, folder) if began else None,
         start=start.timestamp() if start else None,
         seconds=_seconds(trial),

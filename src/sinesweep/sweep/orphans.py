@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import HIDDEN
+from sinesweep.sweep import space
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.marks import orphans, place_of, tell, to_entry
@@ -81,7 +82,9 @@ def close_orphans(folder: Path) -> tuple[list[Entry], list[int]]:
     try:
         study = optuna.load_study(study_name=content["study"]["name"], storage=storage)
         closed = _close(study, folder, address, content["definition"])
-        return [to_entry(trial, folder) for trial in study.get_trials(deepcopy=False)], closed
+        found = space.read(content["definition"]["space"], content["command"]["fixed"])
+        trials = study.get_trials(deepcopy=False)
+        return [to_entry(trial, folder, found) for trial in trials], closed
     finally:
         close_storage(storage)
 

@@ -90,16 +90,23 @@ class Plan:
         """How many trials the sweep has in all, or None where another budget ends it."""
         if self.is_enumeration:
             return self.space.size
-        if self.settings.n_trials:
-            return min(self.settings.n_trials, self._points or self.settings.n_trials)
-        return None if self.settings.timeout or self.settings.terminator else DEFAULT_TRIALS
+        settings = self.settings
+        has_other = settings.timeout or settings.terminator
+        budget = settings.n_trials or (None if has_other else DEFAULT_TRIALS)
+        limits = [limit for limit in (budget, self.points) if limit is not None]
+        return min(limits, default=None)
 
     @property
-    def _points(self) -> int | None:
-        """How many points there are, where each is evaluated once."""
+    def points(self) -> int | None:
+        """How many points there are, if each is evaluated once, or None: there is no such limit."""
         settings = self.settings
         once = settings.sampler.is_grid or settings.deduplicate
-        return self.space.size if once and not settings.custom_search_space else None
+        return self.space.count if once and not settings.custom_search_space else None
+
+    @property
+    def is_distinct(self) -> bool:
+        """Whether the sampler is made to propose each point of a finite space once."""
+        return self.settings.deduplicate and self.points is not None
 
     @property
     def sampler(self) -> Target:

@@ -24,7 +24,7 @@ from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
 from sinesweep.sweep.space import Choice, Interval
 from sinesweep.sweep.together import find_form
-from sinesweep.sweep.wording import all_keys, one_line
+from sinesweep.sweep.wording import all_keys, counted, one_line
 from sinesweep.tracking import location
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ _NEEDED = {
     "optuna.samplers.QMCSampler": ("scipy",),
 }
 _MISSING = object()
+_MOST_LISTED = 100_000  # points of a grid of Optuna's
+_MANY_TRIALS = 10_000  # of an enumeration that may not be meant
 _TERMINATOR_FIX = (
     "give it another evaluator, as in hydra.sweeper.terminator='{_target_: "
     "optuna.terminator.Terminator, improvement_evaluator: {_target_: "
@@ -81,6 +83,13 @@ def check(plan: Plan) -> None:
     _check_slots(plan)
 
 
+def notices(plan: Plan) -> Iterator[str]:
+    """Yield what a user should know of a sweep that can begin."""
+    for notice in (unused_sampler(plan), about_points(plan), trained_alone(plan)):
+        if notice:
+            yield notice
+
+
 def trained_alone(plan: Plan) -> str | None:
     """Return what to say where slots are asked for and not all trials can share them."""
     if plan.settings.slots == 1:
@@ -107,6 +116,27 @@ def unused_sampler(plan: Plan) -> str | None:
     return (
         f"{target.target} is asked for numbers in a range only, so {', '.join(choices)} is drawn "
         "at random: hydra/sweeper/sampler=tpe learns of choices, too"
+    )
+
+
+def about_points(plan: Plan) -> str | None:
+    """Return what to say if the points, and not what was asked for, decide how many trials run."""
+    asked, points = plan.settings.n_trials, plan.points
+    if plan.is_enumeration:
+        assert plan.total is not None
+        if plan.total <= _MANY_TRIALS:
+            return None
+        return (
+            f"every combination is run once, {plan.total:,} trials: give hydra.sweeper.n_trials "
+            "to have a sampler choose among them"
+        )
+    if not asked or points is None or asked <= points:
+        return None
+    return (
+        f"n_trials is {asked}, but there {'is' if points == 1 else 'are'} "
+        f"{counted(points, 'point')}, and each is evaluated once: "
+        "hydra.sweeper.deduplicate=false evaluates points again, hydra.sweeper.repeats=3 each "
+        "under three seeds"
     )
 
 
@@ -146,13 +176,27 @@ def build_sampler(plan: Plan) -> BaseSampler:
             _built(plan.settings.sampler, "sampler", BaseSampler)  # unused here, and still checked
         return Grid(plan.space)
     if target.is_grid and "search_space" not in target.values:
-        values = {key: d.ends() if not hasattr(d, "values") else list(d.values)  # pyright: ignore
-                  for key, d in plan.space.dimensions.items()}  # fmt: skip
-        return _built(target, "sampler", BaseSampler, search_space=values)
+        return _built(target, "sampler", BaseSampler, search_space=_optunas_grid(plan))
     made = _built(target, "sampler", BaseSampler)
     # Another one of the same class is tried: what it draws, the sweep's own must not have drawn.
     try_sampler(lambda: build(target.values), made, plan)
     return made
+
+
+def _optunas_grid(plan: Plan) -> dict[str, list[Any]]:
+    """Return what Optuna's GridSampler searches: it lists every point."""
+    points = plan.space.size
+    assert points is not None, "a grid over an interval was refused"
+    if points > _MOST_LISTED:
+        raise InputError(
+            f"hydra.sweeper.sampler: {plan.settings.sampler.target} holds every point in memory, "
+            f"at most {_MOST_LISTED:,}, but there are {points:,}: use hydra/sweeper/sampler=grid, "
+            "which computes them one by one"
+        )
+    return {
+        key: [dimension.encoded(dimension.at(index)) for index in range(dimension.count or 0)]
+        for key, dimension in plan.space.dimensions.items()
+    }
 
 
 def build_pruner(plan: Plan) -> BasePruner:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from sinesweep.sweep.entry import COMPLETE, DROPPED, REPORT, REUSED, RUNNING, En
 from sinesweep.sweep.outcome import read_outcome
 from sinesweep.sweep.ranking import chosen, values_of
 from sinesweep.sweep.repeats import Repeats, mean_metrics
+from sinesweep.sweep.space import point_key
 from sinesweep.sweep.wording import all_keys, spelled
 
 TRIALS_FILE = "trials.csv"
@@ -178,7 +178,7 @@ class Results:
         if kept is not None and (kept[0] is entry or kept[0] == entry):
             return kept[1]
         if entry.outcome == COMPLETE:
-            self._evaluated.setdefault(_point(entry), entry)
+            self._evaluated.setdefault(point_key(entry.params), entry)
         line = _csv_line(self._cells(entry))
         if entry.state != RUNNING:
             self._lines[entry.number] = (entry, line)
@@ -208,7 +208,9 @@ class Results:
 
     def _source(self, entry: Entry) -> Entry:
         """Return the trial whose folder a trial's values come from."""
-        return self._evaluated.get(_point(entry), entry) if entry.outcome == REUSED else entry
+        if entry.outcome != REUSED:
+            return entry
+        return self._evaluated.get(point_key(entry.params), entry)
 
     def _read_metrics(self, entries: Iterable[Entry]) -> None:
         """Read what the trials that have ended since have recorded."""
@@ -262,10 +264,6 @@ def find_checkpoint(directory: Path | None) -> str | None:
         return outcome.checkpoint
     path = directory / CHECKPOINTS / _BEST_CHECKPOINT
     return str(path) if path.exists() else None
-
-
-def _point(entry: Entry) -> str:
-    return json.dumps(entry.params, sort_keys=True, default=str)
 
 
 def _params(entry: Entry) -> Mapping[str, Any]:

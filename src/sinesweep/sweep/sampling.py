@@ -61,7 +61,7 @@ class Grid(BaseSampler):
         """Return the next combination."""
         point = self._space.point(self._next)
         self._next += 1
-        return point
+        return self._space.encoded(point)
 
     def sample_independent(
         self,

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -53,31 +54,61 @@ _KEY = re.compile(r"(\+\+?|~)?[\w$][\w$/.:@-]*")
 # Of Hydra's own keys, those that it reads anew for each job.
 _PER_TRIAL = ("hydra.job.", "hydra.job_logging", "hydra/job_logging", "hydra.verbose")
 
+_LARGEST_INTEGER = 2**53
+_MOST_SHUFFLED = 1_000_000
+# Past so many steps, a float is too coarse for Optuna to see that it is one of them.
+_MOST_DECIMAL_STEPS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Choice:
     """A finite list of values, tried in their order when all are.
 
     Attributes:
-        values: what the sampler sees; what is not a number or a text (a list, a mapping) is
-            written as an override writes it. A secret is numbered: ``***1``, ``***2``.
+        values: what trials are recorded with; a list or a mapping is written as an override
+            writes it, and so is a quoted text that looks like one of those beside it. A secret is
+            numbered: ``***1``, ``***2``.
         texts: the same as an override's right-hand side, secrets included.
     """
 
     values: tuple[Value, ...]
     texts: tuple[str, ...]
 
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return len(self.values)
+
+    def at(self, index: int) -> Value:
+        """Return a value by its place."""
+        return self.values[index]
+
+    @cached_property
+    def labels(self) -> tuple[Value, ...]:
+        """The values as the study keeps them: the texts, if some values are equal in Python.
+
+        Optuna compares choices with ``==`` and would merge 0, false and -0.0.
+        """
+        has_nan = any(value != value for value in self.values)
+        return self.texts if has_nan or len(set(self.values)) < self.count else self.values
+
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
         from optuna.distributions import CategoricalDistribution
 
-        return CategoricalDistribution(self.values)
+        return CategoricalDistribution(self.labels)
+
+    def encoded(self, value: Value) -> Value:
+        """Return a value as the study keeps it."""
+        return self.labels[self._places[_identity(value)]]
+
+    def decoded(self, label: Any) -> Value:
+        """Return the value that the study keeps in this form."""
+        return label if self.labels is self.values else self.values[self.labels.index(label)]
 
     def text(self, value: Value) -> str:
         """Return an override's right-hand side for a value."""
-        # By type, too: 1, 1.0 and true are equal in Python and differ in a configuration.
-        wanted = (type(value), value)
-        return self.texts[[(type(v), v) for v in self.values].index(wanted)]
+        return self.texts[self._places[_identity(value)]]
 
     def ends(self) -> tuple[Value, ...]:
         """Return every value: each may be wrong in a way of its own."""
@@ -93,30 +124,70 @@ class Choice:
         """The same list as it can be stored."""
         return Choice(self.values, tuple(map(str, self.values))) if self.holds_secrets else self
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {_identity(value): place for place, value in enumerate(self.values)}
+
+
+def _identity(value: Value) -> str:
+    """Return a text that differs where values differ as written: 1, 1.0, true, 0.0 and -0.0."""
+    return json.dumps(value)
+
 
 @dataclass(frozen=True)
 class Steps:
-    """Evenly spaced numbers ``low, low + step, ... high``, listed in the order of ``values``."""
+    """Evenly spaced numbers, of which none is computed before it is needed.
 
-    values: tuple[int, ...] | tuple[float, ...]
+    Attributes:
+        start: the first number.
+        step: the difference between two neighbours; negative if the numbers fall.
+        count: how many numbers there are, at least 1.
+    """
+
+    start: int | float
     step: int | float
+    count: int
+
+    def at(self, index: int) -> int | float:
+        """Return a number by its place."""
+        if self._is_integer:
+            return self.start + index * self.step
+        # By decimals, as they were written: in binary, 0.1 + 2 * 0.1 has a tail.
+        return float(Decimal(str(self.start)) + index * Decimal(str(self.step)))
 
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
-        low, high = min(self.values), max(self.values)
-        if all(isinstance(value, int) for value in self.values):
-            return IntDistribution(int(low), int(high), step=int(self.step))
-        return FloatDistribution(low, high, step=self.step)
+        low, high = self.ends()
+        if self._is_integer:
+            return IntDistribution(int(low), int(high), step=abs(int(self.step)))
+        step = abs(self.step) if self.count <= _MOST_DECIMAL_STEPS else None
+        return FloatDistribution(low, high, step=step)
+
+    def encoded(self, value: Value) -> Value:
+        """Return a value as the study keeps it."""
+        return value
+
+    def decoded(self, label: Any) -> int | float:
+        """Return the number of the range that the study keeps in this form."""
+        if self._is_integer:
+            return int(label)
+        place = round((Decimal(str(label)) - Decimal(str(self.start))) / Decimal(str(self.step)))
+        return self.at(min(max(place, 0), self.count - 1))
 
     def text(self, value: Value) -> str:
         """Return an override's right-hand side for a value."""
         return str(value)
 
-    def ends(self) -> tuple[Value, ...]:
+    def ends(self) -> tuple[int | float, int | float]:
         """Return the lowest and the highest value."""
-        return min(self.values), max(self.values)
+        first, last = self.at(0), self.at(self.count - 1)
+        return min(first, last), max(first, last)
+
+    @property
+    def _is_integer(self) -> bool:
+        return isinstance(self.start, int) and isinstance(self.step, int)
 
 
 @dataclass(frozen=True)
@@ -127,13 +198,32 @@ class Interval:
     high: int | float
     log: bool
 
+    @property
+    def count(self) -> int | None:
+        """The number of values, or None where there is no end of them."""
+        if self.low == self.high:
+            return 1
+        return int(self.high) - int(self.low) + 1 if self._is_integer else None
+
+    def at(self, index: int) -> int | float:
+        """Return a value of an interval of integers by its place."""
+        return self.low + index
+
     def distribution(self) -> BaseDistribution:
         """Return Optuna's form."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return IntDistribution(self.low, self.high, log=self.log)
+        if self._is_integer:
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
         return FloatDistribution(self.low, self.high, log=self.log)
+
+    def encoded(self, value: Value) -> Value:
+        """Return a value as the study keeps it."""
+        return value
+
+    def decoded(self, label: Any) -> int | float:
+        """Return the value that the study keeps in this form."""
+        return label
 
     def text(self, value: Value) -> str:
         """Return an override's right-hand side for a value."""
@@ -142,6 +232,10 @@ class Interval:
     def ends(self) -> tuple[Value, ...]:
         """Return both ends."""
         return self.low, self.high
+
+    @property
+    def _is_integer(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
 
 
 Dimension = Choice | Steps | Interval
@@ -163,10 +257,17 @@ class Space:
 
     @property
     def size(self) -> int | None:
-        """How many points there are, or None where there is no end of them."""
+        """How many points a grid of the space has, or None where an interval is searched."""
         if any(isinstance(dimension, Interval) for dimension in self.dimensions.values()):
             return None
-        return math.prod(len(dimension.values) for dimension in self._finite())  # 1 without any
+        return self.count
+
+    @property
+    def count(self) -> int | None:
+        """How many points there are, integers of intervals included; None: there is no end."""
+        counts = [dimension.count for dimension in self.dimensions.values()]
+        known = [count for count in counts if count is not None]
+        return math.prod(known) if len(known) == len(counts) else None  # 1 without any
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return Optuna's form of every dimension."""
@@ -182,14 +283,27 @@ class Space:
         return Space(dimensions, (), self.written)
 
     def point(self, index: int) -> dict[str, Value]:
-        """Return one point of a finite space, the last dimension changing fastest."""
+        """Return one point of a space with a count, the last dimension changing fastest."""
         found: dict[str, Value] = {}
-        for key, dimension in zip(
-            reversed(list(self.dimensions)), reversed(list(self._finite())), strict=True
-        ):
-            index, place = divmod(index, len(dimension.values))
-            found[key] = dimension.values[place]
+        for key, dimension in reversed(list(self.dimensions.items())):
+            assert dimension.count is not None
+            index, place = divmod(index, dimension.count)
+            found[key] = dimension.at(place)
         return {key: found[key] for key in self.dimensions}
+
+    def encoded(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a point as the study keeps it."""
+        return {
+            key: self.dimensions[key].encoded(value) if key in self.dimensions else value
+            for key, value in point.items()
+        }
+
+    def decoded(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a point of the study with its values as they were written."""
+        return {
+            key: self.dimensions[key].decoded(value) if key in self.dimensions else value
+            for key, value in params.items()
+        }
 
     def corners(self) -> Iterator[dict[str, Value]]:
         """Yield points that together show every choice and both ends of every range.
@@ -217,10 +331,10 @@ class Space:
             return self.dimensions[key].text(value)
         return value_text(value)
 
-    def _finite(self) -> Iterator[Choice | Steps]:
-        for dimension in self.dimensions.values():
-            assert not isinstance(dimension, Interval)
-            yield dimension
+
+def point_key(point: Mapping[str, Any]) -> str:
+    """Return a text that is the same for the same point, and differs where values differ."""
+    return json.dumps(point, sort_keys=True)
 
 
 def value_text(value: Any) -> str:
@@ -362,6 +476,11 @@ def _check_finite(override: Override, value: Any) -> None:
     names = {RangeSweep: ("start", "stop", "step"), IntervalSweep: ("start", "end")}
     for name in names.get(type(value), ()):
         number = getattr(value, name)
+        if isinstance(number, int) and abs(number) > _LARGEST_INTEGER:
+            raise InputError(
+                f"{_shown(override)}: integers must be within +-{_LARGEST_INTEGER} (2**53), as far "
+                f"as Optuna tells them apart, but its {name} is not"
+            )
         if not (math.isfinite(number) and abs(number) <= LARGEST):
             raise InputError(
                 f"{_shown(override)}: must have finite numbers of at most {LARGEST:g}, but its "
@@ -373,26 +492,26 @@ def _choice(override: Override) -> Choice:
     sweep = override.value()
     shuffled = getattr(sweep, "shuffle", False)
     if shuffled:
+        _refuse_large(override, sweep)
         sweep.shuffle = False  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
-    values = list(override.sweep_iterator(_choice_value))
+    elements = list(override.sweep_iterator(lambda element: element))
+    values = [_choice_value(element) for element in elements]
     texts = list(override.sweep_string_iterator())
     if not values:
         raise InputError(f"{_shown(override)}: must have at least one value, but has none")
-    if any(value != value for value in values):  # so is nan known
-        raise InputError(f"{_shown(override)}: must not be nan: quote it where the text is meant")
-    # 1, 1.0 and true are equal in Python, and different choices.
-    names = [json.dumps(value) for value in values]
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise InputError(
-            f"{_shown(override)}: every value must be there once, but "
-            f"{_shown_text(override, texts[names.index(name)])} is there {times} times"
-        )
+    trees = [not _is_scalar(element) for element in elements]
+    identities = [(tree, _identity(value)) for tree, value in zip(trees, values, strict=True)]
+    _refuse_repeated(override, identities, texts)
+    alike = {value for value, is_tree in zip(values, trees, strict=True) if is_tree}
+    values = [
+        text if value in alike and not is_tree else value
+        for value, text, is_tree in zip(values, texts, trees, strict=True)
+    ]
     # Hydra shuffles anew in each process; a continued sweep needs the order it began with.
     order = generator(0, "shuffle", override.get_key_element()).permutation(len(values))
     indices = order if shuffled else range(len(values))
     shown = _without_secrets(override.get_key_element(), values, texts)
-    return Choice(tuple(shown[i] for i in indices), tuple(texts[i] for i in indices))  # pyright: ignore[reportArgumentType]
+    return Choice(tuple(shown[i] for i in indices), tuple(texts[i] for i in indices))
 
 
 def _without_secrets(key: str, values: Sequence[Any], texts: Sequence[str]) -> list[Any]:
@@ -404,34 +523,55 @@ def _without_secrets(key: str, values: Sequence[Any], texts: Sequence[str]) -> l
     return [_NOT_NUMBERED.sub(f"{HIDDEN}{number}", text) for number, text in enumerate(shown, 1)]
 
 
-def _choice_value(element: Any) -> Any:
+def _refuse_large(override: Override, sweep: Any) -> None:
+    if isinstance(sweep, RangeSweep) and _steps(override, sweep).count > _MOST_SHUFFLED:
+        raise InputError(
+            f"{_shown(override)}: shuffle takes at most {_MOST_SHUFFLED:,} values, but the range "
+            f"has {_steps(override, sweep).count:,}: leave shuffle out, and let a sampler choose: "
+            "hydra/sweeper/sampler=random"
+        )
+
+
+def _refuse_repeated(override: Override, identities: Sequence[Any], texts: Sequence[str]) -> None:
+    name, times = Counter(identities).most_common(1)[0]
+    if times > 1:
+        raise InputError(
+            f"{_shown(override)}: every value must be there once, but "
+            f"{_shown_text(override, texts[identities.index(name)])} is there {times} times: write it once; "
+            "hydra.sweeper.repeats=2 evaluates each point under two seeds"
+        )
+
+
+def _is_scalar(element: Any) -> bool:
+    return element is None or isinstance(element, (QuotedString, str, int, float, bool))
+
+
+def _choice_value(element: Any) -> Value:
     if isinstance(element, QuotedString):
         return element.text
-    if element is None or isinstance(element, (str, int, float, bool)):
-        return element
-    return Transformer.str(element)
+    return element if _is_scalar(element) else Transformer.str(element)
 
 
 def _steps(override: Override, sweep: RangeSweep) -> Steps:
-    if sweep.step == 0:
+    start, stop, step = _numbers(override, sweep)
+    if step == 0:
         raise InputError(f"{_shown(override)}: the step must not be 0")
-    values = tuple(_numbers(sweep))
-    if not values:
+    count = math.ceil((Decimal(str(stop)) - Decimal(str(start))) / Decimal(str(step)))
+    if count < 1:
         raise InputError(
             f"{_shown(override)}: must hold at least one value, but holds none: the stop is "
             "excluded"
         )
-    return Steps(values, abs(sweep.step))
+    return Steps(start, step, count)
 
 
-def _numbers(sweep: RangeSweep) -> Iterator[Any]:
-    if all(isinstance(number, int) for number in (sweep.start, sweep.stop, sweep.step)):
-        yield from sweep.range()
-        return
-    # By decimals, as they were written: in binary, range(0.1, 0.8, 0.1) would reach 0.8.
-    start, stop, step = (Decimal(str(n)) for n in (sweep.start, sweep.stop, sweep.step))
-    for index in range(math.ceil((stop - start) / step)):
-        yield float(start + index * step)
+def _numbers(override: Override, sweep: RangeSweep) -> tuple[Any, Any, Any]:
+    """Return start, stop and step: integers if all are, and otherwise floats."""
+    numbers = (sweep.start, sweep.stop, sweep.step)
+    if all(isinstance(number, int) for number in numbers):
+        return numbers  # pyright: ignore[reportReturnType]
+    start, stop, step = (float(number) for number in numbers)  # pyright: ignore[reportArgumentType]
+    return start, stop, step
 
 
 def _interval(override: Override, sweep: IntervalSweep) -> Interval:

@@ -9,7 +9,9 @@ what the others have begun and ended, so that each point is proposed once and ea
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +27,7 @@ from optuna.trial import FrozenTrial
 
 from sinesweep.errors import Interrupted
 from sinesweep.sweep.custom_space import extend
+from sinesweep.sweep.distinct import DistinctSampler
 from sinesweep.sweep.entry import (
     COMPLETE,
     DROPPED,
@@ -54,8 +57,13 @@ from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.pruning_check import PruningCheck
 from sinesweep.sweep.sampling import Again, Place
+from sinesweep.sweep.space import point_key
+from sinesweep.sweep.wording import counted
 from sinesweep.tracking.sweep_record import trial_tag
 
+_MOST_REUSED = 100  # proposals of known points, until the sampler is taken to know no others
+_NOT_EVALUATED = (REUSED, WAITING, DROPPED)
+_TERMINATED = "sinesweep.terminated"  # attribute of the study
 _LOOKS = 1.0  # seconds between two looks at what others do
 
 
@@ -117,6 +125,7 @@ class SweepStudy:
         self._ledger = ledger
         self.participant = ledger.participant
         self._distributions = plan.space.distributions()
+        self._distinct: DistinctSampler | None = None  # where each point is proposed once
         self._running: dict[int, optuna.Trial] = {}
         self._waiting: dict[int, tuple[optuna.Trial, int]] = {}  # each with whom it waits for
         self._about_to_have: dict[int, float] = {}
@@ -148,7 +157,9 @@ class SweepStudy:
         self._sequencer = self._place.find(sampler, 1 + max(asks, default=-1))
         self._sequencer.settle(self.optuna)
         self._sequencer.on_stop = self._save_stop
-        self.optuna.sampler = self._sequencer
+        if self._plan.is_distinct:
+            self._distinct = DistinctSampler(self._sequencer, self._plan.space)
+        self.optuna.sampler = self._sampler
         if self._ledger.is_shared:
             self._place.save(self._sequencer)  # others go on from it, even from its seed
         self._see()
@@ -175,9 +186,53 @@ class SweepStudy:
     @property
     def _has_room(self) -> bool:
         """Whether the sampler may propose another trial."""
-        if self._sequencer.wants_to_stop or len(self._waiting) >= self._plan.places:
+        if len(self._waiting) >= self._plan.places or self.left == 0:
             return False
-        return self.left != 0
+        return self.exhausted is None
+
+    @property
+    def exhausted(self) -> str | None:
+        """Why the sampler is not asked again although the budget is not spent, or None."""
+        if self._sequencer.wants_to_stop:
+            return "its sampler proposes no more points: another hydra.sweeper.sampler may"
+        if self._distinct is not None and self._distinct.is_exhausted:
+            return f"each of its {counted(self._plan.points or 0, 'point')} was evaluated"
+        if self._reused_in_a_row >= _MOST_REUSED:
+            return (
+                f"its sampler has proposed {_MOST_REUSED} points in a row that were evaluated "
+                "before: hydra.sweeper.deduplicate=false evaluates them again"
+            )
+        return None
+
+    @property
+    def is_terminated(self) -> bool:
+        """Whether this terminator has ended the sweep, and no greater n_trials is given now."""
+        kept = self.optuna.user_attrs.get(_TERMINATED)
+        if kept is None or self._plan.settings.terminator is None:
+            return False
+        before, now = (each["n_trials"] or math.inf for each in (kept, self._budget))
+        return kept["terminator"] == self._budget["terminator"] and now <= before
+
+    def note_termination(self) -> None:
+        """Keep that the terminator has ended the sweep, for commands that continue it."""
+        self.optuna.set_user_attr(_TERMINATED, self._budget)
+
+    @property
+    def _budget(self) -> dict[str, Any]:
+        settings = self._plan.settings
+        assert settings.terminator is not None
+        terminator = json.loads(json.dumps(settings.terminator.values, default=str))
+        return {"terminator": terminator, "n_trials": settings.n_trials}
+
+    @property
+    def _reused_in_a_row(self) -> int:
+        latest = reversed(self.entries.values())
+        found = itertools.takewhile(lambda entry: entry.outcome in _NOT_EVALUATED, latest)
+        return sum(entry.outcome == REUSED for entry in found)
+
+    @property
+    def _sampler(self) -> BaseSampler:
+        return self._distinct or self._sequencer
 
     @property
     def awaits_others(self) -> bool:
@@ -220,7 +275,7 @@ class SweepStudy:
         trial = self._ask_again(next(iter(self._again))) if self._again else self._ask()
         entry = self._note(self._trial(trial.number))
         if self._plan.settings.deduplicate:
-            if known := self._known.get(_point(entry.params)):
+            if known := self._known.get(point_key(entry.params)):
                 return Begun(self._reuse(trial, known), trial)
             if (first := self._evaluating(entry)) is not None:
                 trial.set_user_attr(OUTCOME, WAITING)
@@ -324,10 +379,10 @@ class SweepStudy:
 
     def _evaluating(self, proposed: Entry) -> int | None:
         """Return the trial that is evaluating a point."""
-        point = _point(proposed.params)
+        point = point_key(proposed.params)
         under_way = (self.entries[n] for n in sorted(self._open) if n != proposed.number)
         return next(
-            (e.number for e in under_way if e.outcome != WAITING and _point(e.params) == point),
+            (e.number for e in under_way if e.outcome != WAITING and point_key(e.params) == point),
             None,
         )
 
@@ -354,7 +409,7 @@ class SweepStudy:
         """
         trial, first = self._waiting.pop(number)
         waited = self.entries[number]
-        if known := self._known.get(_point(waited.params)):
+        if known := self._known.get(point_key(waited.params)):
             with suppress(UpdateFinishedTrialError):  # another has closed it
                 return self._reuse(trial, known)
         cause = f"trial {first}, which evaluated this point, did not complete"
@@ -371,7 +426,7 @@ class SweepStudy:
         try:
             trial = self.optuna.ask(earlier.distributions)
         finally:
-            self.optuna.sampler = self._sequencer
+            self.optuna.sampler = self._sampler
         self._mark(trial, {"origin": number})
         return trial
 
@@ -452,9 +507,11 @@ class SweepStudy:
         return storage.get_trial(trial_id)
 
     def _note(self, trial: FrozenTrial) -> Entry:
-        entry = to_entry(trial, self._plan.folder, self._plan.space.overrides(trial.params))
+        entry = to_entry(trial, self._plan.folder, self._plan.space)
         before = self.entries.get(entry.number)
         self.entries[entry.number] = entry
+        if self._distinct is not None:
+            self._distinct.note(entry.number, None if entry.outcome == DROPPED else entry.params)
         if before is not None and before.state != RUNNING:
             return entry
         self._counted += entry.counts
@@ -464,7 +521,7 @@ class SweepStudy:
         else:
             self._open.discard(entry.number)
         if entry.outcome == COMPLETE:
-            self._known.setdefault(_point(entry.params), entry)
+            self._known.setdefault(point_key(entry.params), entry)
         if entry.outcome == DROPPED:
             self._sequencer.hidden |= {entry.number}
         self._note_repeats(entry)
@@ -482,7 +539,3 @@ class SweepStudy:
         elif entry.origin in self._repeated:
             self._repeated.discard(entry.origin)
             self._again[entry.origin] = None
-
-
-def _point(params: Mapping[str, Any]) -> str:
-    return json.dumps(params, sort_keys=True)

@@ -11,6 +11,10 @@ from typing import Any
 from sinesweep.redaction import redact_text, redact_tree
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_NOT_A_TEXT = re.compile(
+    r"null|true|false|[+-]?(nan|inf|[0-9][0-9_]*\.?[0-9]*(e[+-]?[0-9]+)?|\.[0-9]+(e[+-]?[0-9]+)?)",
+    re.IGNORECASE,
+)
 _LONGEST_LINE = 400
 _LONGEST_WHOLE = 1e9
 
@@ -26,9 +30,12 @@ def figure(value: float) -> str:
 
 
 def spelled(value: Any) -> str:
-    """Return a parameter's value in full, as Hydra's command line spells it."""
+    """Return a parameter's value in full, as Hydra's command line spells it.
+
+    A text is quoted only if it would be read as a number, a boolean or null without quotes.
+    """
     if isinstance(value, str):
-        return value
+        return f"'{value}'" if _NOT_A_TEXT.fullmatch(value) else value
     if value is None or isinstance(value, (bool, list, tuple, dict)):
         return json.dumps(value, default=str)
     return str(value)
@@ -43,7 +50,10 @@ def params_text(params: Mapping[str, Any], *, short: bool = False) -> str:
 
 def brief(value: Any) -> str:
     """Return a parameter's value with no more digits than a reader compares."""
-    return f"{value:.4g}" if isinstance(value, float) else spelled(value)
+    if not isinstance(value, float):
+        return spelled(value)
+    text = f"{value:.4g}"
+    return f"{text}.0" if text.lstrip("-").isdecimal() else text  # 1.0 is not 1
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from sinesweep.winner.script import key_of
 
 REPORTED = "reference/test_mae"
 MOST_SEEDS = 1000
+_MOST_VALUES = 1000  # of a key that is varied
 _PRUNER = "sinesweep.winner.unpruned.NopPruner"
 # What a replication says itself; anything else that was typed of Hydra's is said again.
 _OWN_KEYS = (
@@ -118,7 +119,7 @@ def plan(
     key, dimension = _values_of(archive, each)
     return [
         _replica(archive, 1, best[0], fresh, given, typed, (key, value, dimension.text(value)))
-        for value in dimension.values
+        for value in map(dimension.at, range(dimension.count))
     ]
 
 
@@ -202,10 +203,10 @@ def _values_of(archive: Archive, key: str) -> tuple[str, Choice | Steps]:
             f"{', '.join(swept) or 'none'}"
         )
     dimension = archive.dimensions[swept[key]]
-    if isinstance(dimension, Interval):
+    if isinstance(dimension, Interval) or dimension.count > _MOST_VALUES:
         raise InputError(
-            f"--each: must be a key with a list or range of values, but {key} is "
-            f"{archive.definition['space'][swept[key]]}"
+            f"--each: must be a key with a list or range of at most {_MOST_VALUES} values, but "
+            f"{key} is {archive.definition['space'][swept[key]]}"
         )
     return swept[key], dimension
 
@@ -245,7 +246,7 @@ def _replica(
     if changed is not None:
         swept, value, spelled_value = changed
         label, params = f"{key_of(swept)}={spelled_value}", {swept: value}
-        if entry.params[swept] != value:
+        if repr(entry.params[swept]) != repr(value):  # 1, 1.0 and true are equal
             name += f"-{re.sub('[^A-Za-z0-9.]+', '-', label)}"
             overrides = [o for o in overrides if o.partition("=")[0] != swept]
             overrides.append(f"{swept}={spelled_value}")

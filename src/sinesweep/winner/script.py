@@ -18,7 +18,7 @@ from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
 from sinesweep.sweep.nursery import THREAD_VARIABLES
 from sinesweep.sweep.rerun import SINGLE, config_flags
-from sinesweep.sweep.space import value_text
+from sinesweep.sweep.space import point_key, value_text
 
 _STDERR = 2
 
@@ -38,8 +38,8 @@ def find_trial(archive: Archive, number: int) -> Entry:
         )
     entry = known[number]
     if entry.outcome == REUSED:
-        same = (e for e in archive.entries if e.outcome == COMPLETE and e.params == entry.params)
-        return next(same)
+        done = (each for each in archive.entries if each.outcome == COMPLETE)
+        return next(each for each in done if point_key(each.params) == point_key(entry.params))
     if entry.outcome == RUNNING:
         raise InputError(f"trial {number}: must have ended, but is running: wait for it")
     return entry

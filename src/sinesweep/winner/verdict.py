@@ -9,6 +9,7 @@ from typing import Any
 
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.archive import Archive
+from sinesweep.sweep.space import point_key
 from sinesweep.winner.bootstrap import CONFIDENCE, RESAMPLES, mean_interval
 from sinesweep.winner.replication import Replica, value_of, values_by_seed
 
@@ -155,7 +156,8 @@ def _point(
     archive: Archive, replica: Replica, metric: str, values: Mapping[int, float]
 ) -> dict[str, Any]:
     numbers = list(values.values())
-    is_own = replica.params == replica.entry.params  # and not with a value changed
+    # and not with a value changed
+    is_own = point_key(replica.params) == point_key(replica.entry.params)
     return {
         "rank": replica.rank,
         "label": replica.label,
