@@ -535,10 +535,10 @@ def _refuse_large(override: Override, sweep: Any) -> None:
 def _refuse_repeated(override: Override, identities: Sequence[Any], texts: Sequence[str]) -> None:
     name, times = Counter(identities).most_common(1)[0]
     if times > 1:
+        repeated = _shown_text(override, texts[identities.index(name)])
         raise InputError(
-            f"{_shown(override)}: every value must be there once, but "
-            f"{_shown_text(override, texts[identities.index(name)])} is there {times} times: write it once; "
-            "hydra.sweeper.repeats=2 evaluates each point under two seeds"
+            f"{_shown(override)}: every value must be there once, but {repeated} is there {times} "
+            "times: write it once; hydra.sweeper.repeats=2 evaluates each point under two seeds"
         )
 
 
@@ -553,7 +553,7 @@ def _choice_value(element: Any) -> Value:
 
 
 def _steps(override: Override, sweep: RangeSweep) -> Steps:
-    start, stop, step = _numbers(override, sweep)
+    start, stop, step = _numbers(sweep)
     if step == 0:
         raise InputError(f"{_shown(override)}: the step must not be 0")
     count = math.ceil((Decimal(str(stop)) - Decimal(str(start))) / Decimal(str(step)))
@@ -565,7 +565,7 @@ def _steps(override: Override, sweep: RangeSweep) -> Steps:
     return Steps(start, step, count)
 
 
-def _numbers(override: Override, sweep: RangeSweep) -> tuple[Any, Any, Any]:
+def _numbers(sweep: RangeSweep) -> tuple[Any, Any, Any]:
     """Return start, stop and step: integers if all are, and otherwise floats."""
     numbers = (sweep.start, sweep.stop, sweep.step)
     if all(isinstance(number, int) for number in numbers):
