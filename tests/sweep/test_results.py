@@ -16,7 +16,13 @@ import yaml
 from sinesweep.sweep import results as module
 from sinesweep.sweep.entry import DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
 from sinesweep.sweep.repeats import Repeats
-from sinesweep.sweep.results import BEST_FILE, OPTIMIZATION_FILE, TRIALS_FILE, Results
+from sinesweep.sweep.results import (
+    BEST_FILE,
+    OPTIMIZATION_FILE,
+    TRIALS_FILE,
+    Results,
+    update_run_ids,
+)
 from sinesweep.tracking.record import Record
 
 MakeEntry = Callable[..., Entry]
@@ -390,3 +396,37 @@ def test_light_imports() -> None:
         "assert not {'optuna', 'mlflow', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_run_id_of_the_best_trial_reaches_the_table(
+    tmp_path: Path, make_entry: Callable[..., Entry]
+) -> None:
+    """An id that best.yaml had first is in the table as well, as soon as it is looked for again."""
+    entries = [make_entry(0, 0.1), make_entry(1, 0.2)]
+    results = Results(tmp_path, ["minimize"])
+    results.write_trials(entries)
+    (tmp_path / "trials" / "0" / "delivery.json").write_text('{"run_id": "abc"}')
+    results.write_best(entries, lambda entry: "run")
+    results.write_trials(entries, final=True)
+    assert [row["run_id"] for row in rows(tmp_path)] == ["abc", ""]
+
+
+def test_run_ids_that_came_after_the_sweep(
+    tmp_path: Path, make_entry: Callable[..., Entry]
+) -> None:
+    """Tables of a sweep that has ended get new ids, and nothing else in them changes."""
+    entries = [make_entry(0, 0.1, error="a, b\nc"), make_entry(1, 0.2)]
+    results = Results(tmp_path, ["minimize"])
+    results.write_trials(entries)
+    results.write_best(entries, lambda entry: "python app.py x=1")
+    before = [(tmp_path / name).read_text() for name in (TRIALS_FILE, BEST_FILE)]
+    for number in (0, 1):
+        state = tmp_path / "trials" / str(number) / "delivery.json"
+        state.write_text(json.dumps({"run_id": f"id{number}"}))
+    assert update_run_ids(tmp_path) == [tmp_path / TRIALS_FILE, tmp_path / BEST_FILE]
+    assert [row["run_id"] for row in rows(tmp_path)] == ["id0", "id1"]
+    assert yaml.safe_load((tmp_path / BEST_FILE).read_text())["run_id"] == "id0"
+    after = [(tmp_path / name).read_text() for name in (TRIALS_FILE, BEST_FILE)]
+    assert after[1].replace("id0", "null") == before[1]
+    assert after[0].replace("id0", "").replace("id1", "") == before[0]
+    assert update_run_ids(tmp_path) == []

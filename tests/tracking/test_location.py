@@ -340,7 +340,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_database_is_in_the_root_whatever_its_name(tmp_path: Path, name: str) -> None:
-    """SQLAlchemy finds the very file that is meant, for the default and for a configured address."""
+    """SQLAlchemy finds the very file, for the default and for a configured address."""
     root = tmp_path / name / "mlruns"
     location = locate(None, root)
     assert location.database == root / "mlflow.db"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sinesweep import runs
 from sinesweep.commands.finding import Finding
 from sinesweep.files import take_lock
-from sinesweep.sweep.plan import JOINED, SWEEP_LOCK
+from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location, limit_waiting, silence
 
@@ -73,6 +73,8 @@ class Sender:
         with lock:
             try:
                 run_id = self._pump(folder, delivery)
+                if _refresh_tables(folder):
+                    self._pump(folder, delivery)
             except Exception as error:  # noqa: BLE001 # what comes after it may still be sent
                 self._silence = silence(self._location)
                 left = unsent(folder)
@@ -92,6 +94,19 @@ class Sender:
                 opened.pump(skip_files=True)  # a lost file must not keep an end from being told
             raise
         return opened.run_id
+
+
+def _refresh_tables(folder: Path) -> bool:
+    """Write new run ids into a sweep's tables; tell whether that is to be sent, too."""
+    if not (folder / DEFINITION_FILE).exists():
+        return False
+    from sinesweep.sweep.results import update_run_ids
+    from sinesweep.tracking.sweep_record import SweepRecord
+
+    changed = update_run_ids(folder)
+    for path in changed:
+        SweepRecord(folder).log_artifact(path)
+    return bool(changed)
 
 
 def _is_tracked(folder: Path) -> bool:

@@ -79,6 +79,7 @@ class Results:
         self._lines: dict[int, tuple[Entry, str]] = {}
         self._evaluated: dict[str, Entry] = {}  # by what they evaluated
         self._run_ids: dict[int, str] = {}
+        self._without_id: set[int] = set()  # whose lines were made before the tracker gave an id
         self._checkpoints: dict[int, str | None] = {}
         self._looked = time.monotonic()
         self._written: dict[str, str] = {}
@@ -182,6 +183,8 @@ class Results:
         line = _csv_line(self._cells(entry))
         if entry.state != RUNNING:
             self._lines[entry.number] = (entry, line)
+            if self._run_id(self._source(entry)) is None:
+                self._without_id.add(entry.number)
         return line
 
     def _cells(self, entry: Entry) -> list[str]:
@@ -221,8 +224,9 @@ class Results:
 
     def _look_again(self) -> None:
         self._looked = time.monotonic()
-        for number in self._lines.keys() - self._run_ids.keys():
-            del self._lines[number]
+        for number in self._without_id:
+            self._lines.pop(number, None)
+        self._without_id.clear()
 
     def _run_id(self, entry: Entry) -> str | None:
         if entry.number not in self._run_ids:
@@ -253,6 +257,64 @@ def metrics_of(entry: Entry) -> dict[str, float]:
     if not found and entry.reported is not None:
         return {REPORT: entry.reported}
     return found
+
+
+def update_run_ids(folder: Path) -> list[Path]:
+    """Write into a sweep's tables the run ids that its trials have by now.
+
+    Args:
+        folder: of a sweep that no process runs.
+
+    Returns:
+        The files that have changed.
+    """
+    updates = {TRIALS_FILE: _with_run_ids, BEST_FILE: _best_with_run_ids}
+    changed = []
+    for name, update in updates.items():
+        path = folder / name
+        try:
+            before = path.read_bytes().decode()
+        except (FileNotFoundError, UnicodeDecodeError):  # the sweep's next command writes it
+            continue
+        after = update(before, folder)
+        if after != before:
+            write_atomically(path, after.encode(), sync=False)
+            changed.append(path)
+    return changed
+
+
+def _with_run_ids(text: str, folder: Path) -> str:
+    reader = csv.DictReader(io.StringIO(text))
+    if not {"directory", "run_id"} <= set(reader.fieldnames or ()):
+        return text
+    buffer = io.StringIO()
+    writer = csv.DictWriter(
+        buffer, reader.fieldnames or (), lineterminator="\n", extrasaction="ignore"
+    )
+    writer.writeheader()
+    for row in reader:
+        if row["directory"]:
+            row["run_id"] = _run_id_now(row["directory"], folder) or row["run_id"]
+        writer.writerow(row)
+    return buffer.getvalue()
+
+
+def _best_with_run_ids(text: str, folder: Path) -> str:
+    """Change the lines of ids alone: the file has comments."""
+    lines, directory = text.splitlines(keepends=True), ""
+    for index, line in enumerate(lines):
+        key, _, value = line.strip().removeprefix("- ").partition(": ")
+        if key == "directory":
+            directory = str(yaml.safe_load(value))
+        elif key == "run_id" and directory and (found := _run_id_now(directory, folder)):
+            lines[index] = f"{line[: line.index('run_id')]}run_id: {found}\n"
+    return "".join(lines)
+
+
+def _run_id_now(directory: str, folder: Path) -> str | None:
+    """Return the id of a trial's run; a relative folder was written where the sweep was typed."""
+    own = folder / "trials" / Path(directory).name
+    return run_id(own if own.is_dir() else Path(directory))
 
 
 def find_checkpoint(directory: Path | None) -> str | None:
