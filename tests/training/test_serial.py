@@ -162,7 +162,7 @@ class TestFinishedRun:
         _, run = only_run(finished[0].folder)
         out = finished[1].out
 
-        assert "epoch 3/3" in out
+        assert "epoch 2/2" in out
         assert "\r" not in out
         for word in ("linear map", "constant", "last value", "skill", "reference test"):
             assert word in out

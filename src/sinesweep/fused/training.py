@@ -39,6 +39,7 @@ from sinesweep.training.account import conclude, open_run
 from sinesweep.training.building import build_module
 from sinesweep.training.device import name_of
 from sinesweep.training.outputs import Trained
+from sinesweep.training.progress import epoch_text
 from sinesweep.training.result import Result, returned, show
 
 _DATA = KeptData(256 * 2**20)
@@ -339,7 +340,7 @@ def _keep(run: Run, error: BaseException) -> BaseException:
 def _say(run: Run, epoch: int, values: Mapping[str, float]) -> None:
     told = "  ".join(f"{name} {value:.5f}" for name, value in values.items())
     with _printing_to_log(run):
-        print(f"epoch {epoch + 1}/{run.config.trainer.max_epochs}  {told}")  # noqa: T201
+        print(f"{epoch_text(epoch, run.config.trainer.max_epochs)}  {told}")  # noqa: T201
 
 
 @contextmanager

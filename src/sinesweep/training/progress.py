@@ -1,10 +1,14 @@
-"""How far a training is: one bar on a terminal, plain lines in logs and pipes."""
+"""How far a training is: one bar on a terminal, plain lines in logs and pipes.
+
+Epochs count from 0 here as everywhere: of 30 epochs the last one is ``epoch 29/29``.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,6 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 
 _LINES = 15
+_MOST_OTHERS = 6  # metrics of a model of the user's own in a line
 _BAR = "{desc} |{bar}| {elapsed}<{remaining}{postfix}"
 
 
@@ -45,7 +50,7 @@ class ProgressBar(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the epoch that begins and the metrics of the one before."""
-        self._describe(trainer, trainer.current_epoch + 1)
+        self._describe(trainer, trainer.current_epoch)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -56,7 +61,7 @@ class ProgressBar(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave it as it is at the end."""
-        self._describe(trainer, trainer.current_epoch)
+        self._describe(trainer, trainer.current_epoch - 1)
         self._close()
 
     def on_exception(
@@ -68,8 +73,8 @@ class ProgressBar(Callback):
     def _describe(self, trainer: pl.Trainer, epoch: int) -> None:
         if self._bar is None:
             return
-        of = f"/{trainer.max_epochs}" if self._bar.total is not None else ""
-        self._bar.set_description_str(f"epoch {epoch}{of}", refresh=False)
+        last = None if self._bar.total is None else trainer.max_epochs
+        self._bar.set_description_str(epoch_text(epoch, last), refresh=False)
         told = trainer.callback_metrics
         values = {name: told[name] for name in self._names if name in told}
         values |= trainer.progress_bar_metrics
@@ -86,7 +91,8 @@ class ProgressLines(Callback):
     """Prints about fifteen lines in the course of a training, each with the newest metrics.
 
     Args:
-        names: the metrics to show, in order; those that were not logged are left out.
+        names: the metrics to show first, in order; those that were not logged are left out. Some
+            of the others that a module logs follow.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
@@ -113,7 +119,24 @@ class ProgressLines(Callback):
         if done == 0 or done == self._shown or not trainer.is_global_zero:
             return
         self._shown = done
-        metrics = trainer.callback_metrics
-        values = [f"{name} {float(metrics[name]):.5f}" for name in self._names if name in metrics]
-        line = "  ".join([f"epoch {done}/{trainer.max_epochs}", *values])
+        values = [
+            f"{name} {value:.5f}" for name, value in self._chosen(trainer.callback_metrics).items()
+        ]
+        line = "  ".join([epoch_text(done - 1, trainer.max_epochs), *values])
         print(f"{line}  {time.monotonic() - self._start:.1f} s", flush=True)  # noqa: T201 # the screen
+
+    def _chosen(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        first = [name for name in self._names if name in metrics]
+        others = [name for name in metrics if name not in first and not _is_fork(name, metrics)]
+        return {name: float(metrics[name]) for name in [*first, *others[:_MOST_OTHERS]]}
+
+
+def epoch_text(epoch: int, epochs: int | None) -> str:
+    """Return ``epoch 0/29`` for the first of 30 epochs, or ``epoch 0`` of a number not known."""
+    return f"epoch {epoch}" if epochs is None else f"epoch {epoch}/{epochs - 1}"
+
+
+def _is_fork(name: str, metrics: Mapping[str, Any]) -> bool:
+    """Whether Lightning keeps a metric a second time, for its steps or its epochs."""
+    base, _, kind = name.rpartition("_")
+    return kind in ("step", "epoch") and base in metrics

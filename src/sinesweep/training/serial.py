@@ -195,8 +195,9 @@ def _build(config: Config, directory: Path, tracker: Tracker) -> Parts:
         callbacks.append(ReferenceEvaluation(data))
     pruning = PruningCallback(settings.objective)
     callbacks.append(pruning)
+    names = tuple(dict.fromkeys([*EPOCH_METRICS[:2], settings.objective]))
     callbacks.append(
-        ProgressBar(EPOCH_METRICS[:2]) if sys.stdout.isatty() else ProgressLines(EPOCH_METRICS)
+        ProgressBar(names) if sys.stdout.isatty() else ProgressLines((*EPOCH_METRICS, *names))
     )
     with _quiet(), refused_by("trainer"):
         trainer = pl.Trainer(
