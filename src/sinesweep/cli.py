@@ -50,6 +50,7 @@ CONFIG_DIRECTORY = (
 )
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _NO_NAME = re.compile(r"\s*(null|true|false|[-+.\d][\w.+-]*)\s*", re.IGNORECASE)
+_SHOW = {"--cfg", "-c"}  # show the configuration, and run nothing
 _MOST_DIGITS = sys.get_int_max_str_digits() or 4300  # that Python reads as a number
 _LONG_NUMBER = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}")
 _OVERRIDE = re.compile(r"\w+(\.\w+)+=")
@@ -99,6 +100,9 @@ def main() -> None:
         refuse_placeholders(sys.argv[1:])
         with interruptible(), redacted_files():
             hydra.main(config_path=str(CONFIG_DIRECTORY), config_name="train", **version)(_run)()
+    except SystemExit as leaving:
+        # Hydra's own end of --cfg with a package that is not there.
+        sys.exit(EXIT_INPUT if leaving.code == 1 and _SHOW & set(sys.argv) else leaving.code)
     except Exception as error:  # whatever the task raises ends in SystemExit: this is composition
         if hydra_prints:
             raise

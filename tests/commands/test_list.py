@@ -136,12 +136,13 @@ def test_json(make_sweep: MakeSweep, listed: Listed) -> None:
 def test_nothing_there(tmp_path: Path, listed: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a sweep one line says how to begin, or where an application's own are."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "nowhere").mkdir()
     assert listed("--root", "nowhere") == (
         "no sweep under nowhere: begin one with  "
         "python app.py -m hydra/sweeper=sinesweep KEY=VALUE,VALUE\n"
     )
     assert json.loads(listed("--json", "--root", "nowhere")) == []
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["nowhere"]
     (tmp_path / "multirun" / "one").mkdir(parents=True)
     (tmp_path / "multirun" / "one" / "sweep.yaml").touch()
     assert "sinesweep list --root multirun" in listed("--root", "nowhere")
@@ -153,6 +154,7 @@ def test_nothing_there_yet_for_the_reference_task(
     """In a checkout the hint names a sweep of the reference task."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "src").mkdir()
+    (tmp_path / "nowhere").mkdir()
     (tmp_path / "src" / "train.py").touch()
     assert "begin one with  python src/train.py -m sweeps=quick\n" in listed("--root", "nowhere")
 

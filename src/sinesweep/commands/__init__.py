@@ -13,6 +13,7 @@ from types import ModuleType
 
 from sinesweep import __version__
 from sinesweep.commands import completion
+from sinesweep.commands.arguments import refuse_unusable
 from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError
 from sinesweep.interruption import interruptible
 from sinesweep.output import output_error, protect_output
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         with interruptible():
+            refuse_unusable(options)
             code = options.command.run(options)
     except InputError as error:
         print(redact(f"sinesweep: {error}"), file=sys.stderr)  # noqa: T201

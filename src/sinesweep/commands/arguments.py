@@ -7,6 +7,9 @@ import shlex
 from pathlib import Path
 
 from sinesweep.commands import completion
+from sinesweep.config import shown
+from sinesweep.errors import InputError
+from sinesweep.files import path_problem
 
 DEFAULT_ROOT = Path("mlruns")
 
@@ -19,7 +22,31 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Take ``--root``: where runs and sweeps are."""
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, help="default: mlruns")
+    parser.add_argument(
+        "--root", type=_existing_folder, default=DEFAULT_ROOT, help="default: mlruns"
+    )
+
+
+def _existing_folder(text: str) -> Path:
+    folder = Path(text)
+    if path_problem(folder) or not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a folder that exists, but {shown(text)} is none")
+    return folder
+
+
+def refuse_unusable(options: argparse.Namespace) -> None:
+    """Refuse names and paths that no file system can take: each is looked for as a folder's.
+
+    Raises:
+        InputError: naming the rule.
+    """
+    for key, value in vars(options).items():
+        for text in value if isinstance(value, list) else [value]:
+            # An override and an address are no path.
+            if key in ("overrides", "typed", "uri") or not isinstance(text, (str, Path)):
+                continue
+            if problem := path_problem(text):
+                raise InputError(f"{shown(str(text))}: {problem}")
 
 
 def root_flag(root: Path) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sinesweep.commands import completion
-from sinesweep.commands.arguments import add_sweep
+from sinesweep.commands.arguments import add_root, add_sweep
 from sinesweep.commands.overrides import add_overrides
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT
 from sinesweep.redaction import redact
@@ -26,7 +25,7 @@ _UNTRACED = "the code, versions and machine of the trial were not recorded, so a
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Take the command's arguments."""
-    parser.add_argument("--root", type=Path, default=Path("mlruns"), help="default: mlruns")
+    add_root(parser)
     add_sweep(parser)
     trial = parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
     completion.offer(trial, completion.trials)

@@ -21,40 +21,40 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sinesweep import config
 from sinesweep.errors import InputError
 
-_INFINITE = float("inf")
+_MOST = 2**31 - 1  # beyond it, libraries and the memory fail
 _OTHERS = "hydra_plugins."
 # The ranges of Optuna's parameters, both ends included. A parameter that also takes a word, such
 # as auto, has that in its annotation.
 _RANGES: dict[str, tuple[float, float]] = {
     # samplers
     "seed": (0, 2**32 - 1),
-    "n_startup_trials": (0, _INFINITE),
-    "n_ei_candidates": (1, _INFINITE),
-    "population_size": (2, _INFINITE),
+    "n_startup_trials": (0, _MOST),
+    "n_ei_candidates": (1, 10**6),
+    "population_size": (2, 10**6),
     "mutation_prob": (0, 1),
     "crossover_prob": (0, 1),
     "swapping_prob": (0, 1),
-    "dividing_parameter": (1, _INFINITE),
-    "sigma0": (sys.float_info.min, _INFINITE),
-    "popsize": (2, _INFINITE),
-    "prior_weight": (sys.float_info.min, _INFINITE),
+    "dividing_parameter": (1, _MOST),
+    "sigma0": (sys.float_info.min, _MOST),
+    "popsize": (2, 10**6),
+    "prior_weight": (sys.float_info.min, _MOST),
     # pruners
-    "n_warmup_steps": (0, _INFINITE),
-    "n_startup_steps": (0, _INFINITE),
-    "interval_steps": (1, _INFINITE),
-    "n_min_trials": (1, _INFINITE),
+    "n_warmup_steps": (0, _MOST),
+    "n_startup_steps": (0, _MOST),
+    "interval_steps": (1, _MOST),
+    "n_min_trials": (1, _MOST),
     "percentile": (0, 100),
-    "min_resource": (1, _INFINITE),
-    "max_resource": (1, _INFINITE),
-    "reduction_factor": (2, _INFINITE),
-    "min_early_stopping_rate": (0, _INFINITE),
-    "bootstrap_count": (0, _INFINITE),
-    "patience": (0, _INFINITE),
-    "min_delta": (0, _INFINITE),
+    "min_resource": (1, _MOST),
+    "max_resource": (1, _MOST),
+    "reduction_factor": (2, _MOST),
+    "min_early_stopping_rate": (0, _MOST),
+    "bootstrap_count": (0, _MOST),
+    "patience": (0, _MOST),
+    "min_delta": (0, _MOST),
     "p_threshold": (0, 1),
     # terminators
-    "min_n_trials": (1, _INFINITE),
-    "max_stagnation_trials": (1, _INFINITE),
+    "min_n_trials": (1, _MOST),
+    "max_stagnation_trials": (1, _MOST),
     "top_trials_ratio": (sys.float_info.min, 1),
 }
 
@@ -168,5 +168,5 @@ def _check_range(key: str, name: str, value: Any) -> None:
     if low <= value <= high:
         return
     above = "greater than 0" if low == sys.float_info.min else f"at least {low:g}"
-    below = "" if high == _INFINITE else f" and at most {high:.10g}"
+    below = "" if value < low and high == _MOST else f" and at most {high:.10g}"
     raise InputError(f"{key}: must be {above}{below}, but is {value}")

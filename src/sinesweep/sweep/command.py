@@ -33,7 +33,6 @@ from sinesweep.sweep.cluster import RayNursery, shortage
 from sinesweep.sweep.inline import InlineCommand
 from sinesweep.sweep.interrupts import counted_interrupts
 from sinesweep.sweep.nursery import Nursery, fork_workers, prepare_worker
-from sinesweep.sweep.pins import changing_place
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.together import find_form
 from sinesweep.sweep.worker import Worker
@@ -85,9 +84,6 @@ def _run_or_report(
             checked = settings.parse(keys)
             plan = plans.make(checked, arguments, config, context)
             preflight.check(plan)
-            for notice in (*preflight.notices(plan), changing_place(plan.pins)):
-                if notice:
-                    _say(f"sinesweep: {notice}")
             return _run(plan, function)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         _say(f"sinesweep: {refusal.message(error)}")

@@ -28,6 +28,7 @@ from sinesweep.sweep.nursery import Nursery
 from sinesweep.sweep.occupancy import Occupancy
 from sinesweep.sweep.orphans import refuse_lost_study
 from sinesweep.sweep.patience import Patience
+from sinesweep.sweep.pins import changing_place
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.reporter import Reporter
 from sinesweep.sweep.storage import close_storage, open_storage, refuse_memory
@@ -59,10 +60,18 @@ def conduct(plan: Plan, nursery: Nursery, interrupts: Interrupts) -> int:
     try:
         refuse_lost_study(plan, storage)
         interrupts.leave_if_any()  # with nothing created
+        _say_notices(plan)
         return _conduct(plan, built, storage, patience, nursery, interrupts)
     finally:
         if storage is not None:
             close_storage(storage)
+
+
+def _say_notices(plan: Plan) -> None:
+    """Say what the user may not expect of a sweep that is about to begin."""
+    for notice in (*preflight.notices(plan), changing_place(plan.pins)):
+        if notice:
+            print(f"sinesweep: {notice}", file=sys.stderr)  # noqa: T201
 
 
 def _conduct(
