@@ -62,7 +62,7 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a wrong configuration; Hydra swallows exceptions here, but not SystemExit."""
         try:
-            prepare_redaction(config)
+            prepare_redaction(config, sys.argv[1:])
             hide_in_folder_names(config)
             if distributed.rank() > 0:
                 return  # the first process has looked

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]{0,64}[A-Za-z]")
+_ROOM_FOR_NOTE = 60  # characters
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -39,18 +40,17 @@ def is_storable(text: str) -> bool:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return a text with at most so many characters of its own: its head and its tail.
+    """Return a text of at most so many characters: its head and its tail if it is longer.
 
     Args:
         text: of any length.
-        longest: characters; what is cut between head and tail is counted in the text.
+        longest: characters, among them the note that says how many were cut.
     """
     if len(text) <= longest:
         return text
-    tail = longest // 3
-    head = longest - tail
-    cut = len(text) - longest
-    return f"{text[:head]}\n[{cut:,} characters cut]\n{text[-tail:]}"
+    kept = longest - _ROOM_FOR_NOTE
+    tail = kept // 3
+    return f"{text[: kept - tail]}\n[{len(text) - kept:,} characters cut]\n{text[-tail:]}"
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep.errors import InputError
 from sinesweep.redaction.keys import add_rules, is_secret
-from sinesweep.redaction.known import learn, learn_tree
-from sinesweep.redaction.overrides import redact_overrides
+from sinesweep.redaction.known import forget, learn, learn_tree
+from sinesweep.redaction.overrides import learn_overrides, redact_overrides
 from sinesweep.redaction.trees import redact_tree
 
 _OVERRIDES_FILE = "overrides.yaml"
@@ -35,8 +35,14 @@ def redacted_files() -> Iterator[None]:
         hydra_utils._save_config = save
 
 
-def prepare_redaction(config: DictConfig) -> None:
-    """Take from a composed configuration which keys are secret, and the values to be hidden.
+def prepare_redaction(config: DictConfig, words: Iterable[str]) -> None:
+    """Take from a command which keys are secret, and the values to be hidden.
+
+    Values that were learned before are forgotten: the configuration may show their keys.
+
+    Args:
+        config: as composed.
+        words: the command line.
 
     Raises:
         InputError: the lists of keys in ``hydra.sweeper`` are no lists of keys.
@@ -44,6 +50,8 @@ def prepare_redaction(config: DictConfig) -> None:
     sweeper = OmegaConf.select(config, "hydra.sweeper") or {}
     found = {name: _keys(sweeper, name) for name in ("redacted_keys", "visible_keys")}
     add_rules(**found)
+    forget()
+    learn_overrides(words)
     learn_config(config)
 
 

@@ -74,12 +74,12 @@ def _run_or_report(
     function: TaskFunction,
 ) -> int:
     plan: Plan | None = None
-    learn_overrides([*arguments, *sys.argv[1:]])
+    words = [*arguments, *sys.argv[1:]]
+    learn_overrides(words)
     try:
         with interruptible():
             requirements.check_optuna()
-            prepare_redaction(config)
-            learn_overrides(arguments)  # with the keys that the configuration adds
+            prepare_redaction(config, words)
             refuse_placeholders(arguments)
             checked = settings.parse(keys)
             plan = plans.make(checked, arguments, config, context)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from sinesweep.errors import InputError
-from sinesweep.redaction import HIDDEN, redact_overrides
+from sinesweep.redaction import HIDDEN, redact_overrides, refuse_placeholders
 from sinesweep.signals import handle_stop_signals
 from sinesweep.sweep.archive import Archive
 from sinesweep.sweep.entry import COMPLETE, REUSED, RUNNING, Entry
@@ -73,6 +73,7 @@ def still_needed(
     wrong = [word for word in given if "=" not in word and not word.startswith("~")]
     if wrong:
         raise InputError(f"{wrong[0]!r}: must be an override, key=value, but is none")
+    refuse_placeholders(given)
     replaced = {key_of(override) for override in given}
     kept = [override for override in words if key_of(override) not in replaced]
     missing = [override for override in kept if HIDDEN in override]
