@@ -58,10 +58,8 @@ def redact_text(text: str, *, whole: bool = False, values: Sequence[str] | None 
 
 def redact_address(text: str, *, whole: bool = True) -> str:
     """Replace user and password of addresses, and values beside the names of secrets."""
-    text = hide_user_infos(text, HIDDEN, whole=whole)
-    if "=" in text or ":" in text:
-        text = _hide_named(text)
-    return _AUTHORIZATION.sub(HIDDEN, text)
+    text = _AUTHORIZATION.sub(HIDDEN, hide_user_infos(text, HIDDEN, whole=whole))
+    return _hide_named(text) if "=" in text or ":" in text else text
 
 
 def _hide_named(text: str) -> str:

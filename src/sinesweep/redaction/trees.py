@@ -50,6 +50,8 @@ def _redacted(value: Any, key: str, known: Sequence[str]) -> Any:
 
 
 def _tells_nothing(value: Any) -> bool:
-    if value is None or isinstance(value, bool) or value in ("", [], {}):
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, (str, list, tuple, Mapping)) and not value:
         return True
     return isinstance(value, str) and is_placeholder(value)

@@ -55,8 +55,7 @@ class ReadablePart:
 
 
 def _without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {key: value for key, value in values.items() if isinstance(value, (str, dict, list))}
-    secret = {key.partition(".")[0] for key in hidden_keys(redact_tree(texts))}
+    secret = {key.partition(".")[0] for key in hidden_keys(redact_tree(values))}
     return {key: value for key, value in values.items() if key not in secret}
 
 

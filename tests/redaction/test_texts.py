@@ -1,3 +1,4 @@
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -6,11 +7,14 @@ from sqlalchemy import make_url
 
 from sinesweep.errors import InputError
 from sinesweep.redaction import (
+    LONGEST_ERROR,
     hidden_keys,
     redact,
     redact_address,
+    redact_error,
     redact_tree,
     refuse_cut_password,
+    texts,
 )
 
 
@@ -237,3 +241,78 @@ def test_a_password_that_is_whole(address: str) -> None:
     """Where SQLAlchemy finds the host, the address is let through."""
     assert make_url(address).host in ("db.example", None, "")
     refuse_cut_password("some.key", address)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://user:pass word@h is wrong", "http://***@h is wrong"),
+        ("'http://user:pa/ss@h'", "'http://***@h'"),
+        (
+            "http://host:80 is down, write to ann@h.org",
+            "http://host:80 is down, write to ann@h.org",
+        ),
+        ('{"password": "a, b", "x": 1}', '{"password": ***, "x": 1}'),
+        ("{'tokens': ['a', 'b'], 'x': 1}", "{'tokens': ***, 'x': 1}"),
+        ("password=[a, {b: c}] x=1", "password=*** x=1"),
+        ("Authorization=Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Authorization=***"),
+        ("header Bearer abcdefghijklmnop1234", "header ***"),
+        ("noise.sig=0.1 max_tokens=5 x?sig=abc", "noise.sig=0.1 max_tokens=5 x?sig=***"),
+        ("give model.api_token=...", "give model.api_token=..."),
+    ],
+)
+def test_running_text(text: str, expected: str) -> None:
+    """Secrets whose values are not known are hidden by their form, and ordinary text is not."""
+    assert redact(text) == expected
+
+
+def test_names_of_folders_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell's PWD is a folder, and no password."""
+    monkeypatch.setenv("PWD", "/home/ann/project")
+    assert redact("in /home/ann/project/x") == "in /home/ann/project/x"
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "WANDB_API_KEY", "DB_PASSWORD", "GH_TOKEN"])
+def test_any_variable_with_the_name_of_a_secret(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The rule for keys holds for environment variables, too."""
+    monkeypatch.setenv(name, "swordfish7")
+    assert redact("with swordfish7") == "with ***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "QUJD" * 1_250_000,
+        "://" * 20_000,
+        "postgresql://a:" * 4_000,
+        "http://a:b " * 4_000,
+        "password='\\" * 20_000,
+        "x='" * 20_000,
+        "password=[" * 20_000,
+        "{password:" * 20_000,
+        "a:b@" * 20_000,
+        "bearer " * 20_000,
+        "\x1b[" * 20_000,
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_patterns_do_not_backtrack(text: str) -> None:
+    """Texts on which backtracking would take hours are redacted."""
+    assert len(redact_error(text)) <= LONGEST_ERROR
+
+
+def test_no_pattern_can_give_back_what_it_took() -> None:
+    """Every unbounded repetition of the patterns is possessive."""
+    for pattern in (texts._NAME, texts._AUTHORIZATION, texts._WORD, texts._ENTRY):
+        outside = re.sub(r"\\.|\[[^\]]*\]", "c", pattern.pattern)
+        repetitions = re.findall(r"[*+]\+?", outside)
+        assert set(repetitions) <= {"*+", "++"}
+        assert repetitions
+
+
+def test_the_text_of_an_error_is_bounded() -> None:
+    """A secret in the part that is kept is hidden, and head and tail are kept."""
+    text = redact_error("password='hunter2 x' " + "Q" * 100_000 + " token=abc end")
+    assert text.startswith("password=*** QQQ")
+    assert text.endswith("QQQ token=*** end")
+    assert "characters cut]" in text
