@@ -76,14 +76,14 @@ def note_sweep(root: Path, folder: Path) -> None:
     whole = folder.absolute()
     if not whole.is_relative_to(root.absolute()) and whole not in sweeps_elsewhere(root):
         root.mkdir(parents=True, exist_ok=True)
-        append(root / ELSEWHERE_FILE, f"{whole}\n".encode())
+        append(root / ELSEWHERE_FILE, os.fsencode(f"{whole}\n"))
 
 
 def sweeps_elsewhere(root: Path) -> list[Path]:
     """Return the folders outside of a root in which applications keep sweeps recorded with it."""
     path = root / ELSEWHERE_FILE
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Path(line) for line in lines]
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [Path(os.fsdecode(line)) for line in lines]
 
 
 def folders(root: Path) -> Iterator[Path]:

@@ -105,3 +105,14 @@ def test_no_secret_of_a_single_run_is_left(runner: Runner) -> None:
     assert list(runner.folder.rglob(".hydra/config.yaml"))
     assert leaks(runner.folder) == set()
     assert CANARY.search((done.out + done.err).encode()) is None
+
+
+def test_canaries_are_found_in_archives(tmp_path: Path) -> None:
+    """The search reads names and contents, also within archives in archives."""
+    with zipfile.ZipFile(tmp_path / "inner.zip", "w") as inner:
+        inner.writestr("x", "canary01 in a packed file")
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w", zipfile.ZIP_DEFLATED) as outer:
+        outer.write(tmp_path / "inner.zip", "inner.zip")
+    (tmp_path / "inner.zip").unlink()
+    (tmp_path / "canary02").touch()
+    assert {found for _, found in leaks(tmp_path)} == {b"canary01", b"canary02"}

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sinesweep import redaction
 from sinesweep.errors import InputError
+from sinesweep.sweep import archive
 from sinesweep.sweep.plan import DEFINITION_FILE, Plan, question, read_definition
 
 MakePlan = Callable[..., Plan]
@@ -298,3 +300,30 @@ def test_damaged_definition(begin: Callable[..., Plan], make_plan: MakePlan, con
     again.refuse_change()
     again.save_definition()
     assert read_definition(path)["study"]["name"] == plan.name
+
+
+def test_a_redacted_definition_is_read_back(begin: Callable[..., Plan]) -> None:
+    """Whatever form a secret has, the sweep's file is read, and names what has to be given."""
+    plan = begin(
+        "a=1,2", "++db.password=[aaa, bbb]", "+swept.token='x y',z", "+c={secret: {d: [eee]}}"
+    )
+    text = (plan.folder / DEFINITION_FILE).read_text()
+    assert not {"aaa", "bbb", "x y", "eee"} & set(re.split(r"[^\w ]+", text))
+    found = archive.read(plan.folder)
+    assert found.fixed == ["++db.password=***", "+c={secret:***}"]
+    assert list(found.dimensions) == ["a", "+swept.token"]
+    assert found.definition["space"]["+swept.token"] == "***1,***2"
+
+
+def test_the_name_of_a_sweep_does_not_depend_on_secrets(make_plan: MakePlan) -> None:
+    """With another password the same command finds its sweep."""
+    names = {make_plan("a=1,2", f"+db.password={value}").name for value in ("old", "new")}
+    assert len(names) == 1
+
+
+def test_keys_of_redaction_are_kept_with_the_sweep(begin: Callable[..., Plan]) -> None:
+    """Commands hide and show what the sweep does."""
+    plan = begin("a=1,2", "+tokens=5", "hydra.sweeper.visible_keys=[tokens]")
+    redaction.reset_rules()
+    archive.read(plan.folder)
+    assert not redaction.is_secret("tokens")

@@ -430,3 +430,17 @@ def test_run_ids_that_came_after_the_sweep(
     assert after[1].replace("id0", "null") == before[1]
     assert after[0].replace("id0", "").replace("id1", "") == before[0]
     assert update_run_ids(tmp_path) == []
+
+
+def test_undecodable_bytes(results: Results, make_entry: MakeEntry, tmp_path: Path) -> None:
+    """Bytes that are no text, in an error, a parameter or a path, end no table."""
+    bad = "bad \udcff\x00"
+    checkpoint = tmp_path / "trials" / "0" / "outcome.json"
+    entry = make_entry(0, 0.1, params={"name": bad}, overrides=[f"name={bad}"], error=bad)
+    checkpoint.write_text(json.dumps({"kind": "COMPLETE", "values": [0.1], "checkpoint": bad}))
+    results.write_trials([entry])
+    results.write_best([entry], command)
+    results.write_optimization_results([entry])
+    (row,) = rows(tmp_path)
+    assert row["params.name"] == row["error"] == row["checkpoint"] == r"bad \udcff\x00"
+    assert yaml.safe_load((tmp_path / BEST_FILE).read_text())["value"] == 0.1

@@ -231,3 +231,10 @@ def test_a_saved_grid_holds_no_overrides() -> None:
     """What every trial gets may hold a password, which the file of the sampler's place must not."""
     found = space.read({}, ["a=1,2", "db=postgresql://ann:hunter2@host"])
     assert b"hunter2" not in pickle.dumps(Grid(found))
+
+
+def test_a_saved_grid_holds_no_swept_secret() -> None:
+    """Of the values of a secret key the file of the sampler's place has the numbers."""
+    content = pickle.dumps(Grid(space.read({}, ["db.password=hunter2,swordfish"])))
+    assert b"hunter2" not in content
+    assert b"swordfish" not in content

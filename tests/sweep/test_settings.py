@@ -232,3 +232,10 @@ def test_pruner_with_several_objectives() -> None:
             direction=["minimize", "minimize"],
             pruner={"_target_": "optuna.pruners.MedianPruner"},
         )
+
+
+@pytest.mark.parametrize("key", ["study_name", "root", "seed_key"])
+def test_text_that_no_database_takes_is_refused(key: str) -> None:
+    """A name with control characters is refused with its key."""
+    with pytest.raises(InputError, match=rf"^hydra.sweeper.{key}: must be text without control"):
+        parse(**{key: "a\x00b"})

@@ -488,3 +488,49 @@ def test_numbers_of_long_ranges_come_back_from_a_study(text: str, index: int) ->
 def test_count(arguments: tuple[str, ...], count: int | None) -> None:
     """Intervals of integers have a count of points although they are no grid."""
     assert read(*arguments).count == count
+
+
+@pytest.mark.parametrize(
+    ("argument", "values"),
+    [
+        ("db.password='a b',c", ("***1", "***2")),
+        ("db.password=choice(a)", ("***1",)),
+        ("api.tokens=1,2,null", ("***1", "***2", "null")),
+        ("db={password:a,u:1},{password:b,u:1}", ("{password:***1,u:1}", "{password:***2,u:1}")),
+        ("u=http://a:b@h,http://c:d@h", (r"http\://***1@h", r"http\://***2@h")),
+        ("db.password=shuffle(a,b,c)", ("***1", "***2", "***3")),
+    ],
+)
+def test_secrets_are_numbered_in_the_study(argument: str, values: tuple[str, ...]) -> None:
+    """A sampler is given a number for each secret, a trial the secret, a file the number."""
+    found = read(argument)
+    (key, choice), *_ = found.dimensions.items()
+    assert isinstance(choice, Choice)
+    assert sorted(map(str, choice.values)) == sorted(values)
+    assert [found.overrides({key: v}) for v in choice.values] == [
+        (f"{key}={text}",) for text in choice.texts
+    ]
+    again = space.read(dict(found.written), [])
+    assert again.dimensions[key] == found.without_secrets.dimensions[key]
+    assert again.written == found.written
+
+
+@pytest.mark.parametrize("argument", ["api.tokens=range(1,5)", "db.password=interval(0,1)"])
+def test_a_range_under_a_secret_key_is_refused(argument: str) -> None:
+    """Numbers of a range are no secrets: their key has to be exempted, or the best is unknown."""
+    with pytest.raises(InputError, match=r"must not be a range.*hydra.sweeper.visible_keys"):
+        read(argument)
+
+
+@pytest.mark.parametrize("argument", ["a='x\x01y'", "a=b,'\x1b[31m'", "+db.password='\x7f'"])
+def test_text_that_no_table_can_show_is_refused(argument: str) -> None:
+    """A control character is refused before anything begins, and escaped in the message."""
+    with pytest.raises(InputError, match="must be UTF-8 text without control") as caught:
+        read(argument)
+    assert str(caught.value).isprintable()
+
+
+def test_the_message_of_a_repeated_secret_does_not_show_it() -> None:
+    """What is wrong with the values of a secret key is said without them."""
+    with pytest.raises(InputError, match=r"db.password=\*\*\*: every value.*\*\*\* is there 2"):
+        read("db.password=hunter2,hunter2")

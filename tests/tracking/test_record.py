@@ -204,3 +204,14 @@ def test_record_has_no_credentials(tmp_path: Path) -> None:
     written = (tmp_path / record.FILE_NAME).read_text()
     assert "http://***@host" in written
     assert "hunter" not in written
+
+
+def test_undecodable_bytes(tmp_path: Path) -> None:
+    """Names, values and metrics lose what a tracker cannot take, and a metric is told once."""
+    own = Record(tmp_path)
+    own.append("begin", name="\udcff", params={"a\x00": ["\ud800"]}, tags={})
+    own.append_metrics({"loss\udcff": 1.0}, 0)
+    own.append_metrics({"loss\udcff": 1.0}, 0)
+    first, second = (event for event, _ in record.read(tmp_path))
+    assert (first["name"], first["params"]) == (r"\udcff", {r"a\x00": [r"\ud800"]})
+    assert second["values"] == {r"loss\udcff": 1.0}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sinesweep.errors import InputError
+from sinesweep.redaction.characters import sanitize
 from sinesweep.redaction.keys import is_secret
 from sinesweep.redaction.known import is_placeholder, learn, learn_tree
 from sinesweep.redaction.texts import HIDDEN, redact_text
@@ -40,7 +41,7 @@ def redact_overrides(words: Iterable[str]) -> list[str]:
 
 def redacted_command(words: Sequence[str]) -> str:
     """Return a command line quoted for a shell, which says so if a secret is missing in it."""
-    command = shlex.join(redact_overrides(words))
+    command = sanitize(shlex.join(redact_overrides(words)))
     return command + _NOTICE if HIDDEN in command else command
 
 

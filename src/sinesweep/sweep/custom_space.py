@@ -15,7 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import RandomSampler
 
 from sinesweep.errors import InputError
-from sinesweep.redaction import is_secret, redact_overrides
+from sinesweep.redaction import is_secret, is_storable, redact_overrides, sanitize
 from sinesweep.sweep.wording import error_text, one_line
 
 if TYPE_CHECKING:
@@ -101,8 +101,22 @@ def _ask(plan: Plan, config: DictConfig, study: optuna.Study) -> dict[str, Any]:
             f"{_KEY}: {plan.settings.custom_search_space} must add to any point, but raises "
             f"{one_line(error_text(error))}{_place(error)}: mend the function"
         ) from error
+    _refuse_unstorable(trial)
     _refuse_merged(plan, trial)
     return plan.space.decoded(trial.params)
+
+
+def _refuse_unstorable(trial: optuna.Trial) -> None:
+    """Refuse choices that databases and tables cannot take."""
+    for key, each in trial.distributions.items():
+        choices = each.choices if isinstance(each, CategoricalDistribution) else ()
+        wrong = [c for c in choices if isinstance(c, str) and not is_storable(c)]
+        if wrong:
+            raise InputError(
+                f"{_KEY}: must add text without control characters and undecodable bytes, but "
+                f"{key} has the choice {sanitize(wrong[0])!r}: name the choices, and have the "
+                "application look the values up"
+            )
 
 
 def _refuse_merged(plan: Plan, trial: optuna.Trial) -> None:

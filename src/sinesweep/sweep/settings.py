@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from sinesweep.config import check_section
 from sinesweep.errors import InputError
+from sinesweep.redaction import is_storable, sanitize
 from sinesweep.schema import LARGEST, LARGEST_INTEGER, Address, Folder, Name
 
 
@@ -259,8 +260,28 @@ def parse(settings: Mapping[str, Any]) -> Settings:
         plain = {key: _plain(value) for key, value in settings.items()}
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key or 'hydra.sweeper'}: {error.msg or error}") from error
+    _refuse_unstorable(plain, "hydra.sweeper")
     _refuse_old_names(plain)
     return check_section(Settings, plain, "hydra.sweeper")
+
+
+def _refuse_unstorable(value: Any, key: str) -> None:
+    """Refuse text that folders, databases and tables cannot take.
+
+    Raises:
+        InputError: naming its key.
+    """
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _refuse_unstorable(inner, f"{key}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _refuse_unstorable(inner, key)
+    elif isinstance(value, str) and not is_storable(value):
+        raise InputError(
+            f"{sanitize(key)}: must be text without control characters and undecodable bytes, but "
+            f"is {sanitize(value)!r}"
+        )
 
 
 def _refuse_old_names(keys: dict[str, Any]) -> None:

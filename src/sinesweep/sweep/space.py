@@ -510,17 +510,17 @@ def _choice(override: Override) -> Choice:
     # Hydra shuffles anew in each process; a continued sweep needs the order it began with.
     order = generator(0, "shuffle", override.get_key_element()).permutation(len(values))
     indices = order if shuffled else range(len(values))
-    shown = _without_secrets(override.get_key_element(), values, texts)
-    return Choice(tuple(shown[i] for i in indices), tuple(texts[i] for i in indices))
+    values = _without_secrets(override.get_key_element(), values, texts)
+    return Choice(tuple(values[i] for i in indices), tuple(texts[i] for i in indices))
 
 
 def _without_secrets(key: str, values: Sequence[Any], texts: Sequence[str]) -> list[Any]:
     """Return what the sampler, and so the study, is given in place of values that hold secrets."""
-    shown = [redact_override(f"{key}={text}").partition("=")[2] for text in texts]
-    if not any(HIDDEN in text for text in shown):
+    hidden = [redact_override(f"{key}={text}").partition("=")[2] for text in texts]
+    if not any(HIDDEN in text for text in hidden):
         return list(values)
     learn_overrides(f"{key}={text}" for text in texts)
-    return [_NOT_NUMBERED.sub(f"{HIDDEN}{number}", text) for number, text in enumerate(shown, 1)]
+    return [_NOT_NUMBERED.sub(f"{HIDDEN}{number}", text) for number, text in enumerate(hidden, 1)]
 
 
 def _refuse_large(override: Override, sweep: Any) -> None:
