@@ -24,6 +24,7 @@ from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputErr
 from sinesweep.files import refused_number, unwritable
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import interruptible
+from sinesweep.modules import add_folders
 from sinesweep.output import protect_output
 from sinesweep.redaction import (
     HIDDEN,
@@ -85,6 +86,7 @@ def main() -> None:
     """Run ``python src/train.py``."""
     protect_output()
     learn_overrides(sys.argv[1:])
+    add_folders(sys.argv[1:])
     OmegaConf.register_new_resolver("sinesweep.run_directory", runs.directory, replace=True)
     OmegaConf.register_new_resolver(
         "sinesweep.new_name", runs.new_name, use_cache=True, replace=True
@@ -154,6 +156,10 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
     """Train one run; leave by SystemExit, since Hydra would print overrides with credentials."""
     hydra_config = HydraConfig.get()
     directory = Path(hydra_config.runtime.output_dir)
+    if hydra_config.job.chdir:  # paths of the command line are of the folder that it was typed in
+        typed_in = Path(hydra_config.runtime.cwd)
+        directory = typed_in / directory
+        cfg.tracking.root = str(typed_in / cfg.tracking.root)
     overrides = list(hydra_config.overrides.task)
     if current_trial().is_managed:
         return _train(cfg, directory, overrides)  # the sweep says how it ended

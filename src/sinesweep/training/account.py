@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from sinesweep import runs
+from sinesweep import modules, runs
 from sinesweep.config import Config
 from sinesweep.sweep.trial import ManagedTrial, Trial
 from sinesweep.task.datamodule import SeriesDataModule
@@ -47,6 +47,7 @@ def open_run(
     runs.save_config(directory, config.values)
     tags: dict[str, Any] = {
         **provenance.tags(),
+        **modules.tags(),
         "sinesweep.run": directory.name.rpartition("-")[2],
         record.DIRECTORY_TAG: str(directory.absolute()),
         record.ROOT_TAG: runs.make_root_id(Path(config.tracking.root)),

@@ -25,6 +25,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.callbacks import Checkpoint
 
 from sinesweep.errors import InputError
+from sinesweep.modules import add_folders_of_run
 from sinesweep.redaction import hidden_keys, redact_tree
 from sinesweep.training.readable import HPARAMS, ReadablePart
 
@@ -363,6 +364,7 @@ def load_module(path: str | Path, **secrets: Any) -> pl.LightningModule:
             f"checkpoint {path}: holds no secrets, and needs {' and '.join(missing)} of the "
             f"model: load_module(path, {', '.join(f'{key}=...' for key in _first(missing))})"
         )
+    add_folders_of_run(Path(path).absolute().parent.parent)
     module: pl.LightningModule = instantiate(section, _convert_="all")
     load_weights(module, content)
     return module.eval()

@@ -12,6 +12,7 @@ import numpy as np
 from sinesweep import runs
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
+from sinesweep.modules import add_folders_of_run
 from sinesweep.task.reference import reference_sets
 from sinesweep.tracking import record
 from sinesweep.tracking.delivery import LOCK_FILE, Delivery
@@ -116,6 +117,7 @@ def _log_model(found: Found, location: Location) -> None:
             f"{found.words}: must have logged a model or keep its best checkpoint, but {best} is "
             "gone: train it again with artifacts.model=true, and promote that with --run"
         )
+    add_folders_of_run(found.directory)
     with _alone(found):
         data = instantiate(found.config["data"], _convert_="all")
         end = record.last_end(found.directory)
