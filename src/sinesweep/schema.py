@@ -244,7 +244,7 @@ class Optimizer(_Open):
 
     target: Name = Field(alias="_target_")
     partial: Literal[True] = Field(alias="_partial_")
-    lr: Positive
+    lr: Annotated[float, Field(gt=0, le=1e38)]  # as far as single precision reaches
     eps: Fraction | None = None
     epsilon: Fraction | None = None
     weight_decay: NonNegative | None = None
