@@ -22,6 +22,7 @@ _NAME = re.compile(
     r"""(?<![\w.+~@/-])(?P<name>[+~]{0,2}[\w.@/-]++)(?P<joint>=|(?P<quote>['"])\s{0,3}[:=]\s{0,3}|:\s{0,3})"""
 )
 _IN_MAPPING = frozenset("{,")
+_DEEPEST = 40  # characters of indentation
 _AUTHORIZATION = re.compile(r"(?i)\b(?:bearer|basic)[ ]{1,3}(?=[\w.~+/=-]{16})[\w.~+/=-]++")
 _WORD = re.compile(r"""[^&\s'"]*+""")
 _ENTRY = re.compile(r"""[^,}\s'"]*+""")
@@ -79,16 +80,17 @@ def _hide_named(text: str) -> str:
 
 def _names_a_secret(text: str, found: re.Match[str]) -> bool:
     name, start = found["name"], found.start()
-    if found["joint"].startswith(":") and not _stands_in_mapping(text, start):
+    if found["joint"] != "=" and not _stands_in_mapping(text, start, found["quote"]):
         return False  # a sentence: "model.api_token: this key is missing"
     if is_secret(name):
         return True
     return name in _IN_QUERY and text[max(0, start - 1) : start] in ("?", "&")
 
 
-def _stands_in_mapping(text: str, start: int) -> bool:
-    before = text[max(0, start - 3) : start].rstrip(" '\"")
-    return before[-1:] in _IN_MAPPING if before else False
+def _stands_in_mapping(text: str, start: int, quote: str | None) -> bool:
+    """Return whether a name is a key in a mapping, as Python and JSON write it."""
+    last = text[max(0, start - _DEEPEST) : start].rstrip(" '\"")[-1:]
+    return quote is not None if last == "\n" else last in _IN_MAPPING
 
 
 def _end_of_value(text: str, start: int, *, in_mapping: bool) -> int:
