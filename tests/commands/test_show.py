@@ -114,8 +114,8 @@ def test_json(make_sweep: MakeSweep, tell: Callable[..., Path], shown: Shown) ->
     assert found["reference_test_mae"] == 0.25
     first, second = found["trials"]
     assert set(first) == {
-        "number", "state", "outcome", "values", "params", "overrides", "metrics", "constraints",
-        "seconds", "error", "origin", "directory", "run_id", "checkpoint", "command",
+        "number", "state", "outcome", "values", "params", "overrides", "metrics", "start",
+        "constraints", "seconds", "error", "origin", "directory", "run_id", "checkpoint", "command",
     }  # fmt: skip
     assert first["values"] == [0.5]
     assert first["params"] == {"x": 0.0, "db.password": "***"}
