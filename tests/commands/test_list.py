@@ -50,12 +50,12 @@ def test_rows(make_sweep: MakeSweep, tell: Callable[..., Path], listed: Listed) 
 
 
 @pytest.mark.parametrize(
-    ("width", "cells"),
+    ("width", "cells", "missing"),
     [
-        (30, []),
-        (60, ["complete"]),
-        (80, ["complete", "1/1000", "0.2"]),
-        (120, ["complete", "1/1000", "0.1235", "reference/val_mae", "0.2"]),
+        (30, [], "state, done, best, of, reference/test_mae, last active"),
+        (60, ["complete"], "done, best, of, reference/test_mae, last active"),
+        (80, ["complete", "1/1000", "0.2"], "best, of, last active"),
+        (120, ["complete", "1/1000", "0.1235", "reference/val_mae", "0.2"], None),
     ],
 )
 def test_width(
@@ -65,13 +65,15 @@ def test_width(
     monkeypatch: pytest.MonkeyPatch,
     width: int,
     cells: list[str],
+    missing: str | None,
 ) -> None:
-    """A table is no wider than the terminal, or than the names, which are never broken."""
+    """A narrow terminal has whole names, and a line that names the columns that are left out."""
     name = "layers-width-lr-decay-" + 20 * "x"
     folder = make_sweep(name, 0.123456, total=1000, objectives=["reference/val_mae"])
     tell(folder / "trials" / "0", {"reference/test_mae": 0.2})
     monkeypatch.setenv("COLUMNS", str(width))
-    table = listed().partition("one of them:")[0]
+    table, *note = listed().partition("one of them:")[0].split("not shown at ")
+    assert note == ([f"{width} characters: {missing}; see --json\n"] if missing else [])
     assert max(map(len, table.splitlines())) <= max(width, len(name) + 2)
     assert rows(table)[name][:5] == cells
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sinesweep.sweep.composing import Composer
@@ -39,6 +40,7 @@ class CountingPlan:
     def __init__(self) -> None:
         self._loader = GlobalHydra.instance().config_loader()
         self.config = self._loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
+        self.context = HydraContext(self._loader, Callbacks())
         self.composed = 0
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -51,6 +53,9 @@ def plan(tmp_path: Path) -> Iterator[Any]:
     """Return a plan of a small application."""
     (tmp_path / "net").mkdir()
     (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "first.yaml").write_text("a: 1\n")
+    (tmp_path / "other" / "second.yaml").write_text("b: 2\n")
     (tmp_path / "net" / "small.yaml").write_text("width: 8\nsmall: true\n")
     (tmp_path / "net" / "large.yaml").write_text("width: 64\nlarge: {depth: 3}\n")
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
@@ -72,6 +77,12 @@ PAIRS = {
     "groups": (["net=large", "x=2"], ["net=small", "x=3"]),
     "a group and its key": (["net=large", "net.large.depth=4"], ["net=large", "net.large.depth=5"]),
     "additions": (["+y=2", "x=2"], ["+y=3", "x=3"]),
+    "additions inside of trees": (["+tree.d=2", "+tree.b.e=x"], ["+tree.d=3", "+tree.b.e=null"]),
+    "additions of new trees": (["+new.a.b=2", "x=2"], ["+new.a.b=3", "x=3"]),
+    "an addition in place of null": (["+nothing=2"], ["+nothing=3"]),
+    "an addition of a group": (["+other=first", "x=2"], ["+other=second", "x=3"]),
+    "a forced addition of what is there": (["++x=2"], ["++x=3"]),
+    "additions of lists": (["+y=[1,2]", "x=2"], ["+y=[3]", "x=3"]),
     "forced additions": (["++tree.d=2", "x=2"], ["++tree.d=3", "x=3"]),
     "an addition to a swept tree": (["tree=1", "++tree.d=2"], ["tree=null", "++tree.d=3"]),
     "a deletion": (["~tree.b", "x=2"], ["~tree.b", "x=3"]),
@@ -102,6 +113,14 @@ def test_values_do_not_cost_a_composition(plan: Any):
     assert plan.composed == 2
 
 
+def test_added_values_do_not_cost_a_composition(plan: Any):
+    """New numbers for keys that are added are left to Hydra once."""
+    composer = Composer(plan)
+    for index in range(5):
+        composer.compose([f"+y={index}", f"++tree.d={index}", f"x={index}"])
+    assert plan.composed == 1
+
+
 def test_changed_configuration_is_the_trials_own(plan: Any):
     """What a function does to its configuration does not reach the next trial."""
     composer = Composer(plan)
@@ -123,7 +142,10 @@ def test_resolved_values_are_the_commands(plan: Any):
         OmegaConf.clear_resolver("sinesweep.count")
 
 
-@pytest.mark.parametrize("wrong", ["unknown=1", "net.unknown=1", "net=unknown", "x=1,2"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["unknown=1", "net.unknown=1", "net=unknown", "x=1,2", "+x=1", "other=first", "+other=x"],
+)
 def test_wrong_override_is_refused_in_hydras_words(plan: Any, wrong: str):
     """A key that does not exist, or a sweep, is refused as Hydra refuses it."""
     with pytest.raises(HydraException) as expected:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.config_store import ConfigStore
 
 from sinesweep import redaction
 from sinesweep.errors import InputError
@@ -327,3 +331,48 @@ def test_keys_of_redaction_are_kept_with_the_sweep(begin: Callable[..., Plan]) -
     redaction.reset_rules()
     archive.read(plan.folder)
     assert not redaction.is_secret("tokens")
+
+
+def test_group_without_a_default_is_swept(make_plan: MakePlan, application: Path) -> None:
+    """A group that must be chosen is chosen by each trial, and is left out of what is fixed."""
+    path = application / "config.yaml"
+    path.write_text(path.read_text().replace("- optimizer: adam", "- optimizer: ???"))
+    plan = make_plan("optimizer=adam,sgd", "a=3")
+    assert "optimizer" not in plan.base
+    assert plan.base.a == 3
+    assert plan.definition["space"] == {"optimizer": "adam,sgd"}
+    assert [plan.sample(point).optimizer.lr for point in plan.space.corners()] == [0.1, 0.2]
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@dataclass
+class Own:
+    data: bytes = b"\x00ab"
+    path: Path = Path("/data")
+    colour: Colour = Colour.RED
+    by_colour: dict[Colour, int] = field(default_factory=lambda: {Colour.RED: 1})
+    by_number: dict[int, float] = field(default_factory=lambda: {1: 0.5})
+
+
+def test_definition_of_a_structured_configuration(make_plan: MakePlan) -> None:
+    """Values of every type that a structured configuration has are kept as texts."""
+    ConfigStore.instance().store(group="structured", name="own", node=Own)
+    definition = make_plan("a=1,2", "+structured=own").definition
+    assert definition["config"]["structured"] == {
+        "data": "b'\\x00ab'",
+        "path": "/data",
+        "colour": "RED",
+        "by_colour": {"RED": 1},
+        "by_number": {"1": 0.5},
+    }
+    assert yaml.safe_load(yaml.safe_dump(definition)) == definition
+
+
+def test_configuration_can_be_pickled(make_plan: MakePlan) -> None:
+    """Hydra's callback that pickles a job's configuration finds the sweeper's own classes."""
+    plan = make_plan("a=1,2")
+    (sample, *_) = (plan.sample(point) for point in plan.space.corners())
+    assert pickle.loads(pickle.dumps(sample)) == sample

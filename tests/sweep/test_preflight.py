@@ -15,6 +15,7 @@ from optuna.terminator import Terminator
 
 from sinesweep.errors import InputError
 from sinesweep.sweep import preflight
+from sinesweep.sweep.composing import Composer
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Grid
 
@@ -347,6 +348,62 @@ def test_number_of_points_is_said_beforehand(
     assert said is None if notice is None else said is not None and said.startswith(notice)
 
 
+@pytest.mark.parametrize(
+    ("command", "notice"),
+    [
+        (("hydra.sweep.subdir=mine",), "hydra.sweep.subdir=mine is not used: the folder of a tri"),
+        (
+            ("hydra.sweep.subdir=${hydra.job.override_dirname}",),
+            "hydra.sweep.subdir=${hydra.job.override_dirname} is not used",
+        ),
+        ((), None),
+    ],
+)
+def test_keys_of_hydras_that_are_replaced(
+    make_plan: MakePlan, command: tuple[str, ...], notice: str | None
+) -> None:
+    """A user learns that a sweep does not use a key of Hydra's that was set."""
+    said = preflight.replaced(make_plan("a=1,2", *command))
+    assert said is None if notice is None else said is not None and said.startswith(notice)
+
+
+def test_launcher_that_is_replaced(make_plan: MakePlan) -> None:
+    """A user learns that workers take the place of a launcher."""
+    plan = make_plan("a=1,2")
+    plan.config.hydra.runtime.choices["hydra/launcher"] = "joblib"
+    said = preflight.replaced(plan)
+    assert said is not None
+    assert said.startswith("hydra/launcher=joblib is not used: trials run in workers")
+
+
+def test_long_check_of_configurations_is_shown(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user sees how many of the configurations were checked while that takes long."""
+    monkeypatch.setattr(preflight, "_PATIENCE", -1.0)
+    preflight.check(make_plan("a=1,2,3"))
+    said = capsys.readouterr().err.splitlines()
+    line = "sinesweep: checking the configurations of all choices: {} of 3"
+    assert said == [line.format(number) for number in range(3)]
+
+
+def test_values_are_checked_on_one_composition(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra composes once for all choices that differ in values alone, added ones among them."""
+    composed: list[Sequence[str]] = []
+    compose = Plan.compose
+
+    def noting(plan: Plan, overrides: Sequence[str]) -> DictConfig:
+        composed.append(overrides)
+        return compose(plan, overrides)
+
+    monkeypatch.setattr(Plan, "compose", noting)
+    values = ",".join(map(str, range(50)))
+    preflight.check(make_plan(f"a={values}", f"+new={values}", "optimizer.lr=range(0,1,1e-12)"))
+    assert len(composed) <= 2  # with the base
+
+
 def test_optunas_grid_of_too_many_points(make_plan: MakePlan) -> None:
     """Optuna's GridSampler, which lists every point, is refused where they are very many."""
     plan = make_plan(
@@ -554,13 +611,13 @@ def test_samples_are_composed_once(
 ) -> None:
     """Whoever looks at a sample beforehand looks at the same."""
     composed: list[Sequence[str]] = []
-    compose = Plan.compose
+    compose = Composer.compose
 
-    def noting(plan: Plan, overrides: Sequence[str]) -> DictConfig:
+    def noting(composer: Composer, overrides: Sequence[str]) -> DictConfig:
         composed.append(overrides)
-        return compose(plan, overrides)
+        return compose(composer, overrides)
 
-    monkeypatch.setattr(Plan, "compose", noting)
+    monkeypatch.setattr(Composer, "compose", noting)
     module.check = lambda configs, swept, objectives: None  # pyright: ignore
     plan = make_plan("a=1,2,3", "hydra.sweeper.check=own.check", *fused)
     preflight.check(plan)

@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 from runner import ROOT
 
-from hydra_plugins.sinesweep_sweeper.config import register
+from hydra_plugins.sinesweep_sweeper._config import register
 from sinesweep.cli import CONFIG_DIRECTORY
 from sinesweep.sweep.settings import Target
 

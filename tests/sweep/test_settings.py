@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from hydra_plugins.sinesweep_sweeper.config import SinesweepConf
+from hydra_plugins.sinesweep_sweeper._config import SinesweepConf
 from sinesweep.errors import InputError
 from sinesweep.sweep import settings
 from sinesweep.sweep.settings import Settings, Target

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,7 +23,7 @@ from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.trial import ManagedTrial, set_current
 from sinesweep.sweep.trial_record import TrialRecord
-from sinesweep.sweep.worker import Evaluation, Worker
+from sinesweep.sweep.worker import Evaluation, Worker, _checked
 
 MakePlan = Callable[..., Plan]
 Function = Callable[[ManagedTrial], Any]
@@ -261,3 +262,44 @@ def test_pruned_trial_of_a_batch_is_pruned(make_plan: MakePlan, tmp_path: Path) 
 
     assert controller.outcome == Outcome.pruned()
     assert sinesweep.current_trial().is_managed is False
+
+
+class Tensor:
+    """As much of a tensor as an objective needs."""
+
+    def __init__(self, values: Any) -> None:
+        self._values = values
+
+    def tolist(self) -> Any:
+        return self._values
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        np.array([1.0, 2.0]),
+        np.array([1, 2], dtype=np.int8),
+        [np.float32(1), np.int64(2)],
+        (Tensor(1.0), np.array(2.0)),
+        Tensor([1.0, 2.0]),
+        [1, 2.0],
+    ],
+)
+def test_objectives_of_every_kind_of_number(returned: Any) -> None:
+    """Arrays, tensors, lists and tuples of numbers are several objectives."""
+    assert _checked(returned, 2) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("returned", [np.float32(1), np.array(1), np.array([1.0]), Tensor(1.0)])
+def test_objective_of_every_kind_of_number(returned: Any) -> None:
+    """An array or a tensor of one number is one objective."""
+    assert _checked(returned, 1) == (1.0,)
+
+
+@pytest.mark.parametrize(
+    "returned", [np.array([[1.0, 2.0]]), np.array([1.0, 2.0, 3.0]), np.array([True, False]), "12"]
+)
+def test_objectives_that_are_none(returned: Any) -> None:
+    """Another number of values, or values that are no numbers, are refused."""
+    with pytest.raises(TypeError, match="the function must return 2 numbers, but returned"):
+        _checked(returned, 2)

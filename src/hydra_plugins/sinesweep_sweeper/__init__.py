@@ -4,6 +4,6 @@ So nothing here may be heavy: Optuna, and the sweep itself, are imported when a 
 sweeper's class is not named here: Hydra 1.3 would list it twice.
 """
 
-from hydra_plugins.sinesweep_sweeper.config import register
+from hydra_plugins.sinesweep_sweeper._config import register
 
 register()

@@ -98,7 +98,12 @@ def _show(root: Path, listed: _Listed) -> None:
 
     console, found = plain_console(), listed.found
     if found:
-        show_first_that_fits([_table(found, without) for without in _GIVEN_UP], console)
+        width = console.width
+        tables = [_table(found, without) for without in _GIVEN_UP]
+        without = _GIVEN_UP[show_first_that_fits(tables, console)]
+        titles = [c[0].replace("\n", "") for key, c in _columns(found).items() if key in without]
+        if titles:
+            say(console, f"not shown at {width} characters: {', '.join(titles)}; see --json")
         say(console, f"one of them: sinesweep show {found[0].archive.folder.name}{root_flag(root)}")
     if listed.left_out:
         sweeps = count(listed.left_out, "sweep")

@@ -20,7 +20,7 @@ def show_table(table: Table, console: Console) -> None:
     console.print(table, markup=False)
 
 
-def show_first_that_fits(tables: Sequence[Table], console: Console) -> None:
+def show_first_that_fits(tables: Sequence[Table], console: Console) -> int:
     """Print the first of some tables that fits without a broken line, or else the last of them.
 
     The last is printed as wide as it is, and broken by the terminal alone: a word that is copied
@@ -29,14 +29,19 @@ def show_first_that_fits(tables: Sequence[Table], console: Console) -> None:
     Args:
         tables: the widest first; at least one.
         console: where to.
+
+    Returns:
+        The place of the table that was printed.
     """
     for table in tables:
         if not fits(table, console):
             _compact(table)
-    fitting = (table for table in tables if fits(table, console))
-    table = next(fitting, tables[-1])
+    fitting = (place for place, table in enumerate(tables) if fits(table, console))
+    place = next(fitting, len(tables) - 1)
+    table = tables[place]
     console.width = max(console.width, _natural_width(table, console))
     console.print(table, markup=False)
+    return place
 
 
 def fits(table: Table, console: Console) -> bool:

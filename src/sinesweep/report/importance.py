@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
 FEWEST = 5  # completed trials: of less nothing can be said
@@ -29,6 +31,8 @@ def importances(study: optuna.Study) -> dict[str, float]:
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(completed) < FEWEST:
         return {}
+    with _without_scikit_learn():
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.simplefilter("ignore", UserWarning)  # few trials: the page says so itself
@@ -36,3 +40,20 @@ def importances(study: optuna.Study) -> dict[str, float]:
         found = get_param_importances(study, evaluator=evaluator, normalize=False)
     whole = sum(found.values())
     return {key: value / whole for key, value in found.items()} if whole > 0 else {}
+
+
+@contextmanager
+def _without_scikit_learn() -> Iterator[None]:
+    """Keep Optuna from importing scikit-learn, which only its other evaluators need.
+
+    With SciPy and pandas behind it, that import took most of the time of a small sweep's report.
+    """
+    name = "sklearn"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # pyright: ignore[reportArgumentType] # as Python documents it
+    try:
+        yield
+    finally:
+        del sys.modules[name]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -35,6 +36,7 @@ class Composer:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._templates: dict[tuple[str, ...], DictConfig] = {}
+        self._groups: dict[str, bool] = {}  # whether a key is that of a configuration group
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Return what :meth:`Plan.compose` does.
@@ -51,7 +53,7 @@ class Composer:
     def _applied(self, overrides: Sequence[str]) -> DictConfig | None:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         groups = self._plan.config.hydra.runtime.choices
-        values = [o for o in parsed if _is_plain(o) and o.key_or_group not in groups]
+        values = [o for o in parsed if _is_value(o) and not self._is_group(o, groups)]
         if not values:
             return None
         template = self._template(tuple(str(o.input_line) for o in parsed if o not in values))
@@ -62,10 +64,20 @@ class Composer:
             return None
         config = copy.deepcopy(template)
         for override in values:
-            OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            if _is_taken(config, override):
+                return None
+            key, value = override.key_or_group, override.value()
+            OmegaConf.update(config, key, value, merge=True, force_add=_adds(override))
         _describe(config, [override for override in parsed if not override.is_hydra_override()])
         OmegaConf.copy_cache(from_config=self._plan.config, to_config=config)
         return config
+
+    def _is_group(self, override: Override, groups: Mapping[str, Any]) -> bool:
+        key = override.key_or_group
+        if key not in self._groups:
+            found = self._plan.context.config_loader.get_group_options(key)
+            self._groups[key] = bool(found)
+        return key in groups or self._groups[key]
 
     def _template(self, overrides: tuple[str, ...]) -> DictConfig:
         if overrides not in self._templates:
@@ -75,14 +87,24 @@ class Composer:
         return self._templates[overrides]
 
 
-def _is_plain(override: Override) -> bool:
-    """Whether an override sets one value, if its key is not a configuration group's."""
-    marked = override.is_delete() or override.is_add() or override.is_force_add()
-    if marked or override.package is not None or override.is_sweep_override():
+def _is_value(override: Override) -> bool:
+    """Whether an override sets or adds one value, if its key is not a configuration group's."""
+    if override.is_delete() or override.package is not None or override.is_sweep_override():
         return False
     value = override.value()
     scalar = value is None or isinstance(value, (bool, int, float, str))
     return scalar and _PLAIN_KEY.fullmatch(override.key_or_group) is not None
+
+
+def _adds(override: Override) -> bool:
+    return override.is_add() or override.is_force_add()
+
+
+def _is_taken(config: DictConfig, override: Override) -> bool:
+    """Whether a key that is to be added is there already, which Hydra refuses."""
+    if not override.is_add():
+        return False
+    return OmegaConf.select(config, override.key_or_group, throw_on_missing=False) is not None
 
 
 def _depend_on_order(overrides: Sequence[Override]) -> bool:

@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -38,6 +39,9 @@ from sinesweep.sweep.space import Space
 from sinesweep.sweep.together import FusedForm, find_form, overrides_of
 from sinesweep.sweep.wording import error_text, one_line
 from sinesweep.tracking.location import OF_A_RUN, OF_A_SWEEPER, Location, locate
+
+if TYPE_CHECKING:
+    from sinesweep.sweep.composing import Composer
 
 DEFINITION_FILE = "sweep.yaml"
 SWEEP_LOCK = "sweep.lock"
@@ -172,8 +176,16 @@ class Plan:
         """
         overrides = self.space.overrides(point)
         if overrides not in self._samples:
-            self._samples[overrides] = self.job(self.compose(overrides), 0, self.directory(0))
+            self._samples[overrides] = self.job(
+                self._composer.compose(overrides), 0, self.directory(0)
+            )
         return self._samples[overrides]
+
+    @cached_property
+    def _composer(self) -> Composer:
+        from sinesweep.sweep.composing import Composer  # it composes for a plan
+
+        return Composer(self)
 
     @cached_property
     def _samples(self) -> dict[tuple[str, ...], DictConfig]:
@@ -208,7 +220,17 @@ class Plan:
     @cached_property
     def base(self) -> DictConfig:
         """The configuration with what is fixed and nothing of what is swept."""
-        return self.compose(self.space.fixed)
+        choices = self.config.hydra.runtime.choices
+        if not any(OmegaConf.is_missing(choices, key) for key in self.space.dimensions):
+            return self.compose(self.space.fixed)
+        # A group that has no default (db: ???) is left out, as Hydra does for a multirun's own.
+        found = self.context.config_loader.load_configuration(
+            config_name=self.config.hydra.job.config_name,
+            overrides=[*self.config.hydra.overrides.hydra, *self.space.fixed],
+            run_mode=RunMode.MULTIRUN,
+        )
+        OmegaConf.copy_cache(from_config=self.config, to_config=found)
+        return found
 
     @cached_property
     def repeats(self) -> Repeats | None:
@@ -234,7 +256,7 @@ class Plan:
             "repeats": self.settings.repeats,
             "config": {str(k): v for k, v in plain.items() if k not in ignored},
         }
-        return redact_tree(json.loads(json.dumps(found)))
+        return redact_tree(_plain(found))
 
     def refuse_change(self) -> None:
         """Refuse to go on with a folder that holds another sweep.
@@ -452,6 +474,27 @@ def _names(config: DictConfig, key: str) -> list[str]:
         return []  # each trial says what is wrong with it, if it needs it
     names = list(found) if isinstance(found, ListConfig) else [found]
     return names if all(isinstance(name, str) and name for name in names) else []
+
+
+def _plain(tree: Any) -> Any:
+    """Return a tree as JSON and YAML hold it; other values, such as bytes, as their texts."""
+    if isinstance(tree, Mapping):
+        return {_plain_text(key): _plain(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_plain(value) for value in tree]
+    return tree if tree is None or type(tree) in (str, int, float, bool) else _plain_text(tree)
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, Enum):
+        return value.name
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, (str, int, float, PurePath)):
+        return str(value)
+    # The text of any other object may hold its address, which differs from process to process.
+    kind = type(value)
+    return repr(value) if kind is bytes else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _flat(tree: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -43,6 +44,9 @@ _NEEDED = {
     "optuna.samplers.QMCSampler": ("scipy",),
 }
 _MISSING = object()
+_PATIENCE = 3.0  # seconds between two lines on how many configurations were checked
+_LAUNCHER = "basic"  # Hydra's defaults
+_SUBDIR = "${hydra.job.num}"
 _MOST_LISTED = 100_000  # points of a grid of Optuna's
 _MANY_TRIALS = 10_000  # of an enumeration that may not be meant
 _TERMINATOR_FIX = (
@@ -85,7 +89,8 @@ def check(plan: Plan) -> None:
 
 def notices(plan: Plan) -> Iterator[str]:
     """Yield what a user should know of a sweep that can begin."""
-    for notice in (unused_sampler(plan), about_points(plan), trained_alone(plan)):
+    found = (unused_sampler(plan), about_points(plan), trained_alone(plan), replaced(plan))
+    for notice in found:
         if notice:
             yield notice
 
@@ -138,6 +143,24 @@ def about_points(plan: Plan) -> str | None:
         "hydra.sweeper.deduplicate=false evaluates points again, hydra.sweeper.repeats=3 each "
         "under three seeds"
     )
+
+
+def replaced(plan: Plan) -> str | None:
+    """Return what to say if keys of Hydra's were set that a sweep does otherwise."""
+    hydra = plan.config.hydra
+    said = []
+    if hydra.runtime.choices.get("hydra/launcher") not in (None, _LAUNCHER):
+        said.append(
+            f"hydra/launcher={hydra.runtime.choices['hydra/launcher']} is not used: trials run in "
+            "workers, whose number hydra.sweeper.workers sets"
+        )
+    subdir = OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
+    if subdir != _SUBDIR:
+        said.append(
+            f"hydra.sweep.subdir={subdir} is not used: the folder of a trial is trials/ and its "
+            "number, so that no two share one"
+        )
+    return "; ".join(said) or None
 
 
 def _not_asked(plan: Plan) -> str | None:
@@ -316,10 +339,23 @@ def _check_repeats(plan: Plan) -> None:
 
 
 def _check_points(plan: Plan, points: Sequence[Mapping[str, Any]]) -> None:
-    configs = [_compose(plan, point) for point in points]
+    configs = list(_composed(plan, points))
     if plan.settings.check:
         swept = [key.lstrip(_WITHOUT_PLUS) for key in all_keys(points)]
         _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
+
+
+def _composed(plan: Plan, points: Sequence[Mapping[str, Any]]) -> Iterator[DictConfig]:
+    """Yield the configuration of each point; say how far that is while it takes long."""
+    said = time.monotonic()
+    for number, point in enumerate(points):
+        if time.monotonic() - said > _PATIENCE:
+            said = time.monotonic()
+            print(  # noqa: T201 # the user waits
+                f"sinesweep: checking the configurations of all choices: {number} of {len(points)}",
+                file=sys.stderr,
+            )
+        yield _compose(plan, point)
 
 
 def _check_slots(plan: Plan) -> None:

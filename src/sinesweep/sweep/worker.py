@@ -336,10 +336,16 @@ class _Called:
         return self.value
 
 
+def _as_python(value: Any) -> Any:
+    """Return what an array, a tensor or a number of NumPy's holds, in Python's own types."""
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value
+
+
 def _checked(value: Any, count: int) -> tuple[float, ...]:
     """Return what a function returned as finite numbers."""
     expected = "a number" if count == 1 else f"{count} numbers"
-    many = list(value) if isinstance(value, (list, tuple)) else [value]
+    plain = _as_python(value)
+    many = list(map(_as_python, plain)) if isinstance(plain, (list, tuple)) else [plain]
     try:
         values = tuple(float(each) for each in many)
     except (TypeError, ValueError):

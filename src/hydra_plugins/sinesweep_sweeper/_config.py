@@ -65,7 +65,7 @@ class SinesweepConf:
     # processes of this machine; ray: actors on a cluster; inline: the command itself, with its
     # terminal, for breakpoint() and input()
     backend: str = "local"
-    ray: Any = field(default_factory=RayConf)  # Any: Hydra may have imported this module twice
+    ray: Any = field(default_factory=RayConf)
     slots: Any = 1  # trials that each worker trains together
     fused: str | None = None  # the module that can: see sinesweep.sweep.together
     unfused: str = "serial"  # a trial that has no fused form is run alone, or: refuse
