@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from sinesweep.tracking.location import locate
 from sinesweep.tracking.record import last_end
 from sinesweep.winner import replication, script
 from sinesweep.winner.bootstrap import mean_interval
-from sinesweep.winner.verdict import compare, conclude
+from sinesweep.winner.verdict import compare, conclude, direction_of
 
 pytestmark = pytest.mark.xdist_group("winner")
 PASSWORD = "+db.password=hunter2"
@@ -253,6 +254,22 @@ def test_conclusions(shift: float, direction: str, words: str) -> None:
     assert said.startswith(words)
     assert f"differs by {shift:+.3g}" in said
     assert said.endswith("includes 0." if shift == 0 else "excludes 0.")
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        ("val/accuracy", "maximize"),
+        ("test/accuracy", "maximize"),
+        ("reference/test_accuracy", "maximize"),
+        ("val/loss", "minimize"),
+        ("reference/skill", "maximize"),
+    ],
+)
+def test_direction_of_a_metric(metric: str, direction: str) -> None:
+    """A metric has the direction of the objective that measures the same on another set."""
+    archive: Any = SimpleNamespace(objectives=["val/accuracy"], directions=["maximize"])
+    assert direction_of(archive, metric) == direction
 
 
 def test_few_seeds_are_warned_of() -> None:

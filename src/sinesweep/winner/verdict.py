@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,6 +15,7 @@ from sinesweep.winner.bootstrap import CONFIDENCE, RESAMPLES, mean_interval
 from sinesweep.winner.replication import Replica, value_of, values_by_seed
 
 ENOUGH = 10  # seeds, from which on the percentile bootstrap covers about what it says
+_SETS = ("train", "training", "val", "valid", "validation", "test", "reference")
 _LEAST = 2  # seeds that an interval can be drawn from
 
 
@@ -113,10 +115,23 @@ def _told(comparison: Comparison) -> dict[str, Any]:
 
 
 def direction_of(archive: Archive, metric: str) -> str:
-    """Return whether more or less of a metric is better."""
-    if metric in archive.objectives:
-        return archive.directions[list(archive.objectives).index(metric)]
+    """Return whether more or less of a metric is better.
+
+    A metric that measures what an objective measures, on another set, has its direction.
+    """
+    known = dict(zip(archive.objectives, archive.directions, strict=True))
+    if metric in known:
+        return known[metric]
+    for objective, direction in known.items():
+        if _quantity(objective) == _quantity(metric):
+            return direction
     return "maximize" if metric.endswith("skill") else "minimize"
+
+
+def _quantity(metric: str) -> str:
+    """Return ``mae`` for ``val/mae``, ``test_mae`` or ``reference/test_mae``."""
+    words = re.split(r"[/_]", metric)
+    return "_".join(word for word in words if word not in _SETS)
 
 
 def compare(
