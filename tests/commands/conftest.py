@@ -20,6 +20,20 @@ from sinesweep.tracking.record import Record
 MakeSweep = Callable[..., Path]
 
 
+@pytest.fixture
+def as_another_process() -> Callable[[], None]:
+    """Have MLflow open its databases anew, as the next command does."""
+
+    def forget() -> None:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+        from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+        _tracking_store_registry._get_store_with_resolved_uri.cache_clear()
+        SqlAlchemyStore._engine_map.clear()
+
+    return forget
+
+
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     """Sweep the plain application once: the sweep ``plain`` of 4 trials, of which one failed."""

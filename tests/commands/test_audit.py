@@ -126,3 +126,77 @@ def test_nothing_is_created(tmp_path: Path) -> None:
     """An audit where no run ever was creates nothing."""
     assert main(["audit", "--root", str(tmp_path / "nowhere")]) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def _delete(database: Path) -> None:
+    database.unlink()
+
+
+def _empty(database: Path) -> None:
+    database.write_bytes(b"")
+
+
+@pytest.mark.parametrize("lose", [_delete, pytest.param(_empty, marks=pytest.mark.slow)])
+def test_lost_database_is_rebuilt_from_the_records(
+    root: Path,
+    make_run: MakeRun,
+    capsys: pytest.CaptureFixture[str],
+    lose: Callable[[Path], None],
+    as_another_process: Callable[[], None],
+) -> None:
+    """Runs of a tracker that has lost them are sent again, under ids that it has."""
+    folder = make_run("a", ended=True)
+    before = runs.run_id(folder)
+    lose(root / "mlflow.db")
+    as_another_process()
+    assert main(["audit", "--root", str(root)]) == 0
+    assert "all, since its run was lost" in capsys.readouterr().out
+    assert statuses(root) == {"a": "FINISHED"}
+    assert runs.run_id(folder) not in (None, before)
+    assert main(["audit", "--root", str(root)]) == 0
+    assert capsys.readouterr().out == "every run is as the tracker says\n"
+
+
+def test_run_that_the_user_deleted_stays_deleted(
+    root: Path, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run in the tracker's trash is neither restored nor sent again, even with new events."""
+    folder = make_run("a")
+    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    run_id = runs.run_id(folder)
+    assert run_id is not None
+    client.delete_run(run_id)
+    assert main(["audit", "--root", str(root)]) == 0
+    assert client.get_run(run_id).info.lifecycle_stage == "deleted"
+    assert statuses(root) == {}
+    capsys.readouterr()
+    assert main(["audit", "--root", str(root)]) == 0
+    assert capsys.readouterr().out == "every run is as the tracker says\n"
+
+
+def test_runs_of_another_tracker_are_left_alone(
+    root: Path, make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An audit of one tracker sends it no copy of runs that another one has."""
+    make_run("a", ended=True)
+    other = tmp_path / "other.db"
+    assert main(["audit", "--root", str(root), "--uri", f"sqlite:///{other}"]) == 0
+    assert capsys.readouterr().out == "every run is as the tracker says\n"
+    assert not other.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", ["folder", "record"])
+def test_open_run_that_no_folder_sends_to_is_closed(
+    root: Path, make_run: MakeRun, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
+    """A folder that was created again, and one whose record was removed, end no run."""
+    folder = make_run("a")
+    if left == "folder":
+        shutil.rmtree(folder)
+        folder.mkdir()
+    else:
+        (folder / record.FILE_NAME).unlink()
+    assert main(["audit", "--root", str(root)]) == 0
+    assert "closed as INTERRUPTED" in capsys.readouterr().out
+    assert statuses(root) == {"a": "KILLED"}

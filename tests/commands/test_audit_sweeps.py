@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -259,3 +260,75 @@ def _is_free(lock: Path) -> bool:
     if taken is not None:
         taken.close()
     return taken is not None
+
+
+def test_deleted_folder_of_a_running_trial(
+    root: Path, folder: Path, study: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run of a trial whose folder was deleted is closed, although the folder is made again."""
+    shutil.rmtree(folder / "trials" / "0")
+    study(INTERRUPTED, INTERRUPTED)
+    assert audit(root) == 0
+    assert "closed as INTERRUPTED" in capsys.readouterr().out
+    assert "RUNNING" not in stages_of(root)
+    assert audit(root) == 0
+    assert capsys.readouterr().out == "every run is as the tracker says\n"
+
+
+@pytest.mark.slow
+def test_deleted_folder_of_a_sweep(
+    root: Path, folder: Path, study: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All runs of a sweep whose folder was deleted are closed."""
+    study()
+    shutil.rmtree(folder)
+    assert audit(root) == 0
+    assert "RUNNING" not in stages_of(root)
+
+
+@pytest.mark.slow
+def test_deleted_folder_of_a_sweep_outside_of_the_root(
+    root: Path, tmp_path: Path, study: Callable[..., None]
+) -> None:
+    """An application's own sweep, which the root knows of, is closed as well."""
+    study()
+    elsewhere = make_sweep(root, tmp_path / "multirun" / "own")
+    runs.note_sweep(root, elsewhere)
+    shutil.rmtree(elsewhere)
+    assert audit(root) == 0
+    assert "RUNNING" not in stages_of(root)
+
+
+@pytest.mark.slow
+def test_lost_database_of_a_sweep(
+    root: Path,
+    folder: Path,
+    study: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    as_another_process: Callable[[], None],
+) -> None:
+    """The parent run and all trials are sent again, and the trials belong to the new parent."""
+    study(COMPLETE, INTERRUPTED)
+    assert audit(root) == 0
+    (root / "mlflow.db").unlink()
+    as_another_process()
+    assert audit(root) == 0
+    assert told_of(root) == {
+        "quick": ("KILLED", "INTERRUPTED"),
+        "trial-00000": ("FINISHED", "COMPLETE"),
+        "trial-00001": ("KILLED", "INTERRUPTED"),
+    }
+    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    trial = runs.run_id(folder / "trials" / "0")
+    assert trial is not None
+    assert client.get_run(trial).data.tags["mlflow.parentRunId"] == runs.run_id(folder)
+    capsys.readouterr()
+    assert audit(root) == 0
+    assert capsys.readouterr().out == "every run is as the tracker says\n"
+
+
+def stages_of(root: Path) -> list[str]:
+    """Return the status of every run that the tracker has."""
+    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return [run.info.status for run in client.search_runs(experiments)]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from sinesweep import runs
 from sinesweep.commands.finding import Finding
-from sinesweep.files import take_lock
+from sinesweep.files import take_lock, warn_of_damage
 from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location, limit_waiting, silence
 
 if TYPE_CHECKING:
+    from sinesweep.tracking.connection import Connection
     from sinesweep.tracking.delivery import Delivery
     from sinesweep.tracking.sweep_delivery import SweepDelivery
 
@@ -24,7 +25,8 @@ def sweep_folders(root: Path) -> list[Path]:
     """Return the folders of all sweeps recorded with a root, each participant's own among them."""
     inside = [path for each in ("*", f"*/{JOINED}/*") for path in (root / "sweeps").glob(each)]
     folders = [*sorted(inside), *runs.sweeps_elsewhere(root)]
-    return [folder for folder in folders if (folder / SWEEP_LOCK).exists()]
+    files = (SWEEP_LOCK, record.FILE_NAME)
+    return [folder for folder in folders if any((folder / name).exists() for name in files)]
 
 
 def shown(folder: Path, root: Path) -> str:
@@ -44,6 +46,7 @@ class Sender:
         limit_waiting()
         self._location = location
         self._silence = silence(location)
+        self._connection: Connection | None = None
 
     def run(self, folder: Path) -> Iterator[Finding]:
         """Send a run's record, unless another process is about it; yield what came of it."""
@@ -64,7 +67,7 @@ class Sender:
         from sinesweep.tracking.delivery import LOCK_FILE, unsent
 
         to_go = unsent(folder)
-        if not to_go:
+        if not to_go and not self._is_lost(folder):
             return
         lock = take_lock(folder / LOCK_FILE)
         if lock is None:
@@ -81,7 +84,22 @@ class Sender:
                 text = f"not all could be sent to the tracker, {left} to go ({error})"
                 yield Finding(text, remains=True, unsent=left)
             else:
-                yield Finding(f"sent to the tracker as run {run_id}: {counted(to_go, 'event')}")
+                what = counted(to_go, "event") if to_go else "all, since its run was lost"
+                yield Finding(f"sent to the tracker as run {run_id}: {what}")
+
+    def _is_lost(self, folder: Path) -> bool:
+        """Whether the tracker that a record was sent to does not have the run any more."""
+        state = record.delivery_state(folder)
+        if self._silence or not state.get("run_id"):
+            return False
+        if state.get("tracker") not in (None, self._location.digest):
+            return False  # it was sent to another tracker
+        if not self._location.exists:
+            return True
+        from sinesweep.tracking.connection import Connection
+
+        self._connection = self._connection or Connection(self._location)
+        return self._connection.stage(state["run_id"]) is None
 
     def _pump(self, folder: Path, delivery: Open) -> str | None:
         if self._silence:
@@ -110,7 +128,13 @@ def _refresh_tables(folder: Path) -> bool:
 
 
 def _is_tracked(folder: Path) -> bool:
+    import yaml
     from omegaconf import OmegaConf
 
-    config = OmegaConf.load(folder / runs.CONFIG_FILE)
+    try:
+        config = OmegaConf.load(folder / runs.CONFIG_FILE)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        consequence = "the run counts as tracked if something of it was sent"
+        warn_of_damage(folder / runs.CONFIG_FILE, str(error), consequence)
+        return (folder / record.STATE_FILE).exists()
     return OmegaConf.select(config, "tracking.backend") == "mlflow"

@@ -41,9 +41,24 @@ class Connection:
         """Whether the tracker answers; one that does may still refuse what it is sent."""
         return silence(self._location) is None
 
+    def stage(self, run_id: str) -> str | None:
+        """Return whether a run is active or deleted, or None if the tracker does not have it."""
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
     def _find_experiment(self, name: str) -> str:
         with alone(self._location):
             found = self.client.get_experiment_by_name(name)
+            if found is not None and found.lifecycle_stage == "deleted":
+                raise ValueError(
+                    f"the experiment {name} must not be deleted, but is in the tracker's trash: "
+                    f"restore it with `mlflow experiments restore -x {found.experiment_id}`, or "
+                    "choose another name"
+                )
             if found is not None:
                 return found.experiment_id
             artifacts = self._location.artifacts

@@ -30,6 +30,7 @@ LOCK_FILE = "delivery.lock"
 _NOTHING_SENT = {
     "run_id": None,
     "experiment": None,  # its id
+    "tracker": None,  # which one has the run, as Location.digest tells it
     "artifacts": None,  # where the tracker keeps the run's files
     "creating": False,
     "found": False,  # the run may hold what another process sent
@@ -81,6 +82,8 @@ class Delivery:
     ) -> None:
         self._directory = directory
         self._connection = connection or Connection(location)
+        self._tracker = location.digest
+        self._is_checked = False
         self._client = self._connection.client
         self._tags = tags or {}
         self._state = _load(directory)
@@ -119,6 +122,9 @@ class Delivery:
     def pump(self, skip_files: bool = False) -> None:
         """Send every event that was not sent yet.
 
+        If the tracker does not have the run any more, all events are sent to a new run. If the user
+        has deleted the run, it stays deleted, and the events count as sent.
+
         Args:
             skip_files: leave a file that cannot be sent for the next delivery, so that it does
                 not keep the run's end from being told.
@@ -126,6 +132,8 @@ class Delivery:
         Raises:
             MlflowException, OSError: the tracker did not take one; what came before it is noted.
         """
+        if not self.check_run():
+            return
         if not skip_files:
             self._send_skipped()
         told = list(record.read(self._directory, self._state["offset"]))
@@ -139,8 +147,28 @@ class Delivery:
                 if event["kind"] == "model":
                     self._note()  # sent again it would be another one
             self._state["offset"] = told[-1][1]
+        except Exception:
+            self._is_checked = False
+            raise
         finally:
             self._note()
+
+    def check_run(self) -> bool:
+        """Look, once, whether the tracker has the run; return whether events can be sent to it."""
+        if self._is_checked:
+            return True
+        size = record.size(self._directory)
+        if self._state["offset"] > size:  # the record was removed, and begun again
+            self._state |= {"offset": 0, "values": 0}
+        stage = self._connection.stage(self.run_id) if self.run_id else "active"
+        if stage is None:
+            # Another process, or this one before, may have created a run in its place.
+            self._state = {**_NOTHING_SENT, "creating": True, "shared": self._state["shared"]}
+        elif stage == "deleted":
+            self._note(offset=size, values=size, ended=True, skipped=[], trials=[])
+            return False
+        self._is_checked = True
+        return True
 
     def _send_values(self, told: Sequence[_Told]) -> None:
         if not told:
@@ -187,6 +215,7 @@ class Delivery:
                 found=found is not None,
                 run_id=run.info.run_id,
                 experiment=run.info.experiment_id,
+                tracker=self._tracker,
                 artifacts=run.info.artifact_uri,
                 creating=False,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import importlib.util
 import json
@@ -102,6 +103,12 @@ class Location:
     def exists(self) -> bool:
         """Whether there is a tracker already: a server, or a database file."""
         return self.database is None or self.database.exists()
+
+    @property
+    def digest(self) -> str:
+        """What tells this tracker from another, without credentials."""
+        place = str(self.database.absolute()) if self.database else self.shown
+        return hashlib.sha256(place.encode()).hexdigest()[:16]
 
     @property
     def is_database_server(self) -> bool:

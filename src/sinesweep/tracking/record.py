@@ -100,6 +100,12 @@ def _event(line: bytes) -> Event | None:
     return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
 
 
+def size(directory: Path) -> int:
+    """Return the length of a record in bytes."""
+    path = directory / FILE_NAME
+    return path.stat().st_size if path.exists() else 0
+
+
 def last(directory: Path) -> Event | None:
     """Return the last whole event, without reading the others, or None where there is none."""
     path = directory / FILE_NAME

@@ -41,6 +41,10 @@ class SweepDelivery:
         left = [event for trial in self._trials.values() for event in trial.skipped]
         return [*self._parent.skipped, *left]
 
+    def check_run(self) -> bool:
+        """Look whether the tracker has the parent run; see :meth:`Delivery.check_run`."""
+        return self._parent.check_run()
+
     def pump(self, skip_files: bool = False) -> None:
         """Send every event that was not sent yet; see :meth:`Delivery.pump`.
 

@@ -73,6 +73,7 @@ def main() -> int:
             return DELIVERED
     try:
         delivery = (SweepDelivery if of_a_sweep else Delivery)(directory, location)
+        delivery.check_run()
         while not delivery.run_id and not _run_is_gone(_START_POLL):
             delivery.pump()
     except Exception as error:  # noqa: BLE001 # MLflow's stores raise their own libraries' errors
