@@ -215,6 +215,30 @@ def test_wrong_direction(check: Check) -> None:
         check(directions=("maximize",))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.devices=[0,1]", r"^trainer.devices: must be 1 in a sweep.*but is "),
+        ("trainer.strategy=ddp", r"^trainer.strategy: must be auto in a sweep, .*but is ddp: "),
+        ("trainer.strategy=ddp_spawn", r"^trainer.strategy: must be auto in a sweep"),
+        ("+trainer.num_nodes=2", r"^trainer.num_nodes: must be 1 in a sweep"),
+    ],
+)
+def test_trials_in_several_processes(check: Check, override: str, message: str) -> None:
+    """No trial of the reference task starts processes, whichever value of a key would."""
+    with pytest.raises(InputError, match=message):
+        check(override)
+
+
+def test_all_devices_of_a_machine_with_several(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``auto`` would take every device for each trial."""
+    monkeypatch.setattr("sinesweep.preflight._devices", lambda _: (4, "cuda"))
+    with pytest.raises(InputError, match=r"^trainer.devices: .* auto takes all 4 devices"):
+        check("trainer.devices=auto")
+
+
 def test_several_devices(check: Check) -> None:
     """A trial runs on one device: the sweep has many trials at once."""
     with pytest.raises(InputError, match=r"^trainer.devices: must be 1 in a sweep.*but is 2: "):

@@ -10,6 +10,7 @@ from sinesweep import config as schema
 from sinesweep import preflight
 from sinesweep.config import EPOCH_METRICS, FINAL_METRICS, Config, nearest
 from sinesweep.errors import InputError
+from sinesweep.schema import Trainer
 
 PARAMETERS = "parameters"  # not a metric, but something to be traded against one
 
@@ -49,11 +50,8 @@ def check_sweep(
             "a sweep: repeat the sweep's command to continue the sweep, or leave -m out"
         )
     preflight.check(first)
-    if first.trainer.devices not in (1, "auto") and first.trainer.devices != [0]:
-        raise InputError(
-            "trainer.devices: must be 1 in a sweep, which has many trials at once instead, but is "
-            f"{first.trainer.devices}: leave it out, or train one run without -m"
-        )
+    for config in checked:
+        _refuse_several_processes(config.trainer)
     _check_directions(first, directions)
     _refuse_several_objectives(checked)
     for config in checked:
@@ -61,6 +59,30 @@ def check_sweep(
     if not first.settings.unfair:
         for name in first.settings.returned:
             _refuse_unfair(name, swept)
+
+
+def _refuse_several_processes(trainer: Trainer) -> None:
+    devices = trainer.devices
+    if devices != "auto" and devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
+        raise InputError(
+            "trainer.devices: must be 1 in a sweep, which has many trials at once instead, but is "
+            f"{devices}: leave it out, or train one run without -m"
+        )
+    for key, value, one in (
+        ("strategy", trainer.strategy, ("auto", "single_device")),
+        ("num_nodes", trainer.num_nodes, (1,)),
+    ):
+        if value not in one:
+            raise InputError(
+                f"trainer.{key}: must be {one[0]} in a sweep, whose trials train in one process "
+                f"each, but is {value}: leave it out, or train one run without -m"
+            )
+    if devices == "auto" and preflight.device_count(trainer.accelerator) > 1:
+        raise InputError(
+            "trainer.devices: must be 1 in a sweep, but auto takes all "
+            f"{preflight.device_count(trainer.accelerator)} devices of this machine for each "
+            "trial: give trainer.devices=1"
+        )
 
 
 def refuse_contradiction(config: Config, directions: Sequence[str]) -> None:

@@ -132,6 +132,14 @@ def _check_devices(trainer: Trainer) -> None:
         )
 
 
+def device_count(accelerator: str) -> int:
+    """Return how many devices ``trainer.devices=auto`` takes: of CPUs always one."""
+    if accelerator in ("cpu", "mps", "tpu"):
+        return 1
+    count, kind = _devices(accelerator)
+    return count if kind == "cuda" else 1
+
+
 def _devices(accelerator: str) -> tuple[int, str]:
     """Return how many devices there are, and of which kind: a process of its own runs on each."""
     if accelerator != "cpu":

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytorch_lightning as pl
@@ -18,7 +18,7 @@ from runner import BARE, SMALL
 from torch.utils.data import DataLoader
 
 from sinesweep import config as schema
-from sinesweep.errors import Interrupted
+from sinesweep.errors import InputError, Interrupted
 from sinesweep.sweep.channel import Channel
 from sinesweep.sweep.messages import Stop
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
@@ -236,3 +236,47 @@ def test_the_next_trial_begins_without_what_an_ended_one_was_made_of(
 
     assert held == [0] * 4
     assert gc.get_freeze_count() > 10_000  # what was imported
+
+
+class _Rank:
+    """What the callback asks of the trainer of a further process."""
+
+    world_size, is_global_zero, current_epoch, should_stop = 2, False, 0, False
+
+    def __init__(self, answer: bool) -> None:
+        self.asked: list[str] = []
+        self._answer = answer
+        self.strategy: Any = self
+
+    @property
+    def callback_metrics(self) -> dict[str, Any]:
+        self.asked.append("callback_metrics")
+        return {}
+
+    def broadcast(self, value: bool) -> bool:
+        assert value is False
+        self.asked.append("broadcast")
+        return self._answer
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_every_process_reads_the_metrics(answer: bool) -> None:
+    """Metrics are gathered from all processes, and all stop if the first one is to stop."""
+    rank: Any = _Rank(answer)
+    callback = PruningCallback("val")
+    callback.on_train_epoch_end(rank, Counting())
+    assert rank.asked == ["callback_metrics", "broadcast"]
+    assert rank.should_stop is answer
+
+
+def test_processes_that_a_trial_forked_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep does not hear them."""
+    controller = Controller()
+    set_current(ManagedTrial(1, (), tmp_path, {}, Channel(controller), lambda *_: None))
+    callback, rank = PruningCallback("val"), cast(Any, _Rank(False))
+    callback.setup(rank, Counting(), "fit")
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(InputError, match=r"must train a trial of a sweep in the trial's own proc"):
+        callback.setup(rank, Counting(), "fit")

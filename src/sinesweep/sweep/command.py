@@ -35,6 +35,7 @@ from sinesweep.sweep.inline import InlineCommand
 from sinesweep.sweep.interrupts import counted_interrupts
 from sinesweep.sweep.nursery import Nursery, fork_workers, prepare_worker
 from sinesweep.sweep.plan import Plan
+from sinesweep.sweep.ranks import run_rank, trial_of_rank
 from sinesweep.sweep.together import find_form
 from sinesweep.sweep.worker import Worker
 
@@ -85,6 +86,8 @@ def _run_or_report(
             add_folders(sys.argv[1:])
             checked = settings.parse(keys)
             plan = plans.make(checked, arguments, config, context)
+            if trial := trial_of_rank(os.environ):
+                return run_rank(plan, function, trial)
             preflight.check(plan)
             return _run(plan, function)
     except (InputError, HydraException, OmegaConfBaseException) as error:

@@ -34,6 +34,7 @@ from sinesweep.sweep.no_input import HINT, is_debuggers_end
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.process_state import CONNECTION, restored_process_state
+from sinesweep.sweep.ranks import RankedTrial, known_to_further_ranks
 from sinesweep.sweep.together import FusedForm, FusedTraining, find_form
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
 from sinesweep.sweep.trial_record import TrialRecord
@@ -243,13 +244,16 @@ class Worker:
         """Evaluate a trial's next seed, or have it trained together with others."""
         overrides, directory = evaluation.left.popleft()
         files = directory.absolute()  # with hydra.job.chdir the function is called elsewhere
+        ranked = RankedTrial(
+            evaluation.trial.number, overrides, str(directory), str(self._plan.folder)
+        )
         called = _Called(lambda config: self._evaluate(config, evaluation.trial, files))
         with self._output_to(evaluation.directory / LOG_FILE):
             set_current(evaluation.trial)
             try:
                 config = self._composer.compose(overrides)
                 learn_config(config)
-                with redacted_files():
+                with redacted_files(), known_to_further_ranks(ranked):
                     run_job(
                         task_function=called,
                         config=self._plan.job(config, evaluation.trial.number, directory),

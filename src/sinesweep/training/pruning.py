@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from sinesweep.errors import InputError
 from sinesweep.sweep.trial import TrialPruned, current_trial
 
 
@@ -31,12 +33,25 @@ class PruningCallback(Callback):
     def __init__(self, monitor: str) -> None:
         self._monitor = monitor
         self._epoch: int | None = None  # where it was given up
+        self._managed_in = os.getpid() if current_trial().is_managed else None
         self._reported: Any = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse processes that were forked or spawned by a trial: the sweep does not hear them.
+
+        Raises:
+            InputError: the trainer's strategy has started them.
+        """
+        if self._managed_in not in (None, os.getpid()):
+            raise InputError(
+                "Trainer(strategy=...): must train a trial of a sweep in the trial's own process, "
+                f"but {type(trainer.strategy).__name__} has forked or spawned others, which cannot "
+                "report: use strategy='auto', or strategy='ddp', which starts processes"
+            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report; ask."""
-        prune = trainer.is_global_zero and self._is_given_up(trainer)
-        if trainer.strategy.broadcast(prune):
+        if trainer.strategy.broadcast(self._is_given_up(trainer)):
             self._epoch = trainer.current_epoch
             trainer.should_stop = True
 
@@ -50,11 +65,14 @@ class PruningCallback(Callback):
             raise TrialPruned(f"pruned after epoch {self._epoch}")
 
     def _is_given_up(self, trainer: pl.Trainer) -> bool:
+        """Ask in the first process; a metric may have to be gathered from all when it is read."""
         trial = current_trial()
-        if not trial.is_managed:
+        if not trial.is_managed and trainer.world_size == 1:
             return False
         value = trainer.callback_metrics.get(self._monitor)
         # Lightning holds the very tensor of an earlier epoch until the metric is logged again.
         given = None if value is None or value is self._reported else float(value)
         self._reported = value
+        if not trainer.is_global_zero:
+            return False
         return trial.report_and_ask(given, step=trainer.current_epoch)
