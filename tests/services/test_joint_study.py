@@ -23,7 +23,7 @@ from sinesweep.errors import InputError, Interrupted
 from sinesweep.sweep import joint_ledger, lease, preflight
 from sinesweep.sweep import patience as patience_module
 from sinesweep.sweep import postgres as postgres_module
-from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, REUSED, RUNNING, WAITING
+from sinesweep.sweep.entry import COMPLETE, DROPPED, INTERRUPTED, RUNNING
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.joint_ledger import JointLedger
 from sinesweep.sweep.ledger import TurnLost
@@ -170,25 +170,19 @@ def test_pruners_see_the_trials_of_all(plan_in: Callable[..., Plan]) -> None:
 
 
 def test_a_point_that_another_is_evaluating(plan_in: Callable[..., Plan]) -> None:
-    """It is waited for, and told the value of the other participant's trial."""
-    plan = plan_in("hydra.sweeper.deduplicate=true", "hydra/sweeper/sampler=random", "a=1,2")
+    """Participants propose each point of a finite space once, whoever evaluates it."""
+    plan = plan_in("hydra/sweeper/sampler=random", "a=1,2")
     plan = replace(plan, settings=plan.settings.model_copy(update={"n_trials": 9}))
     with taking_part(plan) as one, taking_part(plan, "joined/2") as other:
-        first = one.next()
+        first, second = one.next(), other.next()
         assert first is not None
-        while (second := other.next()) and second.outcome == RUNNING:
-            assert second.params != first.params
-            other.end(second.number, Outcome.complete((2.0,)))
-        while second and second.outcome == REUSED:
-            second = other.next()
         assert second is not None
-        assert (second.outcome, second.params) == (WAITING, first.params)
+        assert (first.outcome, second.outcome) == (RUNNING, RUNNING)
+        assert first.params != second.params
+        assert one.next() is None
         one.end(first.number, Outcome.complete((1.0,)))
-        assert other.next() is None or other.has_more
-        other._see()
-        settled = other.next()
-        assert settled is not None
-        assert (settled.number, settled.outcome, settled.values) == (second.number, REUSED, (1.0,))
+        other.end(second.number, Outcome.complete((2.0,)))
+        assert other.next() is None
 
 
 @pytest.mark.parametrize("moment", ["asked", "marked", "saved"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from io import StringIO
+from typing import Any
 
 import pytest
 import yaml
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 from process import Params, Worker, open_study
 from rich.console import Console
@@ -179,12 +181,20 @@ def test_constraints_of_a_failed_trial_are_not_inherited(make_plan: MakePlan) ->
     assert study.optuna.best_trial.number == 1
 
 
+class Stubborn(RandomSampler):
+    """A sampler that proposes one point, again and again."""
+
+    def sample_independent(self, *arguments: Any, **more: Any) -> Any:
+        return 2.0
+
+
 def test_reused_trial_has_the_constraints_of_its_origin(make_plan: MakePlan) -> None:
     """To the sampler a known point that is told again is as infeasible as before."""
     plan = make_plan(
-        "a=0,1", "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=2",
-        "hydra.sweeper.deduplicate=true", "hydra.sweeper.sampler.seed=1",
-    )  # fmt: skip
+        "a=interval(0,3)",
+        f"hydra.sweeper.sampler={{_target_:{__name__}.Stubborn}}",
+        "hydra.sweeper.n_trials=2",
+    )
     study = swept(plan)
 
     reused = [entry for entry in entries_of(study) if entry.outcome == REUSED]

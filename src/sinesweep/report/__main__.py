@@ -11,6 +11,7 @@ from pathlib import Path
 from sinesweep.errors import EXIT_DONE, EXIT_INPUT, InputError
 from sinesweep.redaction import redact
 from sinesweep.report.process import STORAGE_VARIABLE, TRACKER_VARIABLE
+from sinesweep.sweep.entry import RUNNING
 
 
 def main() -> int:
@@ -18,7 +19,8 @@ def main() -> int:
     options = _parser().parse_args()
     if options.watched:
         threading.Thread(target=_die_with_parent, daemon=True).start()
-        os.nice(10)  # the trials come first
+        if options.state == RUNNING:
+            os.nice(10)  # the trials come first
     try:
         _make(options)
     except InputError as error:
