@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,28 @@ def test_what_a_controller_does_not_say(line: Line, channel: Channel) -> None:
     line.said += ["hello"]
     with pytest.raises(TypeError, match=r"^a controller does not say 'hello'$"):
         channel.stopped(1)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda channel: channel.send(Report(1, 0.5, 0)),
+        lambda channel: channel.ask(MayBePruned(1)),
+        lambda channel: channel.stopped(1),
+        lambda channel: channel.end(Ended(1, DONE)),
+    ],
+    ids=["send", "ask", "stopped", "end"],
+)
+def test_forked_process_cannot_use_the_connection(
+    line: Line,
+    channel: Channel,
+    monkeypatch: pytest.MonkeyPatch,
+    use: Callable[[Channel], object],
+) -> None:
+    """A child of a trial neither sends on its parent's connection nor takes its messages."""
+    line.said.append(Served(1))
+    child = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: child)
+    with pytest.raises(RuntimeError, match="in a process that was forked from it"):
+        use(channel)
+    assert (line.sent, len(line.said)) == ([], 1)

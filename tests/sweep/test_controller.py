@@ -798,3 +798,19 @@ def test_sweep_of_all_points_says_so(sweep: Callable[..., tuple[SweepStudy, Quie
     assert quiet.messages == ["no more trials begin: each of its 3 points was evaluated"]
     _, quiet = sweep(1, 3, completes, more=("hydra.sweeper.study_name=grid",))
     assert quiet.messages == []
+
+
+def test_worker_that_leaves_is_replaced(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """A worker that exits after a trial gets no other, and no trial is charged for its end."""
+
+    def leaves(connection: Connection) -> str:
+        (one,) = take(connection, 1)
+        connection.send(Ended(one.number, DONE, is_last=True))
+        assert connection.recv() == Served(one.number)
+        assert not connection.poll()
+        return "the worker process ended with exit code 0"
+
+    _, quiet = sweep(1, 3, leaves, completes)
+    assert quiet.ends == [(number, "COMPLETE", None) for number in range(3)]

@@ -215,3 +215,18 @@ def test_undecodable_bytes(tmp_path: Path) -> None:
     first, second = (event for event, _ in record.read(tmp_path))
     assert (first["name"], first["params"]) == (r"\udcff", {r"a\x00": [r"\ud800"]})
     assert second["values"] == {r"loss\udcff": 1.0}
+
+
+def test_forked_process_does_not_write_its_parents_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that a training forks neither adds metrics to the run nor ends it."""
+    made = Record(tmp_path)
+    made.append("begin")
+    child = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: child)
+    with pytest.raises(RuntimeError, match="must be recorded by the process that trains it"):
+        made.append("end")
+    with pytest.raises(RuntimeError, match="must be recorded by the process that trains it"):
+        made.append_metrics({"loss": 1.0}, 0)
+    assert [event["kind"] for event, _ in record.read(tmp_path)] == ["begin"]

@@ -26,7 +26,7 @@ from hydra.core.singleton import Singleton
 from hydra.types import TaskFunction
 
 from sinesweep.config import unknown_key
-from sinesweep.errors import InputError
+from sinesweep.errors import InputError, SweepFailed
 from sinesweep.sweep.nursery import LONGEST_MESSAGE, Nursery
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import RaySettings
@@ -60,9 +60,17 @@ class RayNursery(Nursery):
 
         Raises:
             InputError: it is not to be had.
+            SweepFailed: the process that drives it was killed.
         """
-        message = self._socket.recv(LONGEST_MESSAGE)
+        try:
+            message = self._socket.recv(LONGEST_MESSAGE)
+        except ConnectionResetError:
+            message = b""
         if not message:
+            _, status = os.waitpid(self._pid, 0)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGALRM:
+                name = signal.Signals(os.WTERMSIG(status)).name
+                raise SweepFailed(f"the process that drives the Ray cluster was killed by {name}")
             seconds = _SLOWEST_START[self._settings.address is None]
             raise InputError(f"{_subject(self._settings)} has not answered in {seconds} s")
         opened = json.loads(message)

@@ -15,6 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import RandomSampler
 
 from sinesweep.errors import InputError
+from sinesweep.forks import ended_forked_children
 from sinesweep.redaction import is_secret, is_storable, redact_overrides, sanitize
 from sinesweep.sweep.wording import error_text, one_line
 
@@ -57,7 +58,9 @@ def extend(plan: Plan, config: DictConfig, trial: optuna.Trial) -> None:
         key, _, text = override.partition("=")
         trial.set_user_attr(key, text)
     shown = _Trial.of(trial, plan.space)
-    get_method(plan.settings.custom_search_space)(config, shown)
+    function = get_method(plan.settings.custom_search_space)
+    with ended_forked_children():
+        function(config, shown)
 
 
 def samples(plan: Plan) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from sinesweep import refusal
 from sinesweep.config import nearest, refuse_without_effect, shown
 from sinesweep.errors import InputError
+from sinesweep.forks import ended_forked_children
 from sinesweep.preflight import check_folder
 from sinesweep.redaction import refuse_cut_password
 from sinesweep.sweep import cluster
@@ -342,7 +343,9 @@ def _check_points(plan: Plan, points: Sequence[Mapping[str, Any]]) -> None:
     configs = list(_composed(plan, points))
     if plan.settings.check:
         swept = [key.lstrip(_WITHOUT_PLUS) for key in all_keys(points)]
-        _named(plan.settings.check, "check")(configs, swept, plan.settings.objectives)
+        check = _named(plan.settings.check, "check")
+        with ended_forked_children():
+            check(configs, swept, plan.settings.objectives)
 
 
 def _composed(plan: Plan, points: Sequence[Mapping[str, Any]]) -> Iterator[DictConfig]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,7 @@ class Record:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE_NAME
+        self._process = os.getpid()
 
     def append(self, kind: str, **content: Any) -> None:
         """Write one event; it is in the operating system's hands when this returns."""
@@ -70,6 +72,11 @@ class Record:
             self._write("metrics", {"step": step, "values": new})  # numbers hold no secrets
 
     def _write(self, kind: str, content: Mapping[str, Any]) -> None:
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "a run must be recorded by the process that trains it, but a process that was "
+                "forked from that one records, too: end it when its own work is done"
+            )
         event = {"kind": kind, "time": timestamp_ns() // 1_000_000, **content}
         files.append(self.path, f"{json.dumps(event)}\n".encode())
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from sinesweep.tracking.location import CLIENT_SETTINGS, Location
 from sinesweep.tracking.writer import ARTIFACTS_VARIABLE, FLUSH, OF_A_SWEEP, URI_VARIABLE
 
 LOG_FILE = "tracking.log"
+_RESTARTS = 2  # of a writer that is killed before the run has begun
 
 
 class WriterProcess:
@@ -28,7 +30,8 @@ class WriterProcess:
 
     def __init__(self, directory: Path, location: Location, *, of_a_sweep: bool = False) -> None:
         self._location = location
-        self._process = _start(directory, location, [OF_A_SWEEP] if of_a_sweep else [])
+        self._start = partial(_start, directory, location, [OF_A_SWEEP] if of_a_sweep else [])
+        self._process = self._start()
 
     def wait_for_run(self) -> str:
         """Return the tracker's id of the run, once it has one.
@@ -36,8 +39,13 @@ class WriterProcess:
         Raises:
             InputError: the tracker refused it.
         """
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._first_line()
+        for _ in range(_RESTARTS):
+            if line or self._process.wait() >= 0:
+                break
+            self._close_pipes()  # it was killed
+            self._process = self._start()
+            line = self._first_line()
         message: dict[str, str] = json.loads(line) if line else {"error": "the writer process died"}
         if "error" in message:
             keys, shown = self._location.keys, self._location.shown
@@ -46,6 +54,16 @@ class WriterProcess:
                 f"({message['error'].splitlines()[0]}): correct the cause{keys.or_without}"
             )
         return message["run_id"]
+
+    def _first_line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def _close_pipes(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
 
     def flush(self) -> bool:
         """Have it send at once; return whether the tracker has everything recorded so far."""

@@ -17,6 +17,7 @@ from sinesweep import distributed, runs
 from sinesweep.config import EPOCH_METRICS, Config
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import refused_number, take_lock
+from sinesweep.forks import ended_forked_children
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import Interruption, interruptible
 from sinesweep.redaction import redact_error
@@ -73,7 +74,7 @@ def train(config: Config, directory: Path, name: str) -> Result | None:
         )
     with lock, interruptible() as interruption:
         tracker = _tracker(config, directory)
-        with _truthful_end(tracker, interruption):
+        with _truthful_end(tracker, interruption), ended_forked_children():
             return _train(config, directory, name, tracker, start)
 
 
