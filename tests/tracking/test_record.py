@@ -1,4 +1,5 @@
 import math
+import os
 from pathlib import Path
 
 import pytest
