@@ -10,7 +10,7 @@ WRONG = {
     "a misspelt key": ("model.layer=3", "did you mean model.layers?"),
     "a misspelt section": ("modle.layers=3", "did you mean model?"),
     "an added key that is not there": ("+model.layer=3", "did you mean model.layers?"),
-    "an unknown choice": ("model=gru", "stacked_lstm"),
+    "an unknown choice": ("model=gru", "sinesweep: In 'train': Could not find 'model/gru'"),
     "broken grammar": ("model.layers=[", "no viable alternative"),
     "a bad range": ("model.layers=0", "model.layers: must be greater than or equal to 1"),
     "a bad type": ("model.layers=two", "model.layers: must be a valid integer, but is 'two'"),
@@ -81,7 +81,7 @@ def test_run_folder_that_holds_files_is_refused_and_kept(runner):
     done = runner.train("hydra.run.dir=.", "optimizer.lr=1", "+optimizer.foo=1")
 
     assert done.code == 2
-    assert "hydra.run.dir: must be a new folder, but . holds files" in done.err
+    assert "hydra.run.dir: must be a new folder, but . is there and in use" in done.err
     assert list(runner.folder.iterdir()) == [kept]
 
 

@@ -150,6 +150,12 @@ def test_wrong_type(compose: Compose, override: str, message: str) -> None:
             "tracking.experiment=''",
             "tracking.experiment: must have at least 1 character, but is ''",
         ),
+        (
+            "+scheduler.step_size=0",
+            "scheduler.step_size: must be greater than or equal to 1, but is 0",
+        ),
+        ("+scheduler.T_max=0", "scheduler.T_max: must be greater than or equal to 1, but is 0"),
+        ("returns=[]", "returns: must have at least 1 item, but is []"),
         ("model.width=0", "model.width: must be greater than or equal to 1, but is 0"),
         ("model.layers=0", "model.layers: must be greater than or equal to 1, but is 0"),
         ("model.dropout=1.0", "model.dropout: must be less than 1, but is 1.0"),

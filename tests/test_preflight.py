@@ -83,8 +83,9 @@ def test_more_than_memory(make_config: MakeConfig, overrides: list[str], message
     [
         ("hydra.run.dir=" + "x" * 300, "hydra.run.dir: must have parts of at most 255 bytes"),
         ("hydra.output_subdir=" + "x" * 300, "hydra.output_subdir: must have parts of at most"),
+        ("hydra.job_logging.root.level=NOPE", "hydra.job_logging.root.level: must be a level of"),
         ("hydra.run.dir=/proc/x", "hydra.run.dir: the folder must be writable"),
-        ("hydra.run.dir=.", "hydra.run.dir: must be a new folder, but . holds files"),
+        ("hydra.run.dir=.", "hydra.run.dir: must be a new folder, but . is there and in use"),
     ],
 )
 def test_folders_of_hydra(override: str, message: str) -> None:

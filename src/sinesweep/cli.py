@@ -15,6 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -108,6 +109,7 @@ def main() -> None:
     except Exception as error:  # whatever the task raises ends in SystemExit: this is composition
         if hydra_prints:
             raise
+        _remove_folder_of_refused_run()
         sys.exit(_refuse(_explained(error)))
     except KeyboardInterrupt:  # before anything began
         print("sinesweep: interrupted", file=sys.stderr)  # noqa: T201
@@ -115,6 +117,14 @@ def main() -> None:
     finally:
         if not hydra_prints:
             os.environ.pop(_FULL_ERROR, None)
+
+
+def _remove_folder_of_refused_run() -> None:
+    """Remove the folder that Hydra made for a run before it refused a part of its own."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.RUN:
+        runtime = HydraConfig.get().runtime
+        if not OmegaConf.is_missing(runtime, "output_dir") and Path(runtime.output_dir).is_dir():
+            _remove_unused(Path(runtime.output_dir))
 
 
 def _explained(error: Exception) -> Exception:

@@ -265,7 +265,8 @@ def rule(problem: ErrorDetails) -> str:
     """Return the rule that a value breaks, without the names of classes and patterns."""
     if problem["type"] in _SECTION_TYPES:
         return "must be a section of keys"
-    return _SUBJECT.sub("must", problem["msg"].removeprefix("Value error, "), count=1)
+    text = problem["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    return _SUBJECT.sub("must", text, count=1)
 
 
 def shown(value: object) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sinesweep.config import Config
 from sinesweep.errors import InputError
@@ -80,11 +83,36 @@ def check_run_folder(config: DictConfig) -> None:
     if config.get("resume") is not None:
         return  # its folder was found
     check_folder(folder, "hydra.run.dir")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and (any(folder.iterdir()) or folder.samefile(Path.cwd())):
         raise InputError(
-            f"hydra.run.dir: must be a new folder, but {folder} holds files: choose another one, "
-            "or leave the key out"
+            f"hydra.run.dir: must be a new folder, but {folder} is there and in use: choose "
+            "another one, or leave the key out"
         )
+    check_logging(config)
+
+
+def check_logging(config: DictConfig) -> None:
+    """Refuse levels of logging that are none: Hydra sets logging up when a run has its folder.
+
+    Raises:
+        InputError: naming the key.
+    """
+    # Unresolved: the file that it may name is in the folder that is still to be made.
+    plain = OmegaConf.to_container(config.hydra.job_logging, resolve=False)
+    for key, value in _levels(plain, "hydra.job_logging"):
+        is_known = isinstance(value, int) or value in logging.getLevelNamesMapping()
+        if not is_known and "${" not in str(value):
+            raise InputError(
+                f"{key}: must be a level of logging, such as INFO or WARNING, but is {value!r}"
+            )
+
+
+def _levels(section: object, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(section, dict):
+        for name, value in section.items():
+            if name == "level":
+                yield f"{key}.{name}", value
+            yield from _levels(value, f"{key}.{name}")
 
 
 def _check_packages() -> None:

@@ -32,7 +32,7 @@ def _text(error: Exception, cause: BaseException) -> str:
         return _yaml_text(cause)
     if isinstance(cause, UnicodeDecodeError):
         return f"a configuration file must be UTF-8 text, but one is not ({cause})"
-    if isinstance(cause, OSError):
+    if isinstance(cause, OSError) and not isinstance(cause, HydraException):
         where = f"{schema.shown(cause.filename)}: " if cause.filename else ""
         return f"{where}must be readable, or writable, but is not ({cause.strerror or cause})"
     if isinstance(cause, RecursionError):

@@ -255,6 +255,9 @@ class Scheduler(_Open):
 
     target: Name = Field(alias="_target_")
     partial: Literal[True] = Field(alias="_partial_")
+    # torch divides by these in the first epoch.
+    step_size: Count | None = None
+    t_max: Count | None = Field(default=None, alias="T_max")
 
 
 class StackedLSTMModel(_Closed):

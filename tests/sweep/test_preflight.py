@@ -122,6 +122,10 @@ def _offers_equal_choices(config: Any, trial: optuna.Trial) -> None:
     trial.suggest_categorical("b", [0, False, None])
 
 
+def _is_of_the_sweep(config: Any, trial: optuna.Trial) -> None:
+    trial.suggest_int("hydra.sweeper.workers", 1, 2)
+
+
 def _is_well(config: Any, trial: optuna.Trial) -> None:
     trial.suggest_float("x", 0.0, trial.params["a"])
     config.name = "its own copy"
@@ -145,6 +149,11 @@ def _is_well(config: Any, trial: optuna.Trial) -> None:
             _offers_equal_choices,
             "x=1",
             r"must offer choices that differ in Python, but those of b are \[0, False, None\], of",
+        ),
+        (
+            _is_of_the_sweep,
+            "b=1",
+            r"^hydra.sweeper.params: must be keys that can .*workers",
         ),
         (_is_well, "hydra/sweeper/sampler=grid", r"a grid must know .*, but x is added by own.ext"),
         (_is_well, "hydra.sweeper.check=own.look", r"x is swept"),
@@ -726,6 +735,7 @@ _S = "hydra.sweeper.sampler"
         ),
         ([TPE.replace("tpe", "cmaes"), f"{_S}.sigma0=0"], "sigma0: must be greater than 0, but is"),
         ([TPE.replace("tpe", "qmc"), f"{_S}.qmc_type=foo"], "QMCSampler: .*foo.* is invalid"),
+        ([f"{_S}={{_target_: optuna.samplers.BruteForceSampler}}"], "BruteForceSampler raises"),
         ([f"{_S}._target_=hydra_plugins.x.Y"], "_target_: must be a class of Optuna's or your own"),
     ],
 )

@@ -50,6 +50,12 @@ def test_storage_that_is_kept(chosen: str | None) -> None:
     refuse_memory(chosen)
 
 
+def test_target_that_is_no_storage(tmp_path: Path) -> None:
+    """A class that is named as the storage and is none is refused."""
+    with pytest.raises(InputError, match=r"it makes a str, which is no storage of Optuna's"):
+        open_storage(Target(_target_="os.getcwd"), tmp_path)
+
+
 def test_journal(journal: Path) -> None:
     """Without a choice, the study is kept in a journal in the sweep's folder."""
     assert trials(journal.parent) == [1.0]

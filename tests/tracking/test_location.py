@@ -271,6 +271,12 @@ def test_workspace_without_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyP
     check(Location("databricks://x", None))
 
 
+def test_database_where_none_can_be_made() -> None:
+    """A database in a folder that takes no file is refused before anything begins."""
+    with pytest.raises(InputError, match=r"^tracking.uri: the tracker must answer, but .*/y.db "):
+        check(Location("sqlite:////proc/x/y.db", None))
+
+
 def test_database_in_memory() -> None:
     """A tracker that ends with the command is refused."""
     with pytest.raises(InputError, match=r"^tracking.uri: must be a database or a server"):

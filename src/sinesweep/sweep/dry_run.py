@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _FIRST_TRIALS = 12  # more than the random ones that samplers begin with by default
 _STEPS = 4
-# A proposal of these takes seconds, or needs a whole generation of trials.
-_UNTRIED = ("GPSampler", "GridSampler", "BruteForceSampler", "PartialFixedSampler")
+# A proposal of these takes seconds, or may be one of another sampler that does.
+_UNTRIED = ("GPSampler", "PartialFixedSampler")
 
 
 def try_sampler(make: Callable[[], BaseSampler], made: BaseSampler, plan: Plan) -> None:

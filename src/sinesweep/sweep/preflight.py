@@ -17,14 +17,14 @@ from sinesweep import refusal
 from sinesweep.config import nearest, refuse_without_effect, shown
 from sinesweep.errors import InputError
 from sinesweep.forks import ended_forked_children
-from sinesweep.preflight import check_folder
+from sinesweep.preflight import check_folder, check_logging
 from sinesweep.redaction import refuse_cut_password
 from sinesweep.sweep import cluster
 from sinesweep.sweep.arguments import check_arguments
 from sinesweep.sweep.building import arguments_of, build
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import DEFAULT_SAMPLER, GRID, Target
-from sinesweep.sweep.space import Choice, Interval
+from sinesweep.sweep.space import Choice, Interval, refuse_key_of_the_sweep
 from sinesweep.sweep.together import find_form
 from sinesweep.sweep.wording import all_keys, counted, one_line
 from sinesweep.tracking import location
@@ -268,6 +268,7 @@ def build_terminator(plan: Plan) -> BaseTerminator | None:
 def _check_sections(plan: Plan) -> None:
     """Refuse overrides of Hydra's keys without effect, and modules that are not there."""
     refuse_without_effect(plan.config, plan.config.hydra.overrides.hydra)
+    check_logging(plan.config)
     if plan.settings.fused is not None:
         find_form(plan.settings.fused)
     for name in plan.settings.preload:
@@ -340,6 +341,8 @@ def _check_repeats(plan: Plan) -> None:
 
 
 def _check_points(plan: Plan, points: Sequence[Mapping[str, Any]]) -> None:
+    for key in all_keys(points):
+        refuse_key_of_the_sweep(key)
     configs = list(_composed(plan, points))
     if plan.settings.check:
         swept = [key.lstrip(_WITHOUT_PLUS) for key in all_keys(points)]

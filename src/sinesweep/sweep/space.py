@@ -369,6 +369,20 @@ def read(
     return Space(dimensions, tuple(fixed), written)
 
 
+def refuse_key_of_the_sweep(key: str) -> None:
+    """Refuse a key of Hydra's that is one for all trials.
+
+    Raises:
+        InputError: naming the key.
+    """
+    plain = key.lstrip("+~")
+    if plain.startswith(("hydra.", "hydra/")) and not plain.startswith(_PER_TRIAL):
+        raise InputError(
+            f"{_PARAMS}: must be keys that can differ from trial to trial, but {key} is the "
+            f"sweep's own: set it once, outside of params, as in {plain}=..."
+        )
+
+
 def _params(params: Mapping[str, Any], config_loader: ConfigLoader | None) -> list[Override]:
     """Read the sweep file's part, whose keys YAML takes however they are written."""
     for key in params:
@@ -377,12 +391,7 @@ def _params(params: Mapping[str, Any], config_loader: ConfigLoader | None) -> li
                 f"{_PARAMS}: a key must be that of an override, such as model.width, but one is "
                 f"{shown(key)}"
             )
-        plain = key.lstrip("+~")
-        if plain.startswith(("hydra.", "hydra/")) and not plain.startswith(_PER_TRIAL):
-            raise InputError(
-                f"{_PARAMS}: must be keys that can differ from trial to trial, but {key} is the "
-                f"sweep's own: set it once, outside of params, as in {plain}=..."
-            )
+        refuse_key_of_the_sweep(key)
     return _parse([f"{key}={_param(value)}" for key, value in params.items()], config_loader)
 
 

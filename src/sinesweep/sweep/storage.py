@@ -72,7 +72,7 @@ def open_storage(
         return open_journal(folder / JOURNAL_FILE, repair=not read_only)
     try:
         if isinstance(chosen, Target):
-            return build(chosen.values)
+            return _checked(build(chosen.values))
         if (path := _journal(chosen)) is not None:
             return open_journal(path, repair=not read_only)
         if is_shared(chosen):
@@ -92,6 +92,12 @@ def close_storage(storage: BaseStorage) -> None:
         assert backend is not None
         backend.remove_session()
         backend.engine.dispose()
+
+
+def _checked(made: object) -> BaseStorage:
+    if not isinstance(made, BaseStorage):
+        raise TypeError(f"it makes a {type(made).__name__}, which is no storage of Optuna's")
+    return made
 
 
 def refusal(chosen: str | Target, error: Exception) -> InputError:

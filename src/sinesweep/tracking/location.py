@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import sqlite3
+import tempfile
 import urllib.error
 import urllib.request
 from configparser import ConfigParser
@@ -258,6 +259,8 @@ def _scheme(parts: SplitResult) -> str:
 
 def _open_database(path: Path) -> None:
     if not path.exists():
+        existing = next(parent for parent in path.absolute().parents if parent.exists())
+        tempfile.TemporaryFile(dir=existing).close()  # it is made there
         return
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=_BUSY_FOR)
     try:
