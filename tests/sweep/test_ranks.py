@@ -13,7 +13,7 @@ from runner import Runner
 from sinesweep.sweep import ranks
 from sinesweep.sweep.ranks import RankedTrial
 
-TRIAL = RankedTrial(7, ["x=1"], "sweep/trials/7", "sweep")
+TRIAL = RankedTrial(7, ["x=1"], "sweep/trials/7", "sweep", 1)
 APPLICATION = """
 import hydra
 import pytorch_lightning as pl

@@ -30,7 +30,7 @@ from sinesweep.errors import InputError, SweepFailed
 from sinesweep.sweep.nursery import LONGEST_MESSAGE, Nursery
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.settings import RaySettings
-from sinesweep.sweep.wording import brief, error_text, one_line
+from sinesweep.sweep.wording import error_text, one_line
 
 _SLOWEST_START = {True: 120, False: 30}  # seconds, by whether a cluster is to be started
 _SLOWEST_ANSWER = 5.0  # seconds
@@ -108,7 +108,7 @@ def shortage(settings: RaySettings, room: int, workers: int) -> str | None:
     Raises:
         InputError: it will never have room for any.
     """
-    each = ", ".join(f"{name}: {brief(amount)}" for name, amount in settings.demand.items())
+    each = ", ".join(f"{name}: {amount:g}" for name, amount in settings.demand.items())
     if not room and settings.address is None:
         raise InputError(
             f"hydra.sweeper.ray: a worker must fit this machine, which has not {each}: ask for "

@@ -138,7 +138,7 @@ def prepare_worker(preload: Sequence[str], threads: int) -> None:
         threads: as in :func:`fork_workers`.
     """
     os.environ.update(thread_variables(threads))
-    import_early(preload)
+    import_early(["numpy.random", *preload])  # NumPy imports it when a trial is seeded
 
 
 def thread_variables(threads: int) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 A worker runs one trial after another, and each of them must find the process as the first one did.
 Imported modules, open files, daemon threads and processes that a trial started stay until the
-worker exits. A worker whose state cannot be restored is replaced.
+worker exits. A worker whose state cannot be restored is replaced. Random generators are seeded
+before each trial instead: see :mod:`sinesweep.sweep.random_state`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import locale
 import logging
 import multiprocessing
 import os
-import random
 import resource
 import signal
 import socket
@@ -285,9 +285,8 @@ _PARTS = (
         lambda before, _: locale.setlocale(locale.LC_ALL, before),
     ),
     _Part("loggers", _read_loggers, _write_loggers),
-    _Part("Python's random numbers", random.getstate, _setter(random.setstate)),
-    _Part("the state of NumPy", library_state.read_numpy, library_state.write_numpy),
-    _Part("the state of torch", library_state.read_torch, library_state.write_torch),
+    _Part("the settings of NumPy", library_state.read_numpy, library_state.write_numpy),
+    _Part("the settings of torch", library_state.read_torch, library_state.write_torch),
     _Part("the recursion limit", sys.getrecursionlimit, _setter(sys.setrecursionlimit)),
     _Part("garbage collection", gc.isenabled, lambda on, _: gc.enable() if on else gc.disable()),
     _Part("the sockets' timeout", socket.getdefaulttimeout, _setter(socket.setdefaulttimeout)),

@@ -22,6 +22,7 @@ from hydra.types import TaskFunction
 
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
 from sinesweep.redaction import redact_error
+from sinesweep.sweep.random_state import seed_generators
 from sinesweep.sweep.trial import TrialPruned
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ class RankedTrial:
         overrides: what makes its configuration.
         directory: its folder.
         folder: the sweep's.
+        seed: of its global random generators.
     """
 
     number: int
     overrides: Sequence[str]
     directory: str
     folder: str
+    seed: int
 
 
 @contextmanager
@@ -71,6 +74,7 @@ def run_rank(plan: Plan, function: TaskFunction, trial: RankedTrial) -> int:
     plan = replace(plan, folder=Path(trial.folder))  # its name may hold the time
     config = plan.job(plan.compose(trial.overrides), trial.number, Path(trial.directory))
     config.hydra.output_subdir = None  # the first rank has written it
+    seed_generators(trial.seed)  # as in the first rank
     try:
         # Its failure is raised when it is asked for what was returned.
         _ = run_job(

@@ -34,6 +34,7 @@ from sinesweep.sweep.no_input import HINT, is_debuggers_end
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.process_state import CONNECTION, restored_process_state
+from sinesweep.sweep.random_state import seed_generators, trial_seed
 from sinesweep.sweep.ranks import RankedTrial, known_to_further_ranks
 from sinesweep.sweep.together import FusedForm, FusedTraining, find_form
 from sinesweep.sweep.trial import ManagedTrial, TrialPruned, set_current
@@ -244,10 +245,15 @@ class Worker:
         """Evaluate a trial's next seed, or have it trained together with others."""
         overrides, directory = evaluation.left.popleft()
         files = directory.absolute()  # with hydra.job.chdir the function is called elsewhere
-        ranked = RankedTrial(
-            evaluation.trial.number, overrides, str(directory), str(self._plan.folder)
-        )
-        called = _Called(lambda config: self._evaluate(config, evaluation.trial, files))
+        number = evaluation.trial.number
+        seed = trial_seed(self._plan.name, number, len(evaluation.found))
+        ranked = RankedTrial(number, overrides, str(directory), str(self._plan.folder), seed)
+
+        def evaluate(config: DictConfig) -> Any:
+            seed_generators(seed)
+            return self._evaluate(config, evaluation.trial, files)
+
+        called = _Called(evaluate)
         with self._output_to(evaluation.directory / LOG_FILE):
             set_current(evaluation.trial)
             try:
@@ -256,7 +262,7 @@ class Worker:
                 with redacted_files(), known_to_further_ranks(ranked):
                     run_job(
                         task_function=called,
-                        config=self._plan.job(config, evaluation.trial.number, directory),
+                        config=self._plan.job(config, number, directory),
                         job_dir_key="hydra.sweep.dir",
                         job_subdir_key="hydra.sweep.subdir",
                         hydra_context=self._plan.context,

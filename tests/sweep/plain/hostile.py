@@ -2,7 +2,6 @@
 
 import locale
 import os
-import random
 import resource
 import shutil
 import signal
@@ -91,11 +90,6 @@ def close_descriptors() -> None:
     os.closerange(3, 1000)
 
 
-def seed() -> None:
-    """Choose random numbers for others, too."""
-    random.seed(1)
-
-
 def leave_thread() -> None:
     """Leave a thread that runs on."""
     threading.Thread(target=time.sleep, args=(1000,), name="left").start()
@@ -105,7 +99,7 @@ MISDEEDS = {
     each.__name__: each
     for each in (
         fork_return, fork_raise, fork_report, delete_directory, delete_folder, new_session,
-        environment, signals, close_streams, close_descriptors, seed, leave_thread,
+        environment, signals, close_streams, close_descriptors, leave_thread,
     )
 }  # fmt: skip
 
@@ -122,7 +116,6 @@ def state() -> dict[str, object]:
         "handler": signal.getsignal(signal.SIGTERM),
         "blocked": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
         "timer": signal.getitimer(signal.ITIMER_REAL),
-        "seed": random.getstate(),
         "streams": (sys.stdout is not None, sys.stderr is not None, os.fstat(1) is not None),
         "threads": [each.name for each in threading.enumerate() if each.name == "left"],
     }
