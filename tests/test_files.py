@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ from sinesweep.files import (
     append,
     drop_torn_line,
     read_json,
+    read_yaml,
     take_lock,
     unwritable,
     write_atomically,
@@ -197,13 +199,19 @@ def test_replacement_is_on_the_disk_before_and_after(
     assert steps == ["file", "replace", "folder"]
 
 
+@pytest.mark.parametrize("read", [read_json, read_yaml])
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1]", b"null"])
-def test_damaged_json(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_mapping(
+    tmp_path: Path,
+    content: bytes,
+    read: Callable[[Path, str], object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """A damaged file counts as missing, and one warning says what is lost."""
-    path = tmp_path / "a.json"
+    path = tmp_path / "a"
     path.write_bytes(content)
-    assert read_json(path, "all is lost") is None
-    assert read_json(path, "all is lost") is None
+    assert read(path, "all is lost") is None
+    assert read(path, "all is lost") is None
     (record,) = caplog.records
     assert record.getMessage().startswith(f"{path}: damaged (")
     assert record.getMessage().endswith("): all is lost")

@@ -267,6 +267,17 @@ def test_continued_while_alive(tmp_path: Path, resume: Resume) -> None:
         resume()
 
 
+@pytest.mark.parametrize("content", [b"", b"model: {width\n", b"\xff", b"[1, 2]\n"])
+def test_continued_with_a_damaged_configuration(
+    tmp_path: Path, resume: Resume, content: bytes
+) -> None:
+    """A run whose configuration cannot be read is refused with the file and the remedy."""
+    path = tmp_path / "runs" / NAME / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{path}: must be the configuration .* bring the file"):
+        resume()
+
+
 def test_continued_with_a_number(compose: Compose) -> None:
     """An id that Hydra reads as a number is refused with the way out."""
     message = "^resume: must be a run's id, but Hydra reads 1234 as a number: give more of the id"

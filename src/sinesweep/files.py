@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -169,15 +169,47 @@ def read_json(path: Path, consequence: str) -> dict[str, Any] | None:
         path: the file.
         consequence: what is lost with a damaged file and what helps, for the warning.
     """
+    return _read_mapping(path, json.loads, "no JSON object", consequence)
+
+
+def read_yaml(path: Path, consequence: str) -> dict[str, Any] | None:
+    """Read a YAML mapping; return None if the file is missing or damaged.
+
+    Args:
+        path: the file.
+        consequence: what is lost with a damaged file and what helps, for the warning.
+    """
+    return _read_mapping(path, load_yaml, "no YAML mapping", consequence)
+
+
+def load_yaml(content: bytes) -> Any:
+    """Parse a YAML document.
+
+    Raises:
+        ValueError: the content is no YAML.
+    """
+    import yaml
+
+    # PyYAML can be built without the fast loader, which is a safe one, too.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = json.loads(path.read_bytes())
+        return yaml.load(content, Loader=loader)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _read_mapping(
+    path: Path, load: Callable[[bytes], Any], otherwise: str, consequence: str
+) -> dict[str, Any] | None:
+    try:
+        content = load(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError as error:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # a wrong syntax or encoding
         warn_of_damage(path, str(error), consequence)
         return None
     if not isinstance(content, dict):
-        warn_of_damage(path, "no JSON object", consequence)
+        warn_of_damage(path, otherwise, consequence)
         return None
     return content
 

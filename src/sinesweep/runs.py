@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from sinesweep import distributed
 from sinesweep.errors import InputError
-from sinesweep.files import append, take_lock, write_atomically
+from sinesweep.files import append, load_yaml, take_lock, write_atomically
 from sinesweep.redaction import hidden_keys, redact_tree
 from sinesweep.tracking import record
 
@@ -134,6 +135,24 @@ def save_config(folder: Path, values: object) -> Path:
     return path
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a configuration that :func:`save_config` has written.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        content = load_yaml(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("no YAML mapping")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: must be the configuration that the run was started with, but cannot be read "
+            f"({error}): bring the file back, or start another run; checkpoints and record remain"
+        ) from error
+    return content
+
+
 def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the configuration of the run to continue.
 
@@ -156,8 +175,7 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
         raise InputError(f"resume: the run must be unfinished, but {folder.name} has finished")
     if distributed.rank() == 0 and is_alive(folder):
         raise InputError(f"resume: the run must have stopped, but {folder.name} is being trained")
-    saved = OmegaConf.create(yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8")))
-    assert isinstance(saved, DictConfig)
+    saved = OmegaConf.create(dict(read_config(folder / CONFIG_FILE)))
     for key in _NOT_COMPARED:
         saved[key] = cfg[key]
     hidden = _hidden(saved)

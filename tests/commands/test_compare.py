@@ -146,6 +146,31 @@ def test_runs(two_runs: tuple[str, str], compared: Compared) -> None:
     assert "reference/test_mae_by_decay/0.1" in cells(compared(*two_runs, "--all"))
 
 
+def test_damaged_configuration(
+    two_runs: tuple[str, str],
+    tmp_path: Path,
+    compared: Compared,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the file of a configuration is damaged, the run's record is compared."""
+    before = compared(*two_runs)
+    folder = next((tmp_path / "runs").iterdir()) / ".hydra"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("model: {width\n")
+    assert compared(*two_runs) == before
+    assert f"{folder / 'config.yaml'}: damaged" in caplog.text
+
+
+def test_damaged_record(
+    two_runs: tuple[str, str], tmp_path: Path, compared: Compared, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run of which no event can be read is compared by what else is known."""
+    path = next((tmp_path / "runs").iterdir()) / "record.jsonl"
+    path.write_bytes(b"garbage\n")
+    assert "left open" in compared(*two_runs)
+    assert f"{path}: damaged" in caplog.text
+
+
 def test_runs_on_other_reference_sets(
     two_runs: tuple[str, str], tmp_path: Path, tell: Tell, compared: Compared
 ) -> None:

@@ -137,6 +137,29 @@ def test_a_sweep_that_runs(make_sweep: MakeSweep, export: Export) -> None:
     )
 
 
+def test_damaged_lines_and_files_are_left_out(
+    make_sweep: MakeSweep, export: Export, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be read may hold a secret: it is named and left out, the rest is packed."""
+    folder = make_sweep("one", 0.3, 0.4)
+    trial = folder / "trials" / "0"
+    event = '{"kind": "tags", "time": 1, "tags": {}}\n'
+    (trial / "record.jsonl").write_bytes(event.encode() + b"db.password: \xff\n" + event.encode())
+    (trial / "outcome.json").write_text("{")
+    (trial / "config.yaml").write_text("a: [1\n")
+    (folder / "state.json").write_bytes(b"")
+    with (folder / "study.journal").open("a") as journal:
+        journal.write("garbage\n")
+    found = export("one")
+    assert len(load(found, "one").trials) == 2
+    assert (found / "trials" / "0" / "record.jsonl").read_text() == event * 2
+    left_out = {"trials/0/outcome.json", "trials/0/config.yaml", "state.json"}
+    assert not left_out & files(found)
+    for path in (trial / "record.jsonl", *(folder / name for name in left_out)):
+        assert f"{path}: damaged" in caplog.text
+    assert "what cannot be read is left out of the zip" in caplog.text
+
+
 def test_no_completed_trial(make_sweep: MakeSweep, export: Export) -> None:
     """A sweep of several objectives in which every trial failed is packed, too."""
     make_sweep("one", "no", objectives=["val/mae", "size"])

@@ -149,6 +149,20 @@ def test_a_sweep_without_a_study(
     assert sorted(path for path in folder.iterdir() if path.name != "sweep.lock") == before
 
 
+@pytest.mark.parametrize("content", [b"", b"garbage\n"])
+def test_a_lost_study_is_not_begun_again(
+    make_sweep: MakeSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    """Where trials have run, the advice is what the sweep's own command accepts."""
+    folder = make_sweep("one", 0.5)
+    (folder / "study.journal").write_bytes(content)
+    assert main(["show", "one", "--root", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"must have a study, but {folder / 'study.journal'} has lost it: bring the study" in said
+    assert "hydra.sweeper.study_name=one-2" in said
+    assert "begins it again" not in said
+
+
 def test_a_study_behind_a_password(
     make_sweep: MakeSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

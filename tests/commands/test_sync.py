@@ -32,7 +32,9 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return tmp_path / "mlruns"
+    folder = tmp_path / "mlruns"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -174,4 +176,4 @@ def test_an_address_that_cannot_be_a_tracker(
     """It is refused, and nothing is created."""
     assert sync(root, "--uri", "mlruns") == 2
     assert "--uri: must be a database or a server" in capsys.readouterr().err
-    assert not root.exists()
+    assert list(root.iterdir()) == []

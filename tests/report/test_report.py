@@ -254,6 +254,20 @@ def test_winner_under_fresh_seeds(tmp_path: Path) -> None:
     assert "is 0.3: too few for a verdict; the 0.25" in card()
 
 
+@pytest.mark.parametrize("content", [b"", b'{"points": [', b"[1]", b"{}"])
+def test_damaged_replication_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    """A damaged file of a replication is named with the remedy, and the report is written."""
+    folder = make_sweep(tmp_path / "deep", [network(n, 8, 0.1 * n) for n in (1, 2, 3)])
+    path = folder / "replication-model.layers.json"
+    path.write_bytes(content)
+    page = Page(build.write(build.read(folder)))
+    assert "It was trained with 1 seed" in page.texts["winner"]
+    assert f"{path}: damaged" in caplog.text
+    assert "`sinesweep replicate` writes it again" in caplog.text
+
+
 def test_every_picture_has_words(page: Page) -> None:
     """Each picture has a place on the page, and every place a picture."""
     assert {

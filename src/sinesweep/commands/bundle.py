@@ -25,6 +25,7 @@ from sinesweep.commands.bundle_readme import readme
 from sinesweep.commands.standing import Standing
 from sinesweep.commands.study_copy import copied_journal
 from sinesweep.errors import InputError
+from sinesweep.files import load_yaml, warn_of_damage
 from sinesweep.redaction import redact_overrides, redact_tree
 from sinesweep.sweep.archive import STATE_FILE, Archive
 from sinesweep.sweep.entry import RUNNING, Entry
@@ -47,7 +48,6 @@ _OF_A_SWEEP = (DEFINITION_FILE, STATE_FILE, record.FILE_NAME)
 _OF_A_TRIAL = ("config.yaml", ".hydra/config.yaml", ".hydra/overrides.yaml", "metrics.csv")
 _OF_AN_ENDED_TRIAL = (record.FILE_NAME, OUTCOME_FILE)
 _REPORTS = ("report.html", "report")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML can be built without the fast one
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,10 @@ class _Zip:
     def add_texts(self, folder: Path, names: Sequence[str], under: str = "") -> None:
         """Add those of a folder's files that are there, without credentials."""
         for name in names:
-            if (folder / name).exists():
-                content = _without_credentials(name, (folder / name).read_bytes())
+            if not (folder / name).exists():
+                continue
+            content = _without_credentials(folder / name)
+            if content is not None:
                 self.add(f"{under}{name}", content)
 
     def add_path(self, path: Path, name: str) -> None:
@@ -140,21 +142,32 @@ def _pack(found: Standing, file: _Zip, trials: Sequence[FrozenTrial]) -> None:
         file.add_path(kept.path, kept.name)
 
 
-def _without_credentials(name: str, content: bytes) -> bytes:
-    """Return a file as it is, or written anew where it held one."""
-    if name.endswith(".jsonl"):
+def _without_credentials(path: Path) -> bytes | None:
+    """Return a file's content, without credentials.
+
+    What cannot be read may hold a credential. A damaged line is left out with a warning. So is a
+    damaged file, for which None is returned.
+    """
+    content = path.read_bytes()
+    if path.suffix == ".jsonl":
         whole = content[: content.rfind(b"\n") + 1]  # its last line may be being written
-        return b"".join(_redacted(line, json.loads, _dumps) for line in whole.splitlines(True))
-    if name.endswith(".json"):
-        return _redacted(content, json.loads, _dumps)
-    if name.endswith(".yaml"):
-        load = partial(yaml.load, Loader=_Loader)  # a safe one, either way
-        return _redacted(content, load, partial(yaml.safe_dump, sort_keys=False))
+        lines = (_redacted(path, line, json.loads, _dumps) for line in whole.splitlines(True))
+        return b"".join(line for line in lines if line is not None)
+    if path.suffix == ".json":
+        return _redacted(path, content, json.loads, _dumps)
+    if path.suffix == ".yaml":
+        return _redacted(path, content, load_yaml, partial(yaml.safe_dump, sort_keys=False))
     return content
 
 
-def _redacted(content: bytes, load: Callable[[bytes], Any], dump: Callable[[Any], str]) -> bytes:
-    value = load(content)
+def _redacted(
+    path: Path, content: bytes, load: Callable[[bytes], Any], dump: Callable[[Any], str]
+) -> bytes | None:
+    try:
+        value = load(content)
+    except (ValueError, RecursionError) as error:
+        warn_of_damage(path, str(error), "what cannot be read is left out of the zip")
+        return None
     # A list alone is one of overrides: .hydra/overrides.yaml.
     shown = redact_overrides(map(str, value)) if isinstance(value, list) else redact_tree(value)
     return content if shown == value else dump(shown).encode()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from sinesweep import runs
@@ -23,6 +22,7 @@ from sinesweep.commands.comparison import (
 from sinesweep.commands.named import NamedRun, NamedTrial
 from sinesweep.commands.standing import BASELINES, REPORTED, STATES, baseline, last_metrics
 from sinesweep.commands.tables import count, show_table, when_text
+from sinesweep.files import read_yaml
 from sinesweep.redaction import redact_tree
 from sinesweep.sweep.entry import RUNNING
 from sinesweep.sweep.screen import plain_console, say
@@ -69,7 +69,7 @@ def read_run(named: NamedRun) -> RunFacts:
     return RunFacts(
         name=named.name,
         state=_state(named.folder),
-        begun=events[0]["time"] / 1000,
+        begun=events[0]["time"] / 1000 if events else None,
         seconds=_seconds(events),
         params=_params(named.folder, events),
         metrics=last_metrics(named.folder),
@@ -162,9 +162,9 @@ def _figures(values: Sequence[float | None]) -> list[str]:
 
 def _params(folder: Path, events: Sequence[record.Event]) -> dict[str, Any]:
     """Return the whole configuration: what Hydra wrote, or else what the run's record says."""
-    written = folder / ".hydra" / "config.yaml"
-    if written.exists():
-        found = dict(flat(yaml.safe_load(written.read_text(encoding="utf-8"))))
+    written = read_yaml(folder / ".hydra" / "config.yaml", "the run's record is compared instead")
+    if written is not None:
+        found = dict(flat(written))
     else:
         found = next((event["params"] for event in events if event["kind"] == "begin"), {})
     return {k: v for k, v in redact_tree(found).items() if k.split(".")[0] not in _NOT_COMPARED}

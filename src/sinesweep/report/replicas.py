@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sinesweep.files import read_json, warn_of_damage
 from sinesweep.report.evidence import FEWEST
 from sinesweep.report.files import replication_file, replication_files
 from sinesweep.report.picture import COMPLETE, INK, Picture, rounded, scatter, value_axis
@@ -20,7 +20,7 @@ def of_trial(subject: Subject, trial: Trial) -> str:
     found = [
         (content, point)
         for content in map(_content, replication_files(subject.folder))
-        for point in content["points"]
+        for point in content.get("points", ())
         if point["trial"] == trial.number and point["values"]
     ]
     if not found:
@@ -48,7 +48,13 @@ def of_trial(subject: Subject, trial: Trial) -> str:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    loss = "the report leaves it out; `sinesweep replicate` writes it again"
+    content = read_json(path, loss)
+    if content is None:
+        return {}
+    if "points" not in content:
+        warn_of_damage(path, "it has no points", loss)
+    return content
 
 
 def replicated_by(subject: Subject, key: str) -> Picture | None:

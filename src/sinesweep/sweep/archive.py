@@ -17,7 +17,7 @@ from sinesweep.redaction import HIDDEN, add_rules
 from sinesweep.runs import ROOT_ID_FILE
 from sinesweep.sweep import requirements, space
 from sinesweep.sweep.entry import DROPPED, INTERRUPTED, RUNNING, Entry
-from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK, read_definition
+from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK, other_name, read_definition
 from sinesweep.sweep.rerun import SweepCommand
 from sinesweep.sweep.results import TRIALS_FILE
 
@@ -119,10 +119,20 @@ class Archive:
             storage = open_storage(self.storage, self.folder, read_only=True)
             return optuna.load_study(study_name=self.name, storage=storage)
         except KeyError:
-            raise InputError(
-                f"sweep {self.name}: must have a study, but has none yet: the command that began "
-                f"it begins it again: {self.command.text}"
-            ) from None
+            raise InputError(f"sweep {self.name}: must have a study, but {self._loss}") from None
+
+    @property
+    def _loss(self) -> str:
+        """What a sweep without a study has lost, and what helps."""
+        if not any(self.folder.glob("trials/*")):
+            return f"has none yet: the command that began it begins it again: {self.command.text}"
+        from sinesweep.sweep.storage import JOURNAL_FILE
+
+        place = self.storage or self.folder / JOURNAL_FILE
+        return (
+            f"{place} has lost it: bring the study back, or begin another sweep with "
+            f"{other_name(self.name)}; the results are in {self.folder / TRIALS_FILE}"
+        )
 
     @property
     def state(self) -> str:

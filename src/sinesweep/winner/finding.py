@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sinesweep import runs
 from sinesweep.errors import InputError
 from sinesweep.sweep import archive as archives
@@ -37,9 +35,13 @@ class Found:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """Its configuration, without secrets; empty where its function left none."""
+        """Its configuration, without secrets; empty where its function left none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         path = self.directory / runs.CONFIG_FILE
-        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return runs.read_config(path) if path.exists() else {}
 
     @property
     def run_id(self) -> str | None:
