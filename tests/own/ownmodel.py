@@ -75,8 +75,22 @@ def _raise() -> None:
     raise ValueError("the layer exploded at https://bob:hunter2@example.org/")
 
 
+def _fork() -> None:
+    """Fork once; the child trains on until the run's record refuses it, for a minute at most."""
+    try:
+        Path("forked").touch(exist_ok=False)
+    except FileExistsError:
+        return
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        return
+    Path("forked").write_text(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+
+
 MISDEEDS = {
     "wait": _wait,
+    "fork": _fork,
     "raise": _raise,
     "exit": lambda: sys.exit(0),
     "SIGINT": lambda: os.kill(os.getpid(), signal.SIGINT),

@@ -364,6 +364,22 @@ def test_a_run_ends_as_it_ended(runner, misdeed, expected):
 
 
 @pytest.mark.slow
+def test_forked_child_of_a_training_does_not_touch_its_run(runner):
+    """A child that trains on ends with an error; the run is recorded and finished once."""
+    done = runner.own("model.misbehave=fork", "trainer.max_epochs=3", "threads=1", *BARE)
+    assert done.code == 0, done.err
+    assert (runner.folder / "forked").read_text() == "1"
+    assert "must be recorded by the process that trains it" in done.err
+
+    client, run = only_run(runner.folder)
+    assert run.info.status == "FINISHED"
+    assert [step for step, _ in history(client, run)["val/mae"]] == [0, 1, 2]
+    kinds = [json.loads(line)["kind"] for line in record_text(runner).splitlines()]
+    assert kinds.count("end") == 1
+    wait_for(lambda: not processes_of(runner.folder))
+
+
+@pytest.mark.slow
 def test_audit_closes_a_run_whose_process_and_writer_were_killed(runner):
     """After SIGKILL of everything, the next audit closes the run as INTERRUPTED."""
     training = start_training(runner, "trainer.max_epochs=100000", *BARE)
