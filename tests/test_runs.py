@@ -9,6 +9,7 @@ from sinesweep import runs
 from sinesweep.config import parse
 from sinesweep.errors import InputError
 from sinesweep.files import take_lock
+from sinesweep.redaction import add_rules, reset_rules, user_rules
 from sinesweep.tracking import record
 
 Begin = Callable[..., Path]
@@ -175,6 +176,22 @@ def test_continued_with_another_value(
     message = f"resume: {key} must be what the run was started with, {then}, but is {now}: "
     with pytest.raises(InputError, match=f"^{re.escape(message)}"):
         resume(override)
+
+
+def test_continued_hides_what_the_run_has_hidden(tmp_path: Path, compose: Compose) -> None:
+    """A key that the run's command has added to the rule is a secret without being added again."""
+    root = f"tracking.root={tmp_path}"
+    folder = tmp_path / "runs" / NAME
+    folder.mkdir(parents=True)
+    add_rules(redacted_keys=["model.width"])
+    record.Record(folder).append("begin", redaction=user_rules())
+    runs.save_config(folder, parse(compose("model.width=24", root)).values)
+    reset_rules()
+    with pytest.raises(InputError, match=r"^resume: model.width must be given again"):
+        runs.continued(compose(root, "resume=abcdefgh"), [])
+    given = ["model.width=24"]
+    assert runs.continued(compose(root, "resume=abcdefgh", *given), given).model.width == 24
+    assert "width: '***'" in runs.save_config(folder, {"model": {"width": 24}}).read_text()
 
 
 @pytest.mark.parametrize("override", ["data=post", "optimizer=adamw", "experiment=post"])

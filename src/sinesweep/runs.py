@@ -175,6 +175,7 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
         raise InputError(f"resume: the run must be unfinished, but {folder.name} has finished")
     if distributed.rank() == 0 and is_alive(folder):
         raise InputError(f"resume: the run must have stopped, but {folder.name} is being trained")
+    record.apply_rules(folder)
     saved = OmegaConf.create(dict(read_config(folder / CONFIG_FILE)))
     for key in _NOT_COMPARED:
         saved[key] = cfg[key]

@@ -10,6 +10,7 @@ import pytest
 
 from sinesweep.commands import main
 from sinesweep.commands.comparison import unfair
+from sinesweep.redaction import add_rules, reset_rules, user_rules
 
 pytestmark = pytest.mark.xdist_group("looking")
 
@@ -130,6 +131,21 @@ def two_runs(tmp_path: Path, tell: Tell) -> tuple[str, str]:
         }
         tell(tmp_path / "runs" / f"20260101-000000-{run_id}", metrics, params=params, tags=TAGS)
     return "aaaabbbb", "ccccdddd"
+
+
+def test_runs_show_the_keys_that_their_commands_have_exempted(
+    tmp_path: Path, tell: Tell, compared: Compared
+) -> None:
+    """A value that a run was told to show is compared, and one that it was told to hide is not."""
+    for run_id, tokens in (("aaaabbbb", 4), ("ccccdddd", 8)):
+        add_rules(redacted_keys=["model.pin"], visible_keys=["model.tokens"])
+        params = {"model.tokens": tokens, "model.pin": tokens}
+        folder = tmp_path / "runs" / f"20260101-000000-{run_id}"
+        tell(folder, {}, params=params, tags=TAGS, redaction=user_rules())
+    reset_rules()
+    rows = cells(compared("aaaabbbb", "ccccdddd"))
+    assert rows["model.tokens"] == ["4", "8"]
+    assert "model.pin" not in rows
 
 
 def test_runs(two_runs: tuple[str, str], compared: Compared) -> None:

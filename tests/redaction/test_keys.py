@@ -1,6 +1,13 @@
 import pytest
 
-from sinesweep.redaction import add_rules, is_secret, redact_override, redact_tree
+from sinesweep.redaction import (
+    add_rules,
+    is_secret,
+    redact_override,
+    redact_tree,
+    reset_rules,
+    user_rules,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,10 +23,19 @@ from sinesweep.redaction import add_rules, is_secret, redact_override, redact_tr
         "sslpassword",
         "password2",
         "passphrase",
+        "passPhrase",
+        "pass_phrase",
+        "pass-word",
+        "db_pass",
+        "smtp.pass",
+        "userpass",
         "tokens",
         "apiToken",
         "access_tokens",
         "auth.bearer",
+        "tokenValue",
+        "encryptionkey",
+        "ssh_key",
         "auth.key",
         "http.auth",
         "Authorization",
@@ -64,6 +80,8 @@ def test_names_of_secrets(key: str) -> None:
         "secretary",
         "assigned",
         "high_pass",
+        "forward_pass",
+        "token_values_dim",
         "bypass",
         "password_file",
         "secret_name",
@@ -102,3 +120,15 @@ def test_an_added_key_wins_over_an_exempt_one() -> None:
     """A key in both lists is hidden."""
     add_rules(redacted_keys=["tokens"], visible_keys=["tokens"])
     assert is_secret("model.tokens")
+
+
+def test_rules_of_the_user_can_be_kept() -> None:
+    """The added keys can be written to a file, and added again from it."""
+    assert user_rules() == {}
+    add_rules(redacted_keys=["db.pin", "a/code"], visible_keys=["tokens"])
+    kept = user_rules()
+    assert kept == {"redacted_keys": ["a.code", "db.pin"], "visible_keys": ["tokens"]}
+    reset_rules()
+    add_rules(**kept)
+    assert user_rules() == kept
+    assert [is_secret(key) for key in ("db.pin", "a.code", "tokens")] == [True, True, False]

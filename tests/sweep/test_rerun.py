@@ -100,3 +100,9 @@ def test_command_keeps_what_was_typed_of_the_job(make_plan: MakePlan) -> None:
         "a=1,2", "hydra.job.chdir=true", "hydra.sweep.dir=here", "hydra.sweeper.workers=2"
     )
     assert single_overrides(plan) == ("hydra.job.chdir=true",)
+
+
+def test_command_keeps_the_keys_that_are_hidden_or_shown(make_plan: MakePlan) -> None:
+    """A single run of the sweep's application hides what the sweep hides."""
+    lists = ("hydra.sweeper.redacted_keys=[b]", "hydra.sweeper.visible_keys=[tokens]")
+    assert single_overrides(make_plan("a=1,2", "hydra.sweeper.workers=2", *lists)) == lists

@@ -123,6 +123,39 @@ def run(make_plan: MakePlan, tmp_path: Path) -> Callable[..., Run]:
     return make
 
 
+def test_a_failed_trial_stores_no_secret(
+    make_plan: MakePlan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A secret in the text of an exception, its cause or its notes is in no file and no message."""
+
+    def fail(config: DictConfig) -> None:
+        try:
+            raise KeyError(f"no login {config.db.password} of {config.db.passwords}")
+        except KeyError as error:
+            error.add_note(f"at {config.dsn}")
+            raise RuntimeError(f"{config!r}: {config.db.password!r}, {config.dsn}") from error
+
+    secrets = ("+db={password: 'canary01 x', passwords: [canary02]}", "+dsn='http://u:canary03@h'")
+    plan = make_plan("x=1,2", *secrets)
+    plan.folder.mkdir(parents=True)
+    ours, theirs = Pipe()
+    with ours, theirs:
+        controller = PlayedController(theirs, [], None)
+        worker, channel = Worker(plan, fail), Channel(ours)
+        evaluation = worker._begin(Assignment(0, ("x=1", *secrets), plan.folder / "0"), channel)
+        assert evaluation is not None
+        worker._go_on(evaluation, channel)
+        controller.thread.join()
+    assert controller.outcome is not None
+    assert "RuntimeError: {" in str(controller.outcome.error)
+    files = {path.name: path.read_text() for path in plan.folder.rglob("*") if path.is_file()}
+    assert {"outcome.json", "config.yaml", "hydra.yaml", "overrides.yaml"} <= files.keys()
+    printed = capsys.readouterr()  # to the trial's log, outside of tests
+    assert "no login *** of ['***']\"\nat http://***@h" in printed.err
+    texts = {**files, "out": printed.out, "err": printed.err, "sent": repr(controller.outcome)}
+    assert [name for name, text in texts.items() if "canary" in text] == []
+
+
 def heedless(trial: ManagedTrial) -> float:
     """Report three epochs, and ask after each, to no effect."""
     for epoch in range(3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sinesweep.redaction import add_rules
 from sinesweep.tracking import record
 from sinesweep.tracking.tracker import Membership, Tracker
 
@@ -51,3 +52,11 @@ def test_a_run_of_its_own_ends_once(tmp_path: Path) -> None:
     events = [event for event, _ in record.read(tmp_path)]
     assert [event["kind"] for event in events] == ["begin", "end"]
     assert (events[0]["name"], events[1]["status"]) == ("model.layers=3", "FINISHED")
+
+
+def test_a_run_keeps_the_keys_that_its_command_has_added(tmp_path: Path) -> None:
+    """The record says which keys were hidden or shown besides those of the rule."""
+    add_rules(redacted_keys=["db.pin"])
+    begun(tmp_path, None)
+    ((begin, _),) = record.read(tmp_path)
+    assert begin["redaction"] == {"redacted_keys": ["db.pin"]}

@@ -38,6 +38,9 @@ def test_a_function_under_all_its_seeds(plain: Archive, capfd: pytest.CaptureFix
     assert "hunter2" not in out
     assert "(not recorded)" not in out
     assert out.endswith("of the trial were not recorded, so are not compared\n")
+    written = [path for path in (plain.directory / "outputs").rglob("*.yaml") if path.is_file()]
+    assert {path.name for path in written} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
+    assert not [path for path in written if "hunter2" in path.read_text()]
 
 
 def test_a_difference_is_shown(plain: Archive, capfd: pytest.CaptureFixture[str]) -> None:

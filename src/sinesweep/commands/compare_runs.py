@@ -65,6 +65,7 @@ class RunFacts:
 
 def read_run(named: NamedRun) -> RunFacts:
     """Read a run from its folder."""
+    record.apply_rules(named.folder)
     events = [event for event, _ in record.read(named.folder)]
     return RunFacts(
         name=named.name,

@@ -6,7 +6,7 @@ redacted by key, command lines word by word, and running text by known values an
 
 from sinesweep.redaction.addresses import refuse_cut_password, refuse_malformed
 from sinesweep.redaction.characters import is_storable, sanitize, sanitize_tree, shortened
-from sinesweep.redaction.keys import add_rules, is_secret, reset_rules
+from sinesweep.redaction.keys import add_rules, is_secret, reset_rules, user_rules
 from sinesweep.redaction.known import forget, is_placeholder, learn, learn_addresses, learn_tree
 from sinesweep.redaction.overrides import (
     learn_overrides,
@@ -54,5 +54,6 @@ __all__ = [
     "sanitize",
     "sanitize_tree",
     "shortened",
+    "user_rules",
     "without_notice",
 ]

@@ -23,16 +23,22 @@ _OVERRIDES_FILE = "overrides.yaml"
 @contextmanager
 def redacted_files() -> Iterator[None]:
     """Have Hydra write its files without secrets while it runs a job."""
+    save = hydra_utils._save_config
+    redact_files()
+    try:
+        yield
+    finally:
+        hydra_utils._save_config = save
+
+
+def redact_files() -> None:
+    """Have Hydra write its files without secrets until this process ends."""
     save = hydra_utils._save_config  # the one place where Hydra writes them
 
     def save_redacted(cfg: Any, filename: str, output_dir: Path) -> None:
         save(_redacted(cfg, filename), filename, output_dir)  # pyright: ignore[reportArgumentType]
 
     hydra_utils._save_config = save_redacted
-    try:
-        yield
-    finally:
-        hydra_utils._save_config = save
 
 
 def prepare_redaction(config: DictConfig, words: Iterable[str]) -> None:

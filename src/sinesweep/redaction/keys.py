@@ -8,7 +8,8 @@ A dotted key is split into parts (``db``, ``apiToken``) and each part into lower
 - ``token``, ``signature``, ``cookie`` and similar words make a part secret only as its last word:
   ``token_dim`` and ``tokenizer`` are ordinary. ``token`` and ``tokens`` are ordinary, too, after
   a word that counts (``max_tokens``) or names tokens of a text (``pad_token``, ``vocab.tokens``).
-- Pairs such as ``api key`` or ``private key`` are secret. ``key`` alone is ordinary.
+- Pairs such as ``api key``, ``pass phrase`` or ``db pass`` are secret. ``key`` alone is ordinary,
+  and so are other passes, such as ``forward_pass``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _ENDINGS = (
     "password", "passwords", "passwd", "passphrase", "passphrases", "passcode", "pwd", "apikey",
     "apikeys", "apitoken", "accesskey", "accesstoken", "authkey", "authtoken", "bearertoken",
-    "clientsecret", "privatekey", "privatekeys", "refreshtoken", "secretkey", "sessiontoken",
+    "clientsecret", "encryptionkey", "pgpass", "privatekey", "privatekeys", "refreshtoken",
+    "secretkey", "sessiontoken", "signingkey", "sshkey", "userpass",
 )  # fmt: skip
 _ANYWHERE = frozenset(("credential", "credentials", "creds", "secret", "secrets"))
 _AT_THE_END = frozenset(
@@ -35,11 +37,17 @@ _PAIRS = frozenset(
     [
         *((word, key) for key in ("key", "keys") for word in (
             "access", "account", "api", "auth", "authentication", "consumer", "decryption",
-            "deploy", "encryption", "license", "master", "private", "service", "signing", "ssh",
-            "subscription",
+            "deploy", "encryption", "gpg", "license", "master", "pgp", "private", "rsa", "service",
+            "signing", "ssh", "storage", "subscription",
         )),
         *(("auth", word) for word in ("code", "cookie", "data", "header", "headers", "value")),
         *((word, "auth") for word in ("basic", "http", "proxy")),
+        *(("pass", word) for word in ("code", "phrase", "phrases", "word", "words")),
+        *((word, "pass") for word in (
+            "admin", "db", "email", "ftp", "imap", "login", "mail", "mongo", "mysql", "pg",
+            "postgres", "proxy", "redis", "root", "smtp", "sudo", "user",
+        )),
+        ("token", "value"),
     ]
 )  # fmt: skip
 # What a part is about if it ends so: a place, a name or a number, and not the secret itself.
@@ -91,6 +99,12 @@ def add_rules(redacted_keys: Iterable[str] = (), visible_keys: Iterable[str] = (
     _rules.secret |= {_parts(key) for key in redacted_keys}
     _rules.plain |= {_parts(key) for key in visible_keys}
     is_secret.cache_clear()
+
+
+def user_rules() -> dict[str, list[str]]:
+    """Return the keys that :func:`add_rules` has added, as its arguments."""
+    lists = {"redacted_keys": _rules.secret, "visible_keys": _rules.plain}
+    return {name: sorted(map(".".join, keys)) for name, keys in lists.items() if keys}
 
 
 def reset_rules() -> None:

@@ -22,6 +22,8 @@ SINGLE = "hydra.mode=RUN"
 _FLAGS = (("--config-path", "-cp"), ("--config-name", "-cn"), ("--config-dir", "-cd"))
 # What is said of the sweep itself, and not of the application.
 _OF_THE_SWEEP = ("hydra.mode", "hydra.sweep", "hydra.sweeper", "hydra.launcher", "hydra.run")
+# Of the sweeper's keys, those that single runs read, too.
+_OF_EACH_RUN = ("hydra.sweeper.redacted_keys", "hydra.sweeper.visible_keys")
 _SWEEPER = "hydra/sweeper"
 
 
@@ -60,8 +62,9 @@ def config_flags(arguments: Sequence[str]) -> list[str]:
 def single_overrides(plan: Plan) -> tuple[str, ...]:
     """Return what a command for a single run of a sweep's application needs besides its trial.
 
-    That is what was typed of Hydra's keys, except for those of the sweep; the sweeper, if a file
-    of the configuration sets keys of it; and the mode, if a file asks for a sweep.
+    That is what was typed of Hydra's keys, except for those of the sweep alone; the sweeper, if
+    keys of it are set in a file of the configuration or kept; and the mode, if a file asks for a
+    sweep.
     """
     typed = list(plan.config.hydra.overrides.hydra)
     kept = [word for word in typed if not _is_of_sweep(word)]
@@ -91,7 +94,9 @@ def _mode(plan: Plan, overrides: Sequence[str]) -> RunMode | None:
 
 def _is_of_sweep(override: str) -> bool:
     key = f"{_key(override).replace('/', '.')}."
-    return any(key.startswith(f"{each}.") for each in _OF_THE_SWEEP)
+    return key.removesuffix(".") not in _OF_EACH_RUN and any(
+        key.startswith(f"{each}.") for each in _OF_THE_SWEEP
+    )
 
 
 def _key(override: str) -> str:

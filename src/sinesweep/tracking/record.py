@@ -11,7 +11,7 @@ from typing import Any
 
 from sinesweep import files
 from sinesweep.clock import timestamp_ns
-from sinesweep.redaction import redact_tree, sanitize, sanitize_tree
+from sinesweep.redaction import add_rules, redact_tree, sanitize, sanitize_tree
 
 FILE_NAME = "record.jsonl"
 STATE_FILE = "delivery.json"  # beside it: how far it was sent
@@ -129,6 +129,12 @@ def delivery_state(directory: Path) -> dict[str, Any]:
     path = directory / STATE_FILE
     loss = "how far the record was sent is lost; `sinesweep sync` finds its run and sends it again"
     return files.read_json(path, loss) or ({"creating": True} if path.exists() else {})
+
+
+def apply_rules(directory: Path) -> None:
+    """Redact as the run did that wrote this record: with the keys that its command has added."""
+    begins = (event for event, _ in read(directory) if event["kind"] == "begin")
+    add_rules(**next(begins, {}).get("redaction", {}))
 
 
 def last_end(directory: Path) -> Event | None:

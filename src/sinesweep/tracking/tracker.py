@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sinesweep.redaction import user_rules
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.record import FILE_NAME, Record
 from sinesweep.tracking.writer_process import WriterProcess
@@ -77,6 +78,7 @@ class Tracker:
             params=dict(params),
             tags={**tags, **(member.tags if member else {})},
             datasets=[vars(dataset) for dataset in datasets],
+            redaction=user_rules(),
         )
         self.is_open = True
         self._wait_for_run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 
 from sinesweep.files import write_atomically
+from sinesweep.redaction.hydra import hide_in_folder_names, prepare_redaction, redact_files
 from sinesweep.sweep.space import value_text
 from sinesweep.tracking import provenance
 
@@ -32,7 +34,7 @@ class Returned:
 
 
 class Teller(Callback):
-    """Writes what the function returned into a file.
+    """Writes what the function returned into a file, and keeps secrets out of Hydra's own files.
 
     Args:
         path: the file; it appears if the function returned in a single run.
@@ -40,6 +42,12 @@ class Teller(Callback):
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
+
+    def on_run_start(self, config: Any, **_: Any) -> None:
+        """Keep secrets out of the files and folder names that Hydra makes for the run."""
+        prepare_redaction(config, sys.argv[1:])
+        hide_in_folder_names(config)
+        redact_files()
 
     def on_job_end(self, config: Any, job_return: Any, **_: Any) -> None:
         """Write the file."""
