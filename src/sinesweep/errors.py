@@ -20,6 +20,10 @@ class SweepFailed(Exception):  # noqa: N818 # a verdict, not a fault of the prog
     """A sweep ended for a reason of its own: too many failures, or nothing left to run trials."""
 
 
+class HookFailed(SweepFailed):
+    """A sampler, a constraints_func, a pruner or a terminator has raised an exception."""
+
+
 class StudyAway(SweepFailed):
     """The study's database has been away for too long."""
 

@@ -14,10 +14,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
-from optuna.storages import InMemoryStorage
 from process import Fuse
 
-from sinesweep.sweep import plan, settings
+from sinesweep.sweep import marks, plan, settings
 from sinesweep.sweep.entry import COMPLETE, RUNNING, Entry
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Place
@@ -129,7 +128,7 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fuse], Fuse]:
     """Let a fuse kill the process inside of the study's own steps, too."""
 
     def wire(fuse: Fuse) -> Fuse:
-        set_user_attr, save, tell = optuna.Trial.set_user_attr, Place.save, optuna.Study.tell
+        set_user_attr, save, finish = optuna.Trial.set_user_attr, Place.save, marks._finish
 
         def fused_set_user_attr(self: Any, key: str, value: Any) -> None:
             if key == "sinesweep":
@@ -142,14 +141,13 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fuse], Fuse]:
             save(self, sampler)
             fuse.at("saved")
 
-        def fused_tell(self: Any, *arguments: Any, **more: Any) -> Any:
-            if not isinstance(self._storage, InMemoryStorage):  # the sweep's own study
-                fuse.at("closing")
-            return tell(self, *arguments, **more)
+        def fused_finish(*arguments: Any) -> None:
+            fuse.at("closing")
+            finish(*arguments)
 
         monkeypatch.setattr(optuna.Trial, "set_user_attr", fused_set_user_attr)
         monkeypatch.setattr(Place, "save", fused_save)
-        monkeypatch.setattr(optuna.Study, "tell", fused_tell)
+        monkeypatch.setattr(marks, "_finish", fused_finish)
         return fuse
 
     return wire

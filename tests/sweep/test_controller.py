@@ -24,7 +24,7 @@ from optuna.terminator import BaseTerminator
 from optuna.trial import FrozenTrial, TrialState
 from process import open_study
 
-from sinesweep.errors import EnvironmentFault, Interrupted, SweepFailed
+from sinesweep.errors import EnvironmentFault, HookFailed, Interrupted, SweepFailed
 from sinesweep.sweep.controller import Controller
 from sinesweep.sweep.entry import Entry
 from sinesweep.sweep.interrupts import Interrupts
@@ -177,12 +177,13 @@ def sweep(
         *plays: Worker,
         more: tuple[str, ...] = (),
         terminator: BaseTerminator | None = None,
+        observer: Quiet | None = None,
     ) -> Any:
         plan = make_plan(
             f"a=range(0,{trials})", "hydra.sweeper.workers=1", "hydra.sweeper.fused=own",
             f"hydra.sweeper.slots={slots}", *more,
         )  # fmt: skip
-        study, quiet, nursery = open_study(plan), Quiet(), PlayedNursery(*plays)
+        study, quiet, nursery = open_study(plan), observer or Quiet(), PlayedNursery(*plays)
         occupancy = Occupancy(plan.places)
         made = cast("Nursery", nursery)
         try:
@@ -778,6 +779,53 @@ def test_terminated_sweep_is_continued_on_request(
     sweep(1, 5, completes, more=(*_TERMINATED, first), terminator=Terminator())
     study, _ = sweep(1, 5, completes, more=(*_TERMINATED, first, then), terminator=Terminator())
     assert study.counted == 3
+
+
+class Undecided(BaseTerminator):
+    """A terminator that cannot decide."""
+
+    def should_terminate(self, study: optuna.Study) -> bool:
+        raise LookupError("undecided")
+
+
+def test_terminator_that_fails_is_named(sweep: Callable[..., tuple[SweepStudy, Quiet]]) -> None:
+    """One line says which one failed and where."""
+    expected = r"^hydra.sweeper.terminator: Undecided must not fail, but raised LookupError: undec"
+    with pytest.raises(HookFailed, match=expected):
+        sweep(1, 5, completes, more=_TERMINATED, terminator=Undecided())
+
+
+class Unteachable(optuna.samplers.RandomSampler):
+    """A sampler that cannot learn of trials that complete."""
+
+    def after_trial(self, study: Any, trial: Any, state: TrialState, values: Any) -> None:
+        if state == TrialState.COMPLETE:
+            raise LookupError("nothing learned")
+
+
+def test_result_that_a_sampler_cannot_be_told_is_shown_and_told_later(
+    sweep: Callable[..., tuple[SweepStudy, Quiet]],
+) -> None:
+    """The trials that ended beside it have ended, too, and none is evaluated again."""
+
+    def ends_one_of_two(connection: Connection) -> str:
+        first, second = take(connection, 2)
+        for each in (first, second):
+            DONE.write(each.directory)
+        connection.send(Ended(first.number, DONE))
+        connection.recv()
+        return KILLED
+
+    observer = Quiet()
+    more = ("hydra.sweeper.study_name=s", "hydra.sweeper.n_trials=2")
+    own = f"hydra.sweeper.sampler={{_target_: {__name__}.Unteachable}}"
+    with pytest.raises(HookFailed, match=r"^hydra.sweeper.sampler: Unteachable must not fail, but"):
+        sweep(2, 5, ends_one_of_two, more=(*more, own), observer=observer)
+    assert observer.ends == [(0, "COMPLETE", None), (1, "COMPLETE", None)]
+
+    study, quiet = sweep(2, 5, more=(*more, "hydra/sweeper/sampler=random"))
+    assert [entry.outcome for entry in study.entries.values()] == ["COMPLETE"] * 2
+    assert quiet.ends == []
 
 
 def test_sweep_whose_sampler_stops_says_so(

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sinesweep.errors import EnvironmentFault, Interrupted, StudyAway, SweepFailed
+from sinesweep.errors import EnvironmentFault, HookFailed, Interrupted, StudyAway, SweepFailed
 from sinesweep.files import refusal_of_writes, unwritable
 from sinesweep.sweep.balance import Balance
 from sinesweep.sweep.entry import FAIL, INTERRUPTED, REUSED, RUN_AGAIN, RUNNING, WAITING, Entry
 from sinesweep.sweep.guilt import judge
+from sinesweep.sweep.hooks import hook
 from sinesweep.sweep.interrupts import Interrupts
 from sinesweep.sweep.messages import (
     Alone,
@@ -327,7 +328,11 @@ class Controller:
         if running.doomed and outcome.kind == INTERRUPTED:
             outcome = running.doomed
         outcome = self._or_interrupted(entry, outcome)
-        ended = self._study.end(entry.number, outcome, seconds=seconds, waited=running.waited)
+        try:
+            ended = self._study.end(entry.number, outcome, seconds=seconds, waited=running.waited)
+        except HookFailed:  # the next command reads in the trial's folder what it came to
+            self._observer.ended(self._study.leave(entry.number, outcome, seconds=seconds))
+            raise
         if entry.origin in self._suspects:
             self._suspects.discard(entry.origin)
             if ended.outcome in RUN_AGAIN:
@@ -354,9 +359,13 @@ class Controller:
         """See whether the sweep goes on after a trial's end, here or elsewhere."""
         if ended.outcome == FAIL:
             self._apply_failure_policy(ended)
-        elif self._terminator and self._terminator.should_terminate(self._study.optuna):
+        elif self._terminator and self._should_terminate(self._terminator):
             self._study.note_termination()
             self._close(f"the terminator sees no more to gain; {_CONTINUE}")
+
+    def _should_terminate(self, terminator: BaseTerminator) -> bool:
+        with hook("terminator", type(terminator).__name__):
+            return terminator.should_terminate(self._study.optuna)
 
     def _tell_of_exhaustion(self) -> None:
         """Say why the sweep ends before n_trials have ended, if nothing else has said so."""
@@ -545,7 +554,7 @@ class Controller:
             try:
                 ended = end(entry.number, outcome, seconds=seconds)
             except (Exception, Interrupted) as error:
-                is_away = isinstance(error, (StudyAway, Interrupted))
+                is_away = isinstance(error, (StudyAway, HookFailed, Interrupted))
                 if not is_away and unwritable(error) is None:
                     raise
                 end = self._study.leave

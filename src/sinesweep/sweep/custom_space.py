@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -17,6 +15,7 @@ from optuna.samplers import RandomSampler
 from sinesweep.errors import InputError
 from sinesweep.forks import ended_forked_children
 from sinesweep.redaction import is_secret, is_storable, redact_overrides, sanitize
+from sinesweep.sweep.hooks import place
 from sinesweep.sweep.wording import error_text, one_line
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _KEY = "hydra.sweeper.custom_search_space"
 _SAMPLES = 20  # conditions of the function's own hide keys from a single one
-_LIBRARIES = ("optuna", "sinesweep")
 
 
 class _Trial(optuna.Trial):
@@ -102,7 +100,7 @@ def _ask(plan: Plan, config: DictConfig, study: optuna.Study) -> dict[str, Any]:
     except Exception as error:  # the user's code may fail in any way
         raise InputError(
             f"{_KEY}: {plan.settings.custom_search_space} must add to any point, but raises "
-            f"{one_line(error_text(error))}{_place(error)}: mend the function"
+            f"{one_line(error_text(error))}{place(error)}: mend the function"
         ) from error
     _refuse_unstorable(trial)
     _refuse_merged(plan, trial)
@@ -134,11 +132,3 @@ def _refuse_merged(plan: Plan, trial: optuna.Trial) -> None:
                 f"Python, but those of {key} are {list(choices)}, of which Optuna merges some: "
                 f"search {key} on the command line, or offer texts and convert them"
             )
-
-
-def _place(error: Exception) -> str:
-    """Return where the user's code failed, be it in a call of a library's."""
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _LIBRARIES:
-            return f" ({Path(frame.f_code.co_filename).name}, line {line})"
-    return ""

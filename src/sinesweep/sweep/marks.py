@@ -7,7 +7,7 @@ who runs it where; a trial without it never began.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,21 +143,21 @@ def tell(study: optuna.Study, number: int, outcome: Outcome) -> None:
     if storage.get_trial(trial_id).state.is_finished():
         return
     try:
-        _tell(study, trial_id, number, outcome)
-    except (UpdateFinishedTrialError, ValueError):  # the latter is how study.tell says it
+        _tell(study, trial_id, outcome)
+    except UpdateFinishedTrialError:
         if not storage.get_trial(trial_id).state.is_finished():
             raise
 
 
-def _tell(study: optuna.Study, trial_id: int, number: int, outcome: Outcome) -> None:
+def _tell(study: optuna.Study, trial_id: int, outcome: Outcome) -> None:
     for key, value in (outcome.constraints or {}).items():
         # As optuna.Trial.set_constraint does, and again if the process was killed before the end.
         study._storage.set_trial_system_attr(trial_id, f"{CONSTRAINT}{key}", value)
     if outcome.kind in (COMPLETE, REUSED):
-        study.tell(number, outcome.values, TrialState.COMPLETE)
+        _finish(study, trial_id, TrialState.COMPLETE, outcome.values)
         return
     if outcome.kind == PRUNED:
-        study.tell(number, state=TrialState.PRUNED)
+        _finish(study, trial_id, TrialState.PRUNED)
         return
     storage = study._storage
     storage.set_trial_user_attr(trial_id, _ERROR, outcome.error)
@@ -165,4 +165,27 @@ def _tell(study: optuna.Study, trial_id: int, number: int, outcome: Outcome) -> 
     if outcome.kind == DROPPED:  # the sampler is not told: to it, the trial never was
         storage.set_trial_state_values(trial_id, TrialState.FAIL)
     else:
-        study.tell(number, state=TrialState.FAIL)
+        _finish(study, trial_id, TrialState.FAIL)
+
+
+def _finish(
+    study: optuna.Study,
+    trial_id: int,
+    state: TrialState,
+    values: Sequence[float] | None = None,
+) -> None:
+    """Do what :meth:`optuna.Study.tell` does, unless the sampler refuses the trial.
+
+    Then Optuna ends the trial all the same, without the constraints that decide if it is feasible.
+    Here it runs on, to be told again when the sweep is continued.
+
+    Raises:
+        HookFailed: the sampler has raised an exception.
+    """
+    trial = study._storage.get_trial(trial_id)
+    study._thread_local.cached_all_trials = None
+    if state == TrialState.PRUNED and trial.last_step is not None:
+        values = [trial.intermediate_values[trial.last_step]]
+    shown = optuna.pruners._filter_study(study, trial)
+    shown.sampler.after_trial(shown, trial, state, values)
+    study._storage.set_trial_state_values(trial_id, state, values)

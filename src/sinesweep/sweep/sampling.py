@@ -12,6 +12,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sinesweep.files import warn_of_damage
+from sinesweep.sweep.hooks import hook
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.space import Space
 
@@ -146,13 +148,15 @@ class Sequencer(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Hand on."""
-        return self.inner.infer_relative_search_space(self._view(study), self._placed(trial))
+        with self._hook:
+            return self.inner.infer_relative_search_space(self._view(study), self._placed(trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Hand on."""
-        return self.inner.sample_relative(self._view(study), self._placed(trial), search_space)
+        with self._hook:
+            return self.inner.sample_relative(self._view(study), self._placed(trial), search_space)
 
     def sample_independent(
         self,
@@ -162,13 +166,15 @@ class Sequencer(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Hand on."""
-        return self.inner.sample_independent(
-            self._view(study), self._placed(trial), param_name, param_distribution
-        )
+        with self._hook:
+            return self.inner.sample_independent(
+                self._view(study), self._placed(trial), param_name, param_distribution
+            )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Hand on."""
-        self.inner.before_trial(self._view(study), self._placed(trial))
+        with self._hook:
+            self.inner.before_trial(self._view(study), self._placed(trial))
 
     def after_trial(
         self,
@@ -178,7 +184,8 @@ class Sequencer(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Hand on."""
-        self.inner.after_trial(self._view(study), trial, state, values)
+        with self._hook:
+            self.inner.after_trial(self._view(study), trial, state, values)
         self.settle(study)
 
     def reseed_rng(self) -> None:
@@ -196,6 +203,10 @@ class Sequencer(BaseSampler):
         if not self.wants_to_stop:
             self.wants_to_stop = True
             self.on_stop()
+
+    @property
+    def _hook(self) -> AbstractContextManager[None]:
+        return hook("sampler", type(self.inner).__name__)
 
     def _view(self, study: Study) -> Any:
         return _View(study, self)

@@ -40,6 +40,7 @@ from sinesweep.sweep.entry import (
     WAITING,
     Entry,
 )
+from sinesweep.sweep.hooks import hook
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.marks import (
     CONSTRAINT,
@@ -308,7 +309,10 @@ class SweepStudy:
     def should_prune(self, number: int) -> bool:
         """Ask the pruner."""
         self.pruning.ask(number)
-        return len(self._plan.settings.objectives) == 1 and self._running[number].should_prune()
+        if len(self._plan.settings.objectives) > 1:
+            return False
+        with hook("pruner", type(self.optuna.pruner).__name__):
+            return self._running[number].should_prune()
 
     def is_among_best(self, number: int, value: float, count: int) -> bool:
         """Whether fewer than so many trials have a better first value, or are about to have.
@@ -353,10 +357,15 @@ class SweepStudy:
         return self._tell(number, self._or_retried(number, outcome))
 
     def leave(self, number: int, outcome: Outcome, *, seconds: float) -> Entry:
-        """Return what became of a trial where the study cannot be told, as it will be later."""
+        """Return what became of a trial where the study cannot be told, as it will be later.
+
+        What a constraints_func says of it is not known until then, so the trial is not feasible.
+        """
         outcome = self._or_retried(number, outcome)
         before = self.entries[number]
         state = {COMPLETE: COMPLETE, PRUNED: PRUNED}.get(outcome.kind, FAIL)
+        function = getattr(self._sequencer.inner, "_constraints_func", None)
+        unknown = {"constraints_func": math.nan} if function and state != FAIL else {}
         self.entries[number] = replace(
             before,
             state=state,
@@ -364,7 +373,7 @@ class SweepStudy:
             values=outcome.values if state == COMPLETE else None,
             seconds=seconds,
             error=outcome.error,
-            constraints=outcome.constraints or {},
+            constraints={**(outcome.constraints or {}), **unknown},
         )
         return self.entries[number]
 
@@ -433,7 +442,8 @@ class SweepStudy:
     def _ask(self) -> optuna.Trial:
         trial = self.optuna.ask(self._distributions)
         if self._plan.settings.custom_search_space:
-            extend(self._plan, self._plan.base, trial)
+            with hook("custom_search_space", self._plan.settings.custom_search_space):
+                extend(self._plan, self._plan.base, trial)
         # In this order: a proposal that was not saved is made again, and this trial dropped.
         self._mark(trial, {"ask": self._sequencer.asks})
         self._sequencer.asks += 1
