@@ -68,7 +68,9 @@ class Counting(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit_own(folder: Path, *callbacks: pl.Callback, **settings: Any) -> pl.Trainer:
+def fit_own(
+    folder: Path, *callbacks: pl.Callback, module: pl.LightningModule | None = None, **settings: Any
+) -> pl.Trainer:
     """Train four epochs of two batches, as a user's own function does."""
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -83,7 +85,7 @@ def fit_own(folder: Path, *callbacks: pl.Callback, **settings: Any) -> pl.Traine
         **settings,
     )
     batches = DataLoader(torch.ones(2, 1).unbind())  # pyright: ignore[reportArgumentType]
-    trainer.fit(Counting(), batches, batches)
+    trainer.fit(module or Counting(), batches, batches)
     return trainer
 
 
@@ -138,6 +140,70 @@ def test_the_last_validation_of_an_epoch_is_reported(tmp_path: Path) -> None:
     fit_own(tmp_path, PruningCallback("val"), val_check_interval=1)
 
     assert controller.reports == [(0, 2.0), (1, 4.0), (2, 6.0), (3, 8.0)]
+
+
+class Late(Counting):
+    """A model that logs how many batches it was trained on when Lightning has told the callbacks.
+
+    Args:
+        every: it logs in the last one of so many epochs.
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        super().__init__()
+        self._every = every
+
+    def on_train_epoch_end(self) -> None:
+        if (self.current_epoch + 1) % self._every == 0:
+            self.log("late", float(self.global_step))
+
+
+class Sometimes(Counting):
+    """A model that logs a metric of its training in every second epoch."""
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        if self.current_epoch % 2 == 0:
+            self.log("late", float(self.global_step), on_step=False, on_epoch=True)
+        return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.parametrize(
+    ("module", "reports"),
+    [
+        (Late(), [(0, 2.0), (1, 4.0), (2, 6.0), (3, 8.0)]),
+        (Late(every=2), [(1, 4.0), (3, 8.0)]),
+        (Sometimes(), [(0, 0.5), (2, 4.5)]),
+    ],
+    ids=["late", "late in every second epoch", "in every second epoch"],
+)
+def test_a_metric_is_reported_for_the_epoch_that_logs_it(
+    tmp_path: Path, module: Counting, reports: list[tuple[int, float]]
+) -> None:
+    """Be it in the module's own hook, which Lightning calls after the callback's."""
+    controller = Controller()
+    set_current(ManagedTrial(12, (), tmp_path, {}, Channel(controller), lambda *_: None))
+
+    fit_own(tmp_path, PruningCallback("late"), module=module)
+
+    assert controller.reports == reports
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_a_metric_that_comes_late_ends_the_training_an_epoch_later(tmp_path: Path) -> None:
+    """The trial was trained whole epochs."""
+    trial = ManagedTrial(12, (), tmp_path, {}, Channel(Controller(True)), lambda *_: None)
+    set_current(trial)
+    pruning = PruningCallback("late")
+
+    trainer = fit_own(tmp_path, pruning, module=Late())
+
+    assert trainer.current_epoch == 2
+    assert trial.is_pruned
+    with pytest.raises(TrialPruned, match="pruned after epoch 1"):
+        pruning.raise_if_pruned()
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")

@@ -24,7 +24,9 @@ class PruningCallback(Callback):
         pruning.raise_if_pruned()
 
     Of several validations in an epoch the last one is reported. An epoch in which the metric is not
-    logged reports nothing.
+    logged reports nothing. A metric that the module logs in its own ``on_train_epoch_end``, which
+    Lightning calls after the callbacks', is reported when the next epoch begins, for the epoch that
+    it belongs to, and the pruner is asked when that next one ends.
 
     Args:
         monitor: a metric that is logged during training or validation.
@@ -34,7 +36,9 @@ class PruningCallback(Callback):
         self._monitor = monitor
         self._epoch: int | None = None  # where it was given up
         self._managed_in = os.getpid() if current_trial().is_managed else None
-        self._reported: Any = None
+        self._held: Any = None  # the metric as Lightning held it when this last looked
+        self._is_missing = False  # whether it was not logged when this looked at an epoch's end
+        self._is_due = False  # whether it was reported since the pruner was asked
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse processes that were forked or spawned by a trial: the sweep does not hear them.
@@ -49,11 +53,22 @@ class PruningCallback(Callback):
                 "report: use strategy='auto', or strategy='ddp', which starts processes"
             )
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report what the module has logged at the very end of the epoch before."""
+        if (value := self._late(trainer)) is not None and trainer.is_global_zero:
+            current_trial().report(value, step=trainer.current_epoch - 1)
+            self._is_due = True
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report; ask."""
-        if trainer.strategy.broadcast(self._is_given_up(trainer)):
-            self._epoch = trainer.current_epoch
-            trainer.should_stop = True
+        value = self._new(trainer)
+        self._is_missing = value is None
+        self._decide(trainer, value, trainer.current_epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report what the module has logged at the very end of the last epoch; ask."""
+        if (value := self._late(trainer)) is not None:
+            self._decide(trainer, value, trainer.current_epoch - 1)
 
     def raise_if_pruned(self) -> None:
         """Give the trial up if the training was stopped here.
@@ -64,15 +79,33 @@ class PruningCallback(Callback):
         if self._epoch is not None:
             raise TrialPruned(f"pruned after epoch {self._epoch}")
 
-    def _is_given_up(self, trainer: pl.Trainer) -> bool:
-        """Ask in the first process; a metric may have to be gathered from all when it is read."""
-        trial = current_trial()
-        if not trial.is_managed and trainer.world_size == 1:
-            return False
+    def _new(self, trainer: pl.Trainer) -> float | None:
+        """Return the metric if it was logged since this last looked.
+
+        Every process reads it: it may have to be gathered from all.
+        """
+        if not current_trial().is_managed and trainer.world_size == 1:
+            return None
         value = trainer.callback_metrics.get(self._monitor)
         # Lightning holds the very tensor of an earlier epoch until the metric is logged again.
-        given = None if value is None or value is self._reported else float(value)
-        self._reported = value
+        before, self._held = self._held, value
+        return None if value is None or value is before else float(value)
+
+    def _late(self, trainer: pl.Trainer) -> float | None:
+        """Return the metric if it was not there when its epoch ended, and is now."""
+        value = self._new(trainer)
+        return value if self._is_missing else None
+
+    def _decide(self, trainer: pl.Trainer, value: float | None, epoch: int) -> None:
+        """Have all processes stop if the first one hears that the trial is given up."""
+        if trainer.strategy.broadcast(self._is_given_up(trainer, value, epoch)):
+            self._epoch = epoch
+            trainer.should_stop = True
+
+    def _is_given_up(self, trainer: pl.Trainer, value: float | None, epoch: int) -> bool:
         if not trainer.is_global_zero:
             return False
-        return trial.report_and_ask(given, step=trainer.current_epoch)
+        trial, is_due, self._is_due = current_trial(), self._is_due, False
+        if value is None and is_due:
+            return trial.should_prune()
+        return trial.report_and_ask(value, step=epoch)
