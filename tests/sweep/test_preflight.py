@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from optuna.terminator import Terminator
 from sinesweep.errors import InputError
 from sinesweep.sweep import preflight
 from sinesweep.sweep.composing import Composer
+from sinesweep.sweep.custom_space import samples
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.sampling import Grid
 
@@ -122,6 +124,12 @@ def _offers_equal_choices(config: Any, trial: optuna.Trial) -> None:
     trial.suggest_categorical("b", [0, False, None])
 
 
+def _offers_equal_lists(config: Any, trial: optuna.Trial) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        trial.suggest_categorical("b", [[0], [False]])  # pyright: ignore[reportArgumentType]
+
+
 def _is_of_the_sweep(config: Any, trial: optuna.Trial) -> None:
     trial.suggest_int("hydra.sweeper.workers", 1, 2)
 
@@ -149,6 +157,11 @@ def _is_well(config: Any, trial: optuna.Trial) -> None:
             _offers_equal_choices,
             "x=1",
             r"must offer choices that differ in Python, but those of b are \[0, False, None\], of",
+        ),
+        (
+            _offers_equal_lists,
+            "x=1",
+            r"must offer choices that differ in Python, .* b are \[\[0\], \[False\]\], of",
         ),
         (
             _is_of_the_sweep,
@@ -189,6 +202,15 @@ def test_custom_search_space_reads_choices_as_written(
     preflight.check(plan)
     assert {repr(value) for value, _ in found} == {"0", "False", "None"}
     assert all(set(keys) == {"a", "x"} for _, keys in found)
+
+
+def test_custom_search_space_offers_lists(make_plan: MakePlan, module: ModuleType) -> None:
+    """Lists, which Optuna accepts as choices with a warning, compose as lists."""
+    module.extend = lambda _, trial: trial.suggest_categorical("b", [[0], [1]])  # pyright: ignore[reportAttributeAccessIssue]
+    plan = make_plan("hydra.sweeper.custom_search_space=own.extend", "a=1,2")
+    with pytest.warns(UserWarning, match="which is of type list"):
+        points = list(samples(plan))
+    assert plan.sample(points[0]).b in ([0], [1])
 
 
 def test_custom_search_space_that_is_well(make_plan: MakePlan, module: ModuleType) -> None:
@@ -355,6 +377,24 @@ def test_number_of_points_is_said_beforehand(
     """A user learns before trial 0 that there are fewer points than n_trials, or very many."""
     said = preflight.about_points(make_plan(*command))
     assert said is None if notice is None else said is not None and said.startswith(notice)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_said"),
+    [
+        (("a=1,2",), True),
+        (("a=1,2", "seed=1,2"), False),
+        (("a=1,2", "hydra.sweeper.repeats=2"), False),
+        (("a=1,2", "hydra.sweeper.seed_key=own"), False),
+    ],
+)
+def test_repeats_are_advised_where_they_can_be_made(
+    make_plan: MakePlan, command: tuple[str, ...], is_said: bool
+) -> None:
+    """A notice names repeats only if the application has a seed that they can change."""
+    said = preflight.about_points(make_plan("hydra.sweeper.n_trials=9", *command))
+    assert said is not None
+    assert ("hydra.sweeper.repeats=3" in said) is is_said
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ def test_a_custom_search_space(runner: Runner) -> None:
     """What it adds is trained together, or alone where the form says so of what it added."""
     done = runner.sweep(
         "x=range(0,8)", "hydra.sweeper.n_trials=8", "hydra.sweeper.sampler.seed=2", *slots(2),
+        "hydra.sweeper.deduplicate=false",  # each trial has a log of its own
         "hydra.sweeper.custom_search_space=proposing.space",
     )  # fmt: skip
 

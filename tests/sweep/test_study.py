@@ -315,6 +315,7 @@ _SAMPLERS = {
     "nsgaii": sampler("nsgaii", sampler__population_size=3),
     "qmc": sampler("qmc"),
     "cmaes": sampler("cmaes", sampler__n_startup_trials=2),
+    "gp": sampler("gp", sampler__n_startup_trials=2),
     "grid": ("hydra/sweeper/sampler=grid",),
     "brute-force": of_optuna("BruteForceSampler"),
     "optuna-grid": of_optuna("GridSampler"),
@@ -324,7 +325,12 @@ _SAMPLERS = {
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize(
     ("name", "space"),
-    [(n, s) for n in _SAMPLERS for s in _FINITE_SPACES if "grid" not in n or "interval" not in s],
+    [
+        pytest.param(n, s, marks=[pytest.mark.slow] if n == "gp" else [])  # it imports torch
+        for n in _SAMPLERS
+        for s in _FINITE_SPACES
+        if "grid" not in n or "interval" not in s
+    ],
 )
 def test_each_point_of_a_finite_space_is_evaluated_once(
     make_plan: MakePlan, name: str, space: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -126,9 +126,16 @@ def _refuse_merged(plan: Plan, trial: optuna.Trial) -> None:
         if not isinstance(distribution, CategoricalDistribution):
             continue
         choices = distribution.choices
-        if len(set(choices)) < len(choices):
+        if _has_equal(choices):
             raise InputError(
                 f"{_KEY}: {plan.settings.custom_search_space} must offer choices that differ in "
                 f"Python, but those of {key} are {list(choices)}, of which Optuna merges some: "
                 f"search {key} on the command line, or offer texts and convert them"
             )
+
+
+def _has_equal(choices: Sequence[Any]) -> bool:
+    try:
+        return len(set(choices)) < len(choices)
+    except TypeError:  # lists, which Optuna accepts with a warning, have no hash
+        return any(choice in choices[:place] for place, choice in enumerate(choices))

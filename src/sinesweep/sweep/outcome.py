@@ -101,3 +101,16 @@ def _outcome(content: Mapping[str, Any]) -> Outcome:
     numbers = tuple(float(value) for value in values) if values else None
     constraints = {str(key): float(v) for key, v in (content.get("constraints") or {}).items()}
     return Outcome(**{**content, "values": numbers, "constraints": constraints or None})
+
+
+def listed(value: Any) -> list[Any]:
+    """Return what a function returned as a list in Python's own types.
+
+    Arrays, tensors and NumPy's numbers are converted, alone or in a list or tuple.
+    """
+    plain = _as_python(value)
+    return list(map(_as_python, plain)) if isinstance(plain, (list, tuple)) else [plain]
+
+
+def _as_python(value: Any) -> Any:
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value

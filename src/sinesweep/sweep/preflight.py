@@ -138,11 +138,14 @@ def about_points(plan: Plan) -> str | None:
         )
     if not asked or points is None or asked <= points:
         return None
+    key = plan.settings.seed_key
+    has_seed = isinstance(OmegaConf.select(plan.base, key, default=None), int)
+    is_repeatable = has_seed and key not in plan.space.dimensions and plan.settings.repeats == 1
+    more = ", hydra.sweeper.repeats=3 each under three seeds" if is_repeatable else ""
     return (
         f"n_trials is {asked}, but there {'is' if points == 1 else 'are'} "
         f"{counted(points, 'point')}, and each is evaluated once: "
-        "hydra.sweeper.deduplicate=false evaluates points again, hydra.sweeper.repeats=3 each "
-        "under three seeds"
+        f"hydra.sweeper.deduplicate=false evaluates points again{more}"
     )
 
 

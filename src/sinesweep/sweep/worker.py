@@ -31,7 +31,7 @@ from sinesweep.sweep.composing import Composer
 from sinesweep.sweep.log_stream import LOG_FILE
 from sinesweep.sweep.messages import Assignment, Ended, Ready
 from sinesweep.sweep.no_input import HINT, is_debuggers_end
-from sinesweep.sweep.outcome import Outcome
+from sinesweep.sweep.outcome import Outcome, listed
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.process_state import CONNECTION, restored_process_state
 from sinesweep.sweep.random_state import seed_generators, trial_seed
@@ -346,16 +346,10 @@ class _Called:
         return self.value
 
 
-def _as_python(value: Any) -> Any:
-    """Return what an array, a tensor or a number of NumPy's holds, in Python's own types."""
-    return value.tolist() if callable(getattr(value, "tolist", None)) else value
-
-
 def _checked(value: Any, count: int) -> tuple[float, ...]:
     """Return what a function returned as finite numbers."""
     expected = "a number" if count == 1 else f"{count} numbers"
-    plain = _as_python(value)
-    many = list(map(_as_python, plain)) if isinstance(plain, (list, tuple)) else [plain]
+    many = listed(value)
     try:
         values = tuple(float(each) for each in many)
     except (TypeError, ValueError):

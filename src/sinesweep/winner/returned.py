@@ -14,6 +14,7 @@ from hydra.types import RunMode
 
 from sinesweep.files import write_atomically
 from sinesweep.redaction.hydra import hide_in_folder_names, prepare_redaction, redact_files
+from sinesweep.sweep.outcome import listed
 from sinesweep.sweep.space import value_text
 from sinesweep.tracking import provenance
 
@@ -77,8 +78,7 @@ def read(path: Path) -> Returned | None:
 
 
 def _numbers(value: Any) -> list[float]:
-    many = list(value) if isinstance(value, (list, tuple)) else [value]
     try:
-        return [float(each) for each in many]
+        return [float(each) for each in listed(value)]
     except (TypeError, ValueError):
         return []
