@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from runner import BARE, ONE, PLAIN, ROOT, SMALL, Runner, environment
 
+from sinesweep.output import protect_log_files
 from sinesweep.tracking import record
 
 _WORK = """
@@ -26,6 +29,17 @@ print("end")
 sys.stderr.write("error output\\n")
 open("done", "w").write("done")
 sys.exit(3)
+"""
+_LOGGING = """
+import hydra, logging
+
+@hydra.main(config_path=None, config_name=None, version_base="1.3")
+def main(cfg):
+    for number in range(3):
+        logging.getLogger(__name__).info("line %s", number)
+    return cfg.x
+
+main()
 """
 # What becomes of the standard streams, in the words of a shell.
 _STREAMS = ("| head -1", "| true", ">&-", ">&- 2>&-", "<&- >&- 2>&-", "> /dev/full", "2> /dev/full")
@@ -50,6 +64,47 @@ def test_output_errors_do_not_end_the_work(runner: Runner, streams: str) -> None
     assert (runner.folder / "done").exists()
     assert "Traceback" not in err
     assert "ignored" not in err
+
+
+def test_log_file_on_a_full_disk(capfd: pytest.CaptureFixture[str]) -> None:
+    """Lines that a log file cannot take are lost with one message; other errors are shown."""
+    logger = logging.getLogger("test_log_file_on_a_full_disk")
+    handler = logging.FileHandler("/dev/full")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        protect_log_files()
+        for _ in range(3):
+            logger.warning("a line")
+        assert capfd.readouterr().err == (
+            "sinesweep: /dev/full: must be writable, but is not (No space left on device): lines "
+            "of this log are lost until it is; the work goes on\n"
+        )
+        logger.warning("%d", "no number")
+        assert "TypeError" in capfd.readouterr().err
+    finally:
+        logger.removeHandler(handler)
+        with suppress(OSError):
+            handler.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["local", "inline"])
+def test_trials_log_file_on_a_full_disk(runner: Runner, backend: str) -> None:
+    """A trial whose log file takes nothing ends well and prints no traceback."""
+    (runner.folder / "app.py").write_text(_LOGGING)
+    done = runner._run(
+        [
+            "app.py", "-m", "hydra/sweeper=sinesweep", "+x=0,1", ONE,
+            f"hydra.sweeper.backend={backend}", "hydra.sweeper.stream=true",
+            "hydra.job_logging.handlers.file.filename=/dev/full",
+        ],
+        {},
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "2 complete" in done.out
+    assert "Traceback" not in done.out + done.err
+    assert (done.out + done.err).count("lines of this log are lost") == 2
 
 
 def test_output_that_is_taken_is_complete(runner: Runner) -> None:

@@ -1,6 +1,9 @@
+import errno
 import importlib.util
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,6 +81,7 @@ def test_more_than_memory(make_config: MakeConfig, overrides: list[str], message
         preflight.check(make_config("tracking=none", *overrides))
 
 
+@pytest.mark.usefixtures("compose")  # registers resolvers that the configuration has
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -95,6 +99,18 @@ def test_folders_of_hydra(override: str, message: str) -> None:
         pytest.raises(InputError, match=f"^{message}"),
     ):
         preflight.check_run_folder(hydra.compose("train", [override], return_hydra_config=True))
+
+
+def test_disk_without_any_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no byte can be written, the remedy is to make room."""
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    message = r"is not \(No space left on device\): make room, or choose another one with"
+    with pytest.raises(InputError, match=message):
+        preflight.check_folder(tmp_path)
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

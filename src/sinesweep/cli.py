@@ -26,7 +26,7 @@ from sinesweep.files import refused_number, unwritable
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import interruptible
 from sinesweep.modules import add_folders
-from sinesweep.output import protect_output
+from sinesweep.output import protect_log_files, protect_output
 from sinesweep.redaction import (
     HIDDEN,
     learn_overrides,
@@ -164,6 +164,7 @@ def _holds_secret(word: str) -> bool:
 
 def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
     """Train one run; leave by SystemExit, since Hydra would print overrides with credentials."""
+    protect_log_files()
     hydra_config = HydraConfig.get()
     directory = Path(hydra_config.runtime.output_dir)
     if hydra_config.job.chdir:  # paths of the command line are of the folder that it was typed in

@@ -75,6 +75,33 @@ def protect_output() -> None:
                 handler.setStream(after)
 
 
+def protect_log_files() -> None:
+    """Let the files of loggers drop what cannot be written, with one message for each file."""
+    for handler in stream_handlers():
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = _LostLines(handler)
+
+
+class _LostLines:
+    """What a log file's handler does about an error, instead of printing a traceback each time."""
+
+    def __init__(self, handler: logging.FileHandler) -> None:
+        self._handler = handler
+        self._is_told = False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            logging.Handler.handleError(self._handler, record)
+        elif not self._is_told:
+            self._is_told = True
+            print(  # noqa: T201
+                f"sinesweep: {self._handler.baseFilename}: must be writable, but is not "
+                f"({error.strerror}): lines of this log are lost until it is; the work goes on",
+                file=sys.stderr,
+            )
+
+
 def output_error() -> OSError | None:
     """Return why standard output is incomplete. A reader that has seen enough is no error."""
     stream = sys.__stdout__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging
 import os
@@ -58,9 +59,10 @@ def check_folder(root: Path, key: str = "tracking.root") -> None:
             probe.write(b"0" * 4096)
             probe.flush()
     except OSError as error:
+        room = "make room, or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise InputError(
             f"{key}: the folder must be writable, but {root} is not "
-            f"({error.strerror}): choose another one with {key}=..."
+            f"({error.strerror}): {room}choose another one with {key}=..."
         ) from None
     free = shutil.disk_usage(existing).free
     if free < ROOM:

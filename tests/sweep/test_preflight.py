@@ -245,13 +245,15 @@ def test_repeats(make_plan: MakePlan, command: tuple[str, ...], message: str) ->
         preflight.check(make_plan("hydra.sweeper.repeats=2", *command))
 
 
-def test_unwritable_folder(make_plan: MakePlan) -> None:
-    """A folder that cannot be written to is refused with its key."""
-    message = r"^hydra.sweeper.root: the folder must be writable, but /proc/sweeps/s is not"
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("hydra.sweeper.root", "/proc/sweeps"), ("hydra.sweep.dir", "/proc/sweeps/s")],
+)
+def test_unwritable_folder(make_plan: MakePlan, key: str, value: str) -> None:
+    """A folder that cannot be written to is refused with the key that names it."""
+    message = f"^{key}: the folder must be writable, but /proc/sweeps/s is not .* with {key}=...$"
     with pytest.raises(InputError, match=message):
-        preflight.check(
-            make_plan("hydra.sweeper.root=/proc/sweeps", "hydra.sweeper.study_name=s", "a=1,2")
-        )
+        preflight.check(make_plan(f"{key}={value}", "hydra.sweeper.study_name=s", "a=1,2"))
 
 
 def test_tracker_that_does_not_answer(make_plan: MakePlan, tmp_path: Path) -> None:

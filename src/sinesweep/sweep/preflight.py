@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -76,7 +77,8 @@ def check(plan: Plan) -> None:
     if plan.settings.custom_search_space:
         _named(plan.settings.custom_search_space, "custom_search_space")
     _check_points(plan, list(plan.space.corners()))
-    check_folder(plan.folder, "hydra.sweeper.root")
+    is_in_root = plan.folder == Path(plan.settings.root) / plan.name
+    check_folder(plan.folder, "hydra.sweeper.root" if is_in_root else "hydra.sweep.dir")
     if plan.settings.backend == "ray":
         cluster.check(plan.settings.ray)
     if plan.location is not None:

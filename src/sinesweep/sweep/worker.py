@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import refused_number, warn_once
 from sinesweep.forks import ended_forked_children
+from sinesweep.output import protect_log_files
 from sinesweep.redaction import LONGEST_ERROR, redact, redact_error, shortened
 from sinesweep.redaction.hydra import learn_config, redacted_files
 from sinesweep.sweep import repeats
@@ -250,6 +251,7 @@ class Worker:
         ranked = RankedTrial(number, overrides, str(directory), str(self._plan.folder), seed)
 
         def evaluate(config: DictConfig) -> Any:
+            protect_log_files()
             seed_generators(seed)
             return self._evaluate(config, evaluation.trial, files)
 
