@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,13 @@ def test_what_an_experiment_does_not_have_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must stay within the run, but is '\.\./\.\./x'"):
         experiment.log_text("", "../../x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_forked_process_keeps_no_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that trains on is refused at the end of an epoch, even if nothing was logged."""
+    tracker = Tracker(tmp_path, None)
+    tracker.record.append("begin")
+    child = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: child)
+    with pytest.raises(RuntimeError, match="must be recorded by the process that trains it"):
+        RecordLogger(tracker, []).end_epoch(0, {})

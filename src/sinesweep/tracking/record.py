@@ -71,12 +71,20 @@ class Record:
             self._told.update((name, step) for name in new)
             self._write("metrics", {"step": step, "values": new})  # numbers hold no secrets
 
-    def _write(self, kind: str, content: Mapping[str, Any]) -> None:
+    def refuse_fork(self) -> None:
+        """Refuse a process that was forked from the one that records the run.
+
+        Raises:
+            RuntimeError: this is such a process.
+        """
         if os.getpid() != self._process:
             raise RuntimeError(
                 "a run must be recorded by the process that trains it, but a process that was "
                 "forked from that one records, too: end it when its own work is done"
             )
+
+    def _write(self, kind: str, content: Mapping[str, Any]) -> None:
+        self.refuse_fork()
         event = {"kind": kind, "time": timestamp_ns() // 1_000_000, **content}
         files.append(self.path, f"{json.dumps(event)}\n".encode())
 

@@ -94,6 +94,7 @@ class RecordLogger(Logger):
             judged: the values of the metrics that the run is judged by, as callbacks see them.
                 They are written if the module keeps them from the logger.
         """
+        self._tracker.record.refuse_fork()  # before it writes a checkpoint
         missing = {(name, epoch): value for name, value in judged.items()}
         by_step: dict[int, dict[str, float]] = {}
         for (name, step), value in (missing | self._epoch).items():
