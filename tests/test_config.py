@@ -338,7 +338,8 @@ def test_direction_against_objective(
     compose: Compose, objective: str, direction: str, best: str
 ) -> None:
     """A direction that would choose the worst epoch is refused."""
-    with refused_with(f"direction: {objective} is to {best}, but direction is {direction!r}"):
+    message = f"direction: must be {best} for {objective}, but is {direction!r}"
+    with refused_with(f"{message}: give direction={best}"):
         parse(compose(f"objective={objective}", f"direction={direction}"))
 
 

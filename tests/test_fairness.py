@@ -210,9 +210,19 @@ def test_contradiction_in_a_single_run_is_refused(
 
 def test_wrong_direction(check: Check) -> None:
     """An error is not to be maximized."""
-    message = r"^hydra.sweeper.direction: val/mae is to minimize, but the direction is 'maximize'$"
-    with pytest.raises(InputError, match=message):
+    rule = "hydra.sweeper.direction: must be minimize for val/mae, but is 'maximize'"
+    with pytest.raises(InputError, match=f"^{rule}: give hydra.sweeper.direction=minimize$"):
         check(directions=("maximize",))
+
+
+def test_wrong_direction_of_several(check: Check) -> None:
+    """The message has the whole list."""
+    directions = ("minimize", "maximize")
+    fix = r"give hydra.sweeper.directions=\[minimize,minimize\]$"
+    with pytest.raises(
+        InputError, match=rf"^hydra.sweeper.directions: must be .* parameters.*{fix}"
+    ):
+        check("returns=[val/mae,parameters]", directions=directions)
 
 
 @pytest.mark.parametrize(

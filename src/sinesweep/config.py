@@ -353,4 +353,7 @@ def _check_objective(config: Config) -> None:
         )
     best = "maximize" if objective.endswith("skill") else "minimize"
     if direction != best:
-        raise InputError(f"direction: {objective} is to {best}, but direction is {direction!r}")
+        raise InputError(
+            f"direction: must be {best} for {objective}, but is {direction!r}: give "
+            f"direction={best}"
+        )

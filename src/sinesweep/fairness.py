@@ -145,16 +145,20 @@ def _check_directions(config: Config, directions: Sequence[str]) -> None:
     if not config.own_task:
         return
     known = (*EPOCH_METRICS, *FINAL_METRICS, PARAMETERS)
-    for name, direction in zip(names, directions, strict=True):
+    for name in names:
         if name not in known:
             raise InputError(
                 f"returns: must be metrics that the task logs, but one is {name!r}"
                 f"{nearest(name, known)}"
             )
-        best = "maximize" if name.endswith("skill") else "minimize"
-        if direction != best:
+    best = ["maximize" if name.endswith("skill") else "minimize" for name in names]
+    key = "direction" if len(names) == 1 else "directions"
+    for name, direction, right in zip(names, directions, best, strict=True):
+        if direction != right:
+            told = right if len(names) == 1 else f"[{','.join(best)}]"
             raise InputError(
-                f"hydra.sweeper.direction: {name} is to {best}, but the direction is {direction!r}"
+                f"hydra.sweeper.{key}: must be {right} for {name}, but is {direction!r}: give "
+                f"hydra.sweeper.{key}={told}"
             )
 
 
