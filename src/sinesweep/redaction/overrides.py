@@ -100,8 +100,15 @@ def _redacted(key: str, value: str) -> str:
     redacted = [_redacted_element(element, key.lstrip("+~")) for element in elements]
     if redacted == elements:
         return value
+    if all(isinstance(element, str) for element in redacted) and _reads_as(shown, key, redacted):
+        return shown  # as it was written, without the escapes that Hydra puts into new text
     text = ",".join(_text(element) for element in redacted)
     return f"choice({text})" if parsed.is_sweep_override() and len(redacted) == 1 else text
+
+
+def _reads_as(value: str, key: str, elements: list[Any]) -> bool:
+    parsed = _parsed(key, value)
+    return parsed is not None and list(_elements(parsed)) == elements
 
 
 def _parsed(key: str, value: str) -> Override | None:
