@@ -99,6 +99,35 @@ def test_skipped_line_is_named(path: Path, caplog: pytest.LogCaptureFixture) -> 
     )
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_lost_creation_of_a_trial_moves_no_other(path: Path, workers: int) -> None:
+    """Where the line is damaged that created a trial, every trial keeps its number and values."""
+    study = begin(path)
+    for start in range(0, 6, workers):
+        trials = [study.ask(SPACE) for _ in range(workers)]
+        for trial in trials:
+            study.tell(trial, trial.number)
+        assert start + workers == len(study.trials)
+    before = [(each.number, each.value, each.params) for each in study.trials]
+    lines = path.read_bytes().splitlines(keepends=True)
+    created = [index for index, line in enumerate(lines) if json.loads(line)["op_code"] == 4]
+    for lost in ([created[0]], [created[2]], [created[5]], [created[1], created[3]], created):
+        damaged = [b"garbage\n" if index in lost else line for index, line in enumerate(lines)]
+        path.write_bytes(b"".join(damaged))
+        again = begin(path)
+        assert [(each.number, each.value, each.params) for each in again.trials] == before
+        add(again, 7)
+        assert values(path) == [*(value for _, value, _ in before), 7]
+
+
+def test_foreign_lines_create_no_trial(path: Path) -> None:
+    """Lines that no trial is missing for are skipped alone."""
+    study = begin(path)
+    path.write_bytes(path.read_bytes() + b"garbage\n" * 5)
+    add(study, 1)
+    assert values(path) == [1]
+
+
 def _delete(path: Path) -> None:
     path.unlink()
 

@@ -56,12 +56,29 @@ class _Storage(JournalStorage):
     def _sync_with_backend(self) -> None:
         result = self._replay_result
         for log in self._file.read_logs(result.log_number_read):
+            self._create_lost_trials(log.get("trial_id"))
             try:
                 result.apply_logs([log])
             except Exception as error:
                 if log.get("worker_id") == result.worker_id:
                     raise  # the answer to this process's own operation
-                self._file.warn(f"an operation that cannot be applied: {error!r}")
+                self._file.skip(f"an operation that cannot be applied: {error!r}")
+
+    def _create_lost_trials(self, trial_id: Any) -> None:
+        """Create a trial that an operation refers to if a skipped line can have created it.
+
+        Trials have no ids in the file: they are counted. Without this, each later trial would take
+        the id of the one after it, and the operations on it would be lost or meet another trial.
+        """
+        result = self._replay_result
+        if not isinstance(trial_id, int) or len(result._studies) != 1:
+            return
+        (study_id,) = result._studies
+        while len(result._trials) <= trial_id and self._file.skipped:
+            self._file.skipped -= 1
+            result._apply_create_trial(
+                {"study_id": study_id, "datetime_start": None, "worker_id": ""}
+            )
 
     def _restore(self) -> bytes:
         """Return the operations that make every study as this process knows it."""
@@ -90,6 +107,7 @@ class _Backend(BaseJournalBackend):
 
     Attributes:
         restore: returns the content to write if the file has lost what was read from it.
+        skipped: lines that could not be read and for which no trial was created.
     """
 
     restore: Callable[[], bytes]
@@ -101,6 +119,7 @@ class _Backend(BaseJournalBackend):
         self._line = 0  # its number
         self._last = b""  # its content
         self._unread = b""  # what this process has appended behind it
+        self.skipped = 0
         with path.open("ab"):
             pass
 
@@ -111,7 +130,7 @@ class _Backend(BaseJournalBackend):
             log_number_from: how many the storage has; none: read from the beginning.
         """
         if log_number_from == 0:
-            self._offset, self._line, self._last = 0, 0, b""
+            self._offset, self._line, self._last, self.skipped = 0, 0, b"", 0
         elif not self._is_intact():
             if not self._repair:
                 return
@@ -122,7 +141,7 @@ class _Backend(BaseJournalBackend):
             self._unread = b""
             log = _operation(line)
             if log is None:
-                self.warn("no operation of Optuna's")
+                self.skip("no operation of Optuna's")
             else:
                 yield log
 
@@ -139,8 +158,9 @@ class _Backend(BaseJournalBackend):
             files.append(self._path, encoded(logs), sync=sync)
             self._unread = encoded(logs)
 
-    def warn(self, what: str) -> None:
-        """Warn of the line that was read last."""
+    def skip(self, what: str) -> None:
+        """Count the line that was read last, and warn of it."""
+        self.skipped += 1
         files.warn_of_damage(
             self._path, f"line {self._line}: {what}", "the line is skipped, the rest is read"
         )
