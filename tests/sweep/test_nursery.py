@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import socket
@@ -11,7 +12,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sinesweep.sweep.nursery import Nursery, children_of
+from sinesweep.sweep.nursery import Exit, Nursery, children_of
+from sinesweep.sweep.process_state import restored_process_state
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -50,3 +52,23 @@ def test_children_are_found() -> None:
         assert os.getpid() not in children_of(child.pid)
         child.communicate()
     assert child.pid not in children_of(os.getpid())
+
+
+def _restore(control: socket.socket) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(20)  # kills a process that waits forever
+    with restored_process_state((), []):
+        pass
+    control.send(Exit(0, "restored").encode())
+
+
+def test_armed_traceback_timer_does_not_block_workers() -> None:
+    """A process restores its state if the command has armed ``dump_traceback_later``."""
+    faulthandler.dump_traceback_later(3600)
+    try:
+        nursery = Nursery(_restore)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    exit_ = nursery.read_exit()
+    nursery.close()
+    assert exit_ == Exit(0, "restored")

@@ -11,6 +11,7 @@ started.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -77,6 +78,8 @@ class Nursery:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
+        # In a forked process Python waits forever for the thread of such a timer.
+        faulthandler.cancel_dump_traceback_later()
         self._pid = os.fork()
         if self._pid == 0:
             self._socket.close()

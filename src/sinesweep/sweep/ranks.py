@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "SINESWEEP_TRIAL"
 _RANK = "LOCAL_RANK"  # a launcher sets it for the processes that it starts
+_GRACE = 10.0  # seconds that a rank may take to end after the trial
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,14 @@ class RankedTrial:
 
 @contextmanager
 def known_to_further_ranks(trial: RankedTrial) -> Iterator[None]:
-    """Have processes that a trial starts know the trial; afterwards leave their group."""
+    """Have processes that a trial starts know the trial; afterwards end them."""
     os.environ[VARIABLE] = json.dumps(vars(trial))
     try:
         yield
     finally:
         os.environ.pop(VARIABLE, None)
         _leave_process_group()
+        _end_further_ranks()
 
 
 def trial_of_rank(environment: Mapping[str, str]) -> RankedTrial | None:
@@ -89,6 +93,8 @@ def run_rank(plan: Plan, function: TaskFunction, trial: RankedTrial) -> int:
     except Exception:  # noqa: BLE001 # the user's own
         print(redact_error(traceback.format_exc()), file=sys.stderr)  # noqa: T201 # the trial's log
         return EXIT_FAILED
+    finally:
+        _leave_process_group()
     return EXIT_DONE
 
 
@@ -98,3 +104,23 @@ def _leave_process_group() -> None:
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         with suppress(RuntimeError):  # the others are gone
             distributed.destroy_process_group()
+
+
+def _end_further_ranks() -> None:
+    """Wait for the ranks that Lightning has started, and kill those that do not end.
+
+    Lightning's thread that observes ranks kills its own process when one of them has failed. This
+    process runs further trials, so the thread must not find a rank of a trial that has ended.
+    """
+    for thread in threading.enumerate():
+        observed = getattr(thread, "_child_processes", None)
+        if not isinstance(observed, list):
+            continue
+        processes: list[subprocess.Popen[Any]] = observed[:]
+        observed.clear()
+        for process in processes:
+            try:
+                process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
