@@ -71,7 +71,9 @@ def test_command_forces_a_single_run_if_the_configuration_asks_for_a_sweep(
     assert single_overrides(make_plan("a=1,2")) == ("hydra.mode=RUN",)
 
 
-@pytest.mark.parametrize("override", ["+experiment=search", "+experiment=search,other"])
+@pytest.mark.parametrize(
+    "override", ["+experiment=search", "+experiment=search,other", "+experiment=other,search"]
+)
 def test_command_forces_a_single_run_if_a_chosen_file_asks_for_a_sweep(
     application: Path, make_plan: MakePlan, override: str
 ) -> None:

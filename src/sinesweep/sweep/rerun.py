@@ -76,7 +76,8 @@ def single_overrides(plan: Plan) -> tuple[str, ...]:
             break
     else:
         more, mode = [], RunMode.MULTIRUN  # the point is not complete: the function adds to it
-    chosen_by_trial = any(key in plan.config.hydra.runtime.choices for key in plan.space.dimensions)
+    # The files that trials choose may differ in the mode that they ask for.
+    chosen_by_trial = any(_is_group(plan, key) for key in plan.space.dimensions)
     force = [SINGLE] if mode == RunMode.MULTIRUN or chosen_by_trial else []
     return (*kept, *more, *force)
 
@@ -90,6 +91,10 @@ def _mode(plan: Plan, overrides: Sequence[str]) -> RunMode | None:
     except (HydraException, OmegaConfBaseException):
         return None
     return config.hydra.mode or RunMode.RUN
+
+
+def _is_group(plan: Plan, key: str) -> bool:
+    return bool(plan.context.config_loader.get_group_options(_key(key)))
 
 
 def _is_of_sweep(override: str) -> bool:
