@@ -79,6 +79,10 @@ def test_no_secret_is_left_in_any_file_or_stream(runner: Runner) -> None:
         done.append(runner.sinesweep(*command))
     assert [each.code for each in done] == [0] * 9 + [2]
     assert "must be given again" in done[-1].err
+    given = [*WORDS[:-1], "swept.token=canary09"]
+    done.append(runner.sinesweep("rerun", "canaries", "0", "--", *given, **variables))
+    assert done[-1].code == 0, done[-1].err
+    assert list(runner.folder.glob("outputs/*/*/.hydra/config.yaml"))
     done.append(runner._run([str(APPLICATION), "-m", *SWEEP, *WORDS], variables))  # continued
     assert done[-1].code == 0, done[-1].err
     streams = "".join(each.out + each.err for each in done)

@@ -46,6 +46,8 @@ def test_secrets_of_an_override(word: str, expected: str) -> None:
         "max_tokens=512",
         "db.password=",
         "db.password=null",
+        "+db={password:'',token:null,secret:true,key:1}",
+        "+db={password: '', secrets: []},{password: null}",
         "x='a b'",
         "db={user: bob}",
         "a=range(1,4)",

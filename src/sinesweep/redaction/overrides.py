@@ -136,7 +136,9 @@ def _redacted_element(value: Any, key: str) -> Any:
     from hydra.core.override_parser.types import QuotedString
 
     if is_secret(key):
-        return redact_tree(_plain(value), key)
+        plain = _plain(value)
+        shown = redact_tree(plain, key)
+        return value if shown == plain else shown  # as written: '' is quoted
     if isinstance(value, QuotedString):
         shown = redact_text(value.text, whole=True)
         return value if shown == value.text else QuotedString(shown, value.quote)
