@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import sys
-import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from sinesweep.redaction import (
     redact_error,
     redact_override,
     redact_overrides,
+    redact_traceback,
     redacted_command,
     refuse_placeholders,
 )
@@ -187,7 +187,7 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
             whole = not is_trained_together(_read(cfg, overrides))
             _say_how_to_continue(redact_error(fault), directory, overrides, is_kept=whole)
             sys.exit(EXIT_FAILED)
-        print(redact_error(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+        print(redact_traceback(error), file=sys.stderr)  # noqa: T201
         _remove_unused(directory)
         where = f"; its folder is {directory}" if directory.exists() else " before it began"
         print(f"sinesweep: the run failed{where}", file=sys.stderr)  # noqa: T201

@@ -12,6 +12,7 @@ from sinesweep.redaction import (
     redact,
     redact_address,
     redact_error,
+    redact_traceback,
     redact_tree,
     refuse_cut_password,
     texts,
@@ -319,3 +320,29 @@ def test_the_text_of_an_error_is_bounded() -> None:
     assert text.startswith("password=*** QQQ")
     assert text.endswith("QQQ token=*** end")
     assert "characters cut]" in text
+
+
+def test_a_traceback_is_longer_than_the_text_of_an_error() -> None:
+    """It is kept whole where libraries call each other fifty times, and cut far above that."""
+
+    def call(depth: int, text: str) -> None:
+        if depth == 0:
+            raise ValueError(f"{text} password='hunter2 x'")
+        (call if depth % 2 else lambda *given: call(*given))(depth - 1, text)
+
+    for text, is_cut in (("short", False), ("Q" * 100_000, True)):
+        with pytest.raises(ValueError, match="hunter2") as caught:
+            call(50, text)
+        shown = redact_traceback(caught.value)
+        assert len(shown) > LONGEST_ERROR
+        assert shown.endswith("password=***\n")
+        assert ("characters cut]" in shown) == is_cut
+
+
+def test_a_traceback_that_cannot_be_formatted() -> None:
+    """Code with a file name that is no text raises while its source is looked up."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        exec(compile("1 / 0", "\ud83d", "exec"))
+    assert redact_traceback(caught.value) == (
+        "ZeroDivisionError: (its traceback raises UnicodeEncodeError)\n"
+    )

@@ -23,6 +23,7 @@ from sinesweep.redaction.texts import (
     redact_address,
     redact_error,
     redact_text,
+    redact_traceback,
 )
 from sinesweep.redaction.trees import hidden_keys, redact_tree
 
@@ -45,6 +46,7 @@ __all__ = [
     "redact_override",
     "redact_overrides",
     "redact_text",
+    "redact_traceback",
     "redact_tree",
     "redacted_command",
     "refuse_cut_password",

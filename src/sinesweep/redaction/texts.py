@@ -7,6 +7,7 @@ character back, so that a text of many megabytes takes time in proportion to its
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Sequence
 
 from sinesweep.redaction.addresses import hide_user_infos
@@ -16,6 +17,7 @@ from sinesweep.redaction.known import hide_known, is_placeholder, known_values
 
 HIDDEN = "***"
 LONGEST_ERROR = 4_000  # characters of an exception's text: MLflow takes tags of 5,000
+_LONGEST_TRACEBACK = 10 * LONGEST_ERROR  # characters: tells where, among many calls of libraries
 
 # A name with what joins it to a value: password=, "password": or {password:
 _NAME = re.compile(
@@ -43,6 +45,15 @@ def redact(text: str) -> str:
 def redact_error(text: str) -> str:
     """Return the text of an exception as :func:`redact` does, its middle cut if it is long."""
     return shortened(redact(text), LONGEST_ERROR)
+
+
+def redact_traceback(error: BaseException) -> str:
+    """Return an exception's traceback as :func:`redact` does, its middle cut if it is very long."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as fault:  # noqa: BLE001 # the user's: a file name that is no text, or a note
+        text = f"{type(error).__name__}: (its traceback raises {type(fault).__name__})\n"
+    return shortened(redact(text), _LONGEST_TRACEBACK)
 
 
 def redact_text(text: str, *, whole: bool = False, values: Sequence[str] | None = None) -> str:

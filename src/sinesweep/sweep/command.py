@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,7 +25,7 @@ from sinesweep.errors import (
 from sinesweep.files import unwritable
 from sinesweep.interruption import interruptible
 from sinesweep.modules import add_folders
-from sinesweep.redaction import learn_overrides, redact, redact_error, refuse_placeholders
+from sinesweep.redaction import learn_overrides, redact, redact_traceback, refuse_placeholders
 from sinesweep.redaction.hydra import prepare_redaction
 from sinesweep.sweep import inline, preflight, requirements, settings
 from sinesweep.sweep import plan as plans
@@ -106,7 +105,7 @@ def _run_or_report(
             _say(f"sinesweep: the sweep was interrupted: {redact(fault)}")
             _say(f"then continue with\n  {_again(plan)}")
             return EXIT_FAILED
-        _say(redact_error(traceback.format_exc()))
+        _say(redact_traceback(error))
         _say(f"sinesweep: the sweep failed; continue it with\n  {_again(plan)}")
         return EXIT_FAILED
 

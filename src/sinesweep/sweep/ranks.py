@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from hydra.core.utils import run_job
 from hydra.types import TaskFunction
 
 from sinesweep.errors import EXIT_DONE, EXIT_FAILED
-from sinesweep.redaction import redact_error
+from sinesweep.redaction import redact_traceback
 from sinesweep.sweep.random_state import seed_generators
 from sinesweep.sweep.trial import TrialPruned
 
@@ -90,8 +89,8 @@ def run_rank(plan: Plan, function: TaskFunction, trial: RankedTrial) -> int:
         ).return_value
     except TrialPruned:
         return EXIT_DONE
-    except Exception:  # noqa: BLE001 # the user's own
-        print(redact_error(traceback.format_exc()), file=sys.stderr)  # noqa: T201 # the trial's log
+    except Exception as error:  # noqa: BLE001 # the user's own
+        print(redact_traceback(error), file=sys.stderr)  # noqa: T201 # the trial's log
         return EXIT_FAILED
     finally:
         _leave_process_group()

@@ -6,7 +6,6 @@ import importlib.util
 import math
 import os
 import sys
-import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -24,7 +23,7 @@ from sinesweep.errors import InputError, Interrupted
 from sinesweep.files import refused_number, warn_once
 from sinesweep.forks import ended_forked_children
 from sinesweep.output import protect_log_files
-from sinesweep.redaction import LONGEST_ERROR, redact, redact_error, shortened
+from sinesweep.redaction import redact_error, redact_traceback
 from sinesweep.redaction.hydra import learn_config, redacted_files
 from sinesweep.sweep import repeats
 from sinesweep.sweep.channel import Channel, SweepEnded
@@ -43,8 +42,6 @@ from sinesweep.sweep.trial_record import TrialRecord
 from sinesweep.sweep.wording import error_text
 
 _TOGETHER_LOG = "together.log"  # what is printed while trials are trained together
-
-_LONGEST_TRACEBACK = 10 * LONGEST_ERROR  # characters of the traceback in a trial's log
 
 # What a call returns where the trial is trained together with others from then on.
 _ADMITTED = object()
@@ -379,8 +376,7 @@ def _judge(error: BaseException, evaluation: Evaluation) -> Outcome:
         return Outcome.interrupted(trial.stopped)
     if isinstance(error, Interrupted):  # the trial was told by a signal, and not by the sweep
         return Outcome.failed(f"stopped by {error}, which was sent to its worker alone")
-    text = redact("".join(traceback.format_exception(error)))
-    print(shortened(text, _LONGEST_TRACEBACK), file=sys.stderr)  # noqa: T201 # its log
+    print(redact_traceback(error), file=sys.stderr)  # noqa: T201 # its log
     if isinstance(error, SystemExit):
         return Outcome.failed(redact_error(f"the function called sys.exit({error.code!r})"))
     if isinstance(error, InputError):
