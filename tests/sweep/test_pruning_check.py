@@ -53,10 +53,13 @@ def test_trial_that_cannot_be_pruned_is_noticed_once(
     run(check, 5, [0, 1])
 
     assert notice is not None
-    assert notice.startswith(f"MedianPruner cannot end trials like this one: {problem}: report one")
+    assert notice.startswith(f"MedianPruner has too little to decide on: {problem}: report one")
     assert notice.endswith("or say hydra/sweeper/pruner=none")
     assert check.new_notice() is None
-    assert check.summary == f"2 of 3 completed trials could not be pruned: {problem}"
+    assert (
+        check.summary
+        == f"2 of 3 completed trials gave the pruner too little to decide on: {problem}"
+    )
 
 
 @pytest.mark.parametrize("steps", [[0], [0, 1], [5, 5, 6]])

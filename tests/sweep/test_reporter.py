@@ -428,5 +428,8 @@ def test_a_pruner_without_reports_is_noticed(
     sweep.reporter.show_end()
 
     problem = "trial 0 completed without reporting a finite value"
-    assert shown.count("MedianPruner cannot end trials like this one: " + problem) == 1
-    assert f"2 of 2 completed trials could not be pruned: {problem}" in capsys.readouterr().out
+    assert shown.count("MedianPruner has too little to decide on: " + problem) == 1
+    assert (
+        f"2 of 2 completed trials gave the pruner too little to decide on: {problem}"
+        in capsys.readouterr().out
+    )

@@ -30,7 +30,7 @@ class _Reports:
 
     @property
     def problem(self) -> str | None:
-        """Say why the trial could not have been pruned, or None if it could."""
+        """Say why the pruner could not decide, or only on one value, or None if it could."""
         if not self.steps:
             return "without reporting a finite value"
         if not self.has_asked:
@@ -43,7 +43,7 @@ class _Reports:
 
 
 class PruningCheck:
-    """Finds trials that complete and could not have been pruned.
+    """Finds trials that complete and gave the pruner too little to decide on.
 
     Args:
         pruner: the class of the sweep's pruner, as it is configured.
@@ -54,7 +54,7 @@ class PruningCheck:
         self._is_needed = self._name != "NopPruner"
         self._running: dict[int, _Reports] = {}
         self._completed = 0
-        self._first: str | None = None  # what is said of the first trial that could not be pruned
+        self._first: str | None = None  # what is said of the first trial that gave it too little
         self._count = 0  # how many there are
         self._is_told = False
 
@@ -90,12 +90,12 @@ class PruningCheck:
         if self._first is None or self._is_told:
             return None
         self._is_told = True
-        return f"{self._name} cannot end trials like this one: {self._first}: {_FIX}"
+        return f"{self._name} has too little to decide on: {self._first}: {_FIX}"
 
     @property
     def summary(self) -> str | None:
-        """What to say of all trials at the sweep's end, or None if each could be pruned."""
+        """What to say at the end of the trials that gave it too little, or None if none did."""
         if self._first is None:
             return None
         trials = counted(self._completed, "completed trial")
-        return f"{self._count} of {trials} could not be pruned: {self._first}"
+        return f"{self._count} of {trials} gave the pruner too little to decide on: {self._first}"

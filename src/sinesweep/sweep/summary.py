@@ -37,7 +37,7 @@ def show_summary(
         seconds: the wall time of this command.
         folder: the sweep's.
         slots: how full they were, or None where there was one for each worker.
-        pruning: why trials could not be pruned, or None if they could.
+        pruning: which trials gave the pruner too little to decide on, or None.
         ui: the command that shows it in the tracker, or None where it is not tracked.
         command: the command line that runs a trial again, quoted for a shell.
         console: where to; stdout where it is left out.
