@@ -18,6 +18,7 @@ from sinesweep.files import (
     drop_torn_line,
     read_json,
     read_yaml,
+    refused_number,
     take_lock,
     unwritable,
     write_atomically,
@@ -255,3 +256,15 @@ def test_other_errors_are_no_refused_writes() -> None:
     """An error of the program or of the network is not taken for one of the disk."""
     assert unwritable(ValueError("x")) is None
     assert unwritable(ConnectionRefusedError(errno.ECONNREFUSED, "refused")) is None
+
+
+def test_ring_of_causes_and_contexts_is_followed_once() -> None:
+    """A cause that is raised again while its wrapper is handled leads back to the wrapper."""
+    cause = ValueError("the user's own")
+    wrapper = RuntimeError("cannot be made")
+    wrapper.__cause__, cause.__context__ = cause, wrapper
+    assert unwritable(cause) is None
+    assert refused_number(cause) is None
+    wrapper.__cause__ = OSError(errno.ENOSPC, "text", "/f")
+    wrapper.__cause__.__context__ = wrapper
+    assert refused_number(wrapper) == errno.ENOSPC

@@ -231,8 +231,7 @@ def unwritable(error: BaseException) -> str | None:
     The message names the file, the cause and the remedy. A full disk, a used-up quota, a read-only
     or missing folder and SQLite's errors of that kind count.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _chain(error):
         number = _error_number(cause)
         if number in _FAULTS:
             fault, remedy = _FAULTS[number]
@@ -240,18 +239,25 @@ def unwritable(error: BaseException) -> str | None:
             if isinstance(cause, OSError):
                 path, detail = cause.filename or "the disk", cause.strerror or str(cause)
             return f"{path}: must be writable, but {fault} ({detail}): {remedy}"
-        cause = cause.__cause__ or cause.__context__
     return None
 
 
 def refused_number(error: BaseException) -> int | None:
     """Return the number of an error by which a full disk, a quota or the like refuses a write."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _chain(error):
         if isinstance(cause, OSError) and cause.errno in _OF_WRITES:
             return cause.errno
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what led to it. A chain of causes and contexts can be a ring."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def refusal_of_writes(folder: Path, number: int | None = None) -> str | None:
