@@ -37,6 +37,7 @@ pytestmark = pytest.mark.services
 
 INTERVALS = ("x=interval(0,9)", "y=interval(0,9)")
 GRID = ("x=range(0,8)", "y=range(0,4)")
+_ZEROS = ("0.0", "-0.0")  # of 0 and 0.0, and of -0.0
 
 Start = Callable[..., Participant]
 
@@ -94,6 +95,26 @@ def test_n_trials_is_the_total_of_all(start: Start, database: str) -> None:
         folder, folder / "joined" / "2", folder / "joined" / "3"
     }  # fmt: skip
     assert all((path / "outcome.json").exists() for path in directories)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_two_processes_evaluate_each_point_of_a_finite_space_once(
+    start: Start, database: str, sampler: str
+) -> None:
+    """Points are evaluated once by either process, also if some are equal in Python."""
+    command = (
+        "x=range(0,4)", "y=0,0.0,-0.0", f"hydra/sweeper/sampler={sampler}",
+        "hydra.sweeper.n_trials=30", "hydra.sweeper.workers=2", "steps=2", "pause=0.02",
+        NOBODY_DIES,
+    )  # fmt: skip
+    two = [start(*command) for _ in range(2)]
+    for each in two:
+        each.finish()
+    calls = [(x, repr(y)) for each in two for x, y, *_ in each.calls]
+    assert Counter(calls) == {(x, y): 2 if y == "0.0" else 1 for x in range(4) for y in _ZEROS}
+    trials = trials_of(database)
+    assert Counter(trial.state for trial in trials) == {TrialState.COMPLETE: 12}
+    assert len({tuple(trial.params.items()) for trial in trials}) == 12
 
 
 def test_the_living_take_over_from_the_dead(
