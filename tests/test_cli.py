@@ -24,7 +24,7 @@ WRONG = {
     "an unknown run": ("resume=nonesuch", "there is no such run"),
     "no name for a group": (
         "model=null",
-        "model: must name a file of the group, stacked_lstm",
+        "model: must name a file of the group, stacked_lstm, but is 'null': give a name\n",
     ),
     "an emptied section": ("model={}", "model: must have keys, but is {}"),
     "a flag without its other": ("--resolve", "can only be used in conjunction with --cfg"),

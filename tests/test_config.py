@@ -346,7 +346,8 @@ def test_direction_against_objective(
 @pytest.mark.parametrize("section", ["trainer", "tracking", "artifacts"])
 def test_missing_section(compose: Compose, section: str) -> None:
     """A section that is taken away is missed by its name."""
-    with refused_with(f"{section}: this section is missing"):
+    fix = f"leave ~{section} out, or give the section"
+    with refused_with(f"{section}: this section is missing: {fix}"):
         parse(compose(f"~{section}"))
 
 

@@ -138,7 +138,7 @@ def _explained(error: Exception) -> Exception:
             names = " or ".join(sorted(path.stem for path in folder.glob("*.yaml")))
             return InputError(
                 f"{key}: must name a file of the group{names and f', {names}'}, but is "
-                f"{schema.shown(value)}: give a name, or remove the section with ~{key}"
+                f"{schema.shown(value)}: give a name"
             )
         if _LONG_NUMBER.search(value):
             return InputError(f"{key}: must have at most {_MOST_DIGITS} digits, but has more")

@@ -221,7 +221,9 @@ def _check(
     repeated: Container[str] = (),
 ) -> BaseModel | None:
     if section not in values:
-        problems.append(f"{section}: this section is missing")
+        problems.append(
+            f"{section}: this section is missing: leave ~{section} out, or give the section"
+        )
         return None
     try:
         return schema.model_validate(values[section])

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import nullcontext as does_not_raise
 from pathlib import Path
 
 import mlflow
@@ -21,9 +22,14 @@ import yaml
 from mlflow import MlflowClient
 from runner import BARE, LIMIT, OWN, ROOT, SMALL, environment
 
+from sinesweep.config import parse
 from sinesweep.errors import InputError
+from sinesweep.training.serial import _check_interval
 
 UNTRACKED = ("tracking=none", *BARE)
+TOO_LONG = pytest.raises(
+    InputError, match="val_check_interval: must be at most the 5 batches of an epoch, but is 6"
+)
 EACH_EPOCH = "checkpoint_interval=0"  # a short training writes its last epoch alone
 
 
@@ -727,3 +733,14 @@ def listening_addresses(port: int) -> set[str]:
             if int(number, 16) == port and line.split()[3] == "0A":
                 found.add(address)
     return found
+
+
+@pytest.mark.parametrize(
+    ("interval", "refusal"), [(5, does_not_raise()), (0.5, does_not_raise()), (6, TOO_LONG)]
+)
+def test_validation_interval_is_at_most_an_epoch(compose, make_data, interval, refusal):
+    """An interval in batches that no epoch reaches is refused before the run is opened."""
+    few = ("data.num_series=40", "data.batch_size=8")
+    config = parse(compose(*few, f"+trainer.val_check_interval={interval}"))
+    with refusal:
+        _check_interval(config, make_data(*few))
