@@ -108,3 +108,13 @@ def test_command_keeps_the_keys_that_are_hidden_or_shown(make_plan: MakePlan) ->
     """A single run of the sweep's application hides what the sweep hides."""
     lists = ("hydra.sweeper.redacted_keys=[b]", "hydra.sweeper.visible_keys=[tokens]")
     assert single_overrides(make_plan("a=1,2", "hydra.sweeper.workers=2", *lists)) == lists
+
+
+def test_kept_keys_bring_the_sweeper_that_has_them(application: Path, make_plan: MakePlan) -> None:
+    """Where the configuration chooses no sweeper, the lists of keys cannot be composed without."""
+    path = application / "config.yaml"
+    text = path.read_text().replace("  - override hydra/sweeper: sinesweep\n", "")
+    path.write_text(text.partition("hydra:\n")[0])
+    visible = "hydra.sweeper.visible_keys=[tokens]"
+    plan = make_plan("hydra/sweeper=sinesweep", "a=1,2", visible)
+    assert single_overrides(plan) == (visible, "hydra/sweeper=sinesweep")

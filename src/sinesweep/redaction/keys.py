@@ -66,10 +66,11 @@ _COUNTING = frozenset(
      "number", "per", "total")
 )  # fmt: skip
 _OF_TEXTS = frozenset(
-    ("bos", "class", "cls", "completion", "context", "end", "eos", "generated", "image", "input",
-     "latent", "mask", "masked", "new", "output", "pad", "padding", "patch", "prompt", "register",
-     "sep", "seq", "sequence", "special", "start", "stop", "text", "tokenizer", "unk", "unknown",
-     "visual", "vocab", "vocabulary", "word")
+    ("batch", "block", "bos", "budget", "chunk", "class", "cls", "completion", "context", "decay",
+     "dist", "distillation", "drop", "end", "eos", "eval", "generated", "image", "input", "latent",
+     "mask", "masked", "memory", "new", "output", "pad", "padding", "patch", "prompt", "query",
+     "register", "sep", "seq", "sequence", "special", "start", "stop", "text", "tokenizer",
+     "train", "training", "unk", "unknown", "visual", "vocab", "vocabulary", "warmup", "word")
 )  # fmt: skip
 _SECTIONS_OF_TEXTS = frozenset(("tokenizer", "vocab", "vocabulary")) | _COUNTING
 
