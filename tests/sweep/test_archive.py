@@ -56,6 +56,27 @@ def test_refused_names(root: Path, name: str, message: str) -> None:
         archive.find(root, name)
 
 
+@pytest.mark.parametrize(
+    ("damage", "detail"),
+    [
+        (b"\xff", "'utf-8' codec can't decode"),
+        (b"study: [", "while parsing a flow"),
+        (b"study: {}\n", "KeyError"),
+        (b"study: 1\n", "study is 1"),
+    ],
+)
+def test_damaged_definition(root: Path, damage: bytes, detail: str) -> None:
+    """The file, the cause and the remedy are named; the file's content is not repeated."""
+    path = root / "sweeps" / "first" / "sweep.yaml"
+    content = path.read_bytes()
+    path.write_bytes(damage + content if damage == b"\xff" else damage)
+    with pytest.raises(InputError, match="delete the file and repeat the command") as refused:
+        archive.find(root, "first")
+    assert str(path) in str(refused.value)
+    assert detail in str(refused.value)
+    assert "b=3" not in str(refused.value)
+
+
 @pytest.mark.parametrize("state", ["COMPLETE", "FAIL", "INTERRUPTED"])
 def test_state_that_was_saved(root: Path, state: str) -> None:
     """A sweep whose command has ended is as that ended."""

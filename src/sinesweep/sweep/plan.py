@@ -367,9 +367,11 @@ def read_definition(path: Path) -> Mapping[str, Any]:
             if not isinstance(content[section], kind):
                 raise TypeError(f"{section} is {content[section]!r}")
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        # The name of a key alone says nothing; the repr of the others can hold the whole file.
+        detail = repr(error) if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{path}: must be what this version writes of a sweep, but is not "
-            f"({one_line(repr(error))}): no trial is lost; delete the file and repeat the command "
+            f"({one_line(detail)}): no trial is lost; delete the file and repeat the command "
             "that began the sweep, which writes it again"
         ) from error
     return content
