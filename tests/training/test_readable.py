@@ -180,3 +180,13 @@ def test_what_can_be_read_is_not_copied() -> None:
     found = ReadablePart().of(content)
     assert found["state_dict"] is state
     assert found["optimizer_states"] is content["optimizer_states"]
+
+
+def test_hyperparameter_that_contains_itself_is_left_out() -> None:
+    """A ring of lists or dicts, which Lightning accepts, does not fail the training."""
+    ring: list[Any] = []
+    ring.append(ring)
+    tree: dict[str, Any] = {}
+    tree["tree"] = tree
+    found = ReadablePart().of({"hyper_parameters": {"ring": ring, "tree": tree, "width": 3}})
+    assert found == {"hyper_parameters": {"width": 3}}

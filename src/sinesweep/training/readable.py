@@ -89,7 +89,12 @@ def _readable_dict(values: dict[Any, Any], name: str, lost: list[str]) -> Any:
     for key, value in values.items():
         plain = key.item() if isinstance(key, np.generic) else key
         inner = f"{name}.{plain}" if name else str(plain)
-        new = _readable(value, inner, lost) if _is_key(plain) else _lost(inner, lost)
+        try:
+            new = _readable(value, inner, lost) if _is_key(plain) else _lost(inner, lost)
+        except RecursionError:  # it contains itself
+            if name not in HPARAMS:
+                raise
+            new = _lost(inner, lost)
         if new is not _LOST:
             found[plain] = new
     same = len(found) == len(values) and all(
