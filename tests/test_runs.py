@@ -187,7 +187,9 @@ def test_continued_hides_what_the_run_has_hidden(tmp_path: Path, compose: Compos
     record.Record(folder).append("begin", redaction=user_rules())
     runs.save_config(folder, parse(compose("model.width=24", root)).values)
     reset_rules()
-    with pytest.raises(InputError, match=r"^resume: model.width must be given again"):
+    with pytest.raises(
+        InputError, match=r"must be given again, .*: resume=abcdefgh \+\+model.width=\.\.\.$"
+    ):
         runs.continued(compose(root, "resume=abcdefgh"), [])
     given = ["model.width=24"]
     assert runs.continued(compose(root, "resume=abcdefgh", *given), given).model.width == 24

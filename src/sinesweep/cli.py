@@ -35,6 +35,7 @@ from sinesweep.redaction import (
     redact_traceback,
     redacted_command,
     refuse_placeholders,
+    user_rules,
 )
 from sinesweep.redaction.hydra import hide_in_folder_names, prepare_redaction, redacted_files
 from sinesweep.sweep.rerun import SINGLE, config_flags
@@ -252,8 +253,9 @@ def _say_how_to_continue(
         run = directory.name.rpartition("-")[2]
         # Where to record, and what to make at the end, is not part of what was trained; secrets are
         # not kept.
+        mark = "++" if user_rules() else ""  # not known before the run is read
         again = [
-            word.lstrip("+")
+            f"{mark if _holds_secret(word) else ''}{word.lstrip('+')}"
             for word in overrides
             if word.startswith(("tracking", "artifacts")) or _holds_secret(word)
         ]

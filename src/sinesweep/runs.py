@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from sinesweep import distributed
 from sinesweep.errors import InputError
 from sinesweep.files import append, load_yaml, take_lock, write_atomically
-from sinesweep.redaction import hidden_keys, redact_tree
+from sinesweep.redaction import hidden_keys, redact_tree, user_rules
 from sinesweep.tracking import record
 
 CONFIG_FILE = "config.yaml"
@@ -196,9 +196,11 @@ def continued(cfg: DictConfig, overrides: list[str]) -> DictConfig:
         given.add(key)
     missing = [key for key in hidden if not any(_is_within(key, known) for known in given)]
     if missing:
+        # Before a run is read, only keys of the general rule are known to be secret: see cli.
+        mark = "++" if user_rules() else ""
         raise InputError(
             f"resume: {' and '.join(missing)} must be given again, since a run's files hold no "
-            f"secrets: resume={cfg.resume} {' '.join(f'{key}=...' for key in missing)}"
+            f"secrets: resume={cfg.resume} {' '.join(f'{mark}{key}=...' for key in missing)}"
         )
     return saved
 
