@@ -256,6 +256,12 @@ def test_unwritable_folder(make_plan: MakePlan, key: str, value: str) -> None:
         preflight.check(make_plan(f"{key}={value}", "hydra.sweeper.study_name=s", "a=1,2"))
 
 
+def test_folder_with_a_name_that_is_too_long(make_plan: MakePlan) -> None:
+    """A folder that no system can make is refused before anything is looked for in it."""
+    with pytest.raises(InputError, match=r"^hydra.sweeper.root: must have parts of at most 255"):
+        preflight.check(make_plan(f"hydra.sweep.dir={'x' * 300}", "a=1,2"))
+
+
 def test_tracker_that_does_not_answer(make_plan: MakePlan, tmp_path: Path) -> None:
     """The message names keys that an application without a group ``tracking`` has."""
     remedy = r".*, or run with hydra.sweeper.tracking=null$"

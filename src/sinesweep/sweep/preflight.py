@@ -70,6 +70,8 @@ def check(plan: Plan) -> None:
     if isinstance(plan.settings.storage, str):
         refuse_cut_password("hydra.sweeper.storage", plan.settings.storage)
         location.refuse_cut_path("hydra.sweeper.storage", plan.settings.storage)
+    is_in_root = plan.folder == Path(plan.settings.root) / plan.name
+    check_folder(plan.folder, "hydra.sweeper.root" if is_in_root else "hydra.sweep.dir")
     plan.refuse_change()
     _check_presets(plan)
     _check_space(plan)
@@ -77,8 +79,6 @@ def check(plan: Plan) -> None:
     if plan.settings.custom_search_space:
         _named(plan.settings.custom_search_space, "custom_search_space")
     _check_points(plan, list(plan.space.corners()))
-    is_in_root = plan.folder == Path(plan.settings.root) / plan.name
-    check_folder(plan.folder, "hydra.sweeper.root" if is_in_root else "hydra.sweep.dir")
     if plan.settings.backend == "ray":
         cluster.check(plan.settings.ray)
     if plan.location is not None:
