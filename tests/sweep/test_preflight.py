@@ -258,7 +258,7 @@ def test_unwritable_folder(make_plan: MakePlan, key: str, value: str) -> None:
 
 def test_folder_with_a_name_that_is_too_long(make_plan: MakePlan) -> None:
     """A folder that no system can make is refused before anything is looked for in it."""
-    with pytest.raises(InputError, match=r"^hydra.sweeper.root: must have parts of at most 255"):
+    with pytest.raises(InputError, match=r"^hydra.sweep.dir: must have parts of at most 255"):
         preflight.check(make_plan(f"hydra.sweep.dir={'x' * 300}", "a=1,2"))
 
 
