@@ -66,7 +66,11 @@ _COMMANDS = {
     "cmaes": (*sampler("cmaes", n_trials=11), *_INFINITE),
     "qmc": (*sampler("qmc", n_trials=6), *_MIXED),
     "gp": (*sampler("gp", n_trials=5, sampler__n_startup_trials=3), *_INFINITE),
-    "nsgaii": (*sampler("nsgaii", n_trials=10, sampler__population_size=4), *_MIXED),
+    # A known point's trial is closed twice each time that it is killed there: it would not end.
+    "nsgaii": (
+        *sampler("nsgaii", n_trials=10, deduplicate=False, sampler__population_size=4),
+        *_MIXED,
+    ),
     "grid": ("hydra.sweeper.sampler={_target_:sinesweep.sweep.sampling.Grid}", *_FINITE),
     "all-combinations": _FINITE,
     "optuna-grid": (*of_optuna("GridSampler"), "hydra.sweeper.n_trials=6", *_FINITE),
