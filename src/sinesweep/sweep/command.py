@@ -24,7 +24,6 @@ from sinesweep.errors import (
 )
 from sinesweep.files import unwritable
 from sinesweep.interruption import interruptible
-from sinesweep.modules import add_folders
 from sinesweep.redaction import learn_overrides, redact, redact_traceback, refuse_placeholders
 from sinesweep.redaction.hydra import prepare_redaction
 from sinesweep.sweep import inline, preflight, requirements, settings
@@ -82,7 +81,6 @@ def _run_or_report(
             requirements.check_optuna()
             prepare_redaction(config, words)
             refuse_placeholders(arguments)
-            add_folders(sys.argv[1:])
             checked = settings.parse(keys)
             plan = plans.make(checked, arguments, config, context)
             if trial := trial_of_rank(os.environ):
