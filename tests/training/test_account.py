@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
 from played import Controller
 
@@ -15,7 +17,7 @@ from sinesweep.sweep.channel import Channel
 from sinesweep.sweep.trial import ManagedTrial, Trial
 from sinesweep.tracking import record
 from sinesweep.tracking.tracker import Tracker
-from sinesweep.training.account import conclude
+from sinesweep.training.account import conclude, open_run, trainable_parameters
 from sinesweep.training.building import build_data, build_module
 from sinesweep.training.outputs import Trained
 
@@ -127,3 +129,33 @@ def test_a_further_seed_asks_nothing(concluded: Conclude, tmp_path: Path, trials
     trial.listens = False
     assert "model" not in made(concluded(trial, f"artifacts.trials={trials}"))
     assert not controller.poll()
+
+
+class Lazy(pl.LightningModule):
+    """A network whose first layer takes its size from the first batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = torch.nn.Sequential(torch.nn.LazyLinear(3), torch.nn.Linear(3, 5))
+
+
+def test_a_lazy_parameter_counts_once_it_has_numbers() -> None:
+    """Before the first batch only the initialised parameters count."""
+    module = Lazy()
+    assert trainable_parameters(module) == 3 * 5 + 5
+    module.network(torch.zeros(2, 50))
+    assert trainable_parameters(module) == 50 * 3 + 3 + 3 * 5 + 5
+
+
+@pytest.mark.parametrize("is_initialised", [False, True])
+def test_a_run_of_a_lazy_module_begins_without_an_incomplete_count(
+    tmp_path: Path, compose: Callable[..., DictConfig], is_initialised: bool
+) -> None:
+    """The parameter ``trainable_parameters`` is recorded only if it is known."""
+    config = parse(compose(*QUICK))
+    module = Lazy()
+    if is_initialised:
+        module.network(torch.zeros(2, 50))
+    open_run(config, "lazy", Tracker(tmp_path, None), build_data(config), module, "cpu")
+    begin, *_ = [event for event, _ in record.read(tmp_path)]
+    assert ("trainable_parameters" in begin["params"]) == is_initialised

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from torch.nn.parameter import is_lazy
 
 from sinesweep import modules, runs
 from sinesweep.config import Config
@@ -58,10 +59,13 @@ def open_run(
     datasets = _datasets(data)
     for dataset in datasets:
         tags[f"sinesweep.fingerprint.{dataset.context}"] = dataset.digest
+    params = dict(config.params)
+    if not any(is_lazy(parameter) for parameter in module.parameters()):
+        params["trainable_parameters"] = trainable_parameters(module)
     tracker.begin(
         name=name,
         experiment=config.tracking.experiment,
-        params={**config.params, "trainable_parameters": trainable_parameters(module)},
+        params=params,
         tags=tags,
         datasets=datasets,
     )
@@ -180,5 +184,8 @@ def _objective(config: Config, metrics: dict[str, float]) -> float:
 
 
 def trainable_parameters(module: pl.LightningModule) -> int:
-    """Return how many numbers training changes."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+    """Return how many numbers training changes.
+
+    A parameter of a lazy layer has no numbers before the first batch, and does not count.
+    """
+    return sum(p.numel() for p in module.parameters() if p.requires_grad and not is_lazy(p))
