@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def make_sweep(tmp_path: Path) -> MakeSweep:
             study_name=name, storage=open_storage(storage, folder), directions=directions
         )
         for number, end in enumerate(ends):
-            _add(study, number, end, changes.get("choices"))
+            _add(study, number, end, changes.get("choices"), violating=changes.get("violating", ()))
             (folder / "trials" / str(number)).mkdir(parents=True)
         archive.save_state(folder, changes.get("state", "COMPLETE"), changes.get("total"))
         return folder
@@ -93,12 +93,20 @@ def make_sweep(tmp_path: Path) -> MakeSweep:
     return make
 
 
-def _add(study: optuna.Study, number: int, end: object, choices: Sequence[str] | None) -> None:
+def _add(
+    study: optuna.Study,
+    number: int,
+    end: object,
+    choices: Sequence[str] | None,
+    violating: Collection[int],
+) -> None:
     space: dict[str, Any] = {"x": FloatDistribution(0, 99)}
     if choices:
         space["db.password"] = CategoricalDistribution(choices)
     study.enqueue_trial({"x": float(number)})
     trial = study.ask(space)
+    if number in violating:
+        trial.set_constraint("megabytes", 1.0)
     if isinstance(end, str) and end not in ("PRUNED", "RUNNING"):
         trial.set_user_attr("sinesweep.error", end)
         study.tell(trial, state=TrialState.FAIL)

@@ -93,6 +93,14 @@ def test_several_objectives(make_sweep: MakeSweep, shown: Shown) -> None:
     assert "run one      its command is in " in text
 
 
+def test_trials_that_violate_a_constraint_are_counted(make_sweep: MakeSweep, shown: Shown) -> None:
+    """The overview says, as the summary does, how many trials cannot be the best."""
+    make_sweep("one", 0.5, 0.7, 0.9, violating=[0, 2])
+    make_sweep("other", 0.5)
+    assert "infeasible    2 of the complete ones violate a constraint" in shown("one").splitlines()
+    assert "infeasible" not in shown("other")
+
+
 def test_where_the_report_is(make_sweep: MakeSweep, shown: Shown) -> None:
     """The report is named where there is one."""
     folder = make_sweep("one", 0.5)

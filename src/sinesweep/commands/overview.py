@@ -14,6 +14,7 @@ from sinesweep.commands.tables import count
 from sinesweep.redaction import HIDDEN, redact
 from sinesweep.sweep.entry import COMPLETE, FAIL, RETRIED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
+from sinesweep.sweep.ranking import infeasible_text
 from sinesweep.sweep.rerun import rerun_command
 from sinesweep.sweep.results import BEST_FILE
 from sinesweep.sweep.screen import plain_console, say, short_path
@@ -81,6 +82,8 @@ def _trials(numbers: Sequence[int]) -> str:
 def _what_next(found: Standing, report: Path | None) -> Iterator[tuple[str, str]]:
     archive, folder = found.archive, found.archive.folder
     yield "trials", found.counts_text
+    if text := infeasible_text(found.entries):
+        yield "infeasible", text
     yield "compute", f"{seconds_text(found.seconds)} of all trials together"
     yield "folder", short_path(folder)
     if report is not None:

@@ -77,6 +77,13 @@ def infeasible(entries: Iterable[Entry]) -> int:
     return sum(not entry.is_feasible for entry in _own(entries))
 
 
+def infeasible_text(entries: Iterable[Entry]) -> str:
+    """Return how many completed trials violate a constraint, in words; nothing if none does."""
+    violating = infeasible(entries)
+    verb = "violates" if violating == 1 else "violate"
+    return f"{violating} of the complete ones {verb} a constraint" if violating else ""
+
+
 def why_none(entries: Iterable[Entry]) -> str:
     """Say why a sweep has no best trial."""
     if infeasible(entries):

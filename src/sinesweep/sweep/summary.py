@@ -11,7 +11,7 @@ from rich.console import Console
 from sinesweep.redaction import redact
 from sinesweep.report.files import REPORT_FILE
 from sinesweep.sweep.entry import DROPPED, Entry
-from sinesweep.sweep.ranking import chosen, infeasible
+from sinesweep.sweep.ranking import chosen, infeasible_text
 from sinesweep.sweep.screen import plain_console, say, short_path
 from sinesweep.sweep.tally import COUNTED
 from sinesweep.sweep.wording import seconds_text
@@ -44,9 +44,8 @@ def show_summary(
     """
     found = chosen(entries, directions)
     rows = {"trials": _counts(entries), "time": seconds_text(seconds)}
-    if violating := infeasible(entries):
-        verb = "violates" if violating == 1 else "violate"
-        rows["infeasible"] = f"{violating} of the complete ones {verb} a constraint"
+    if text := infeasible_text(entries):
+        rows["infeasible"] = text
     if pruning:
         rows["pruning"] = pruning
     if slots:
