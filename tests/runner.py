@@ -95,7 +95,9 @@ class Runner:
 
 def environment(**variables: str) -> dict[str, str]:
     """Return an environment without MLflow's, Hydra's or torch's variables."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    # The last two choose the kernels of NumPy's linear algebra, and so the last bits of its results.
+    names = ("PATH", "HOME", "TMPDIR", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     # As in an activated environment: `mlflow models serve` looks for its server on the path.
     kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
     return {**kept, **variables}
