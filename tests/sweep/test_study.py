@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import optuna
 import optuna.storages.journal._storage as journal
 import pytest
 from optuna.samplers import RandomSampler
+from optuna.storages.journal._storage import JournalOperation
 from sweep.process import Fuse, Worker, open_study
 
 from sinesweep.sweep import archive
@@ -30,6 +32,7 @@ from sinesweep.sweep.orphans import close_orphans
 from sinesweep.sweep.outcome import Outcome
 from sinesweep.sweep.plan import Plan
 from sinesweep.sweep.space import point_key
+from sinesweep.sweep.storage import JOURNAL_FILE
 
 MakePlan = Callable[..., Plan]
 
@@ -714,3 +717,54 @@ def test_duration_of_a_killed_sweeps_trial_is_unknown(make_plan: MakePlan) -> No
     plan = make_plan("a=1,2")
     open_study(plan).next()
     assert open_study(plan).entries[0].seconds is None
+
+
+def lose_param(plan: Plan, number: int) -> None:
+    """Damage the journal's line that sets a trial's last parameter."""
+    path = plan.folder / JOURNAL_FILE
+    lines = path.read_bytes().splitlines(keepends=True)
+    logs = [json.loads(line) for line in lines]
+    places = [
+        place
+        for place, log in enumerate(logs)
+        if log["op_code"] == JournalOperation.SET_TRIAL_PARAM and log["trial_id"] == number
+    ]
+    lines[places[-1]] = b"garbage\n"
+    path.write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize("name", ["all-combinations", "random"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_trial_with_a_damaged_parameter_is_lost(
+    make_plan: MakePlan, caplog: pytest.LogCaptureFixture, name: str, is_first: bool
+) -> None:
+    """A trial that lacks a parameter has no result, and another trial takes its place."""
+    plan = make_plan(*_COMMANDS[name])
+    before = Worker().finish(plan)
+    number = 0 if is_first else len(before.entries) - 1
+    lose_param(plan, number)
+    worker = Worker()
+    study = worker.finish(plan)
+    (warning,) = (each for each in caplog.messages if "study.journal" in each)
+    assert "no operation of Optuna's" in warning
+    lost = study.entries[number]
+    assert (lost.state, lost.outcome, lost.values) == (FAIL, DROPPED, None)
+    assert (
+        lost.error == f"the study has lost the trial's value of {list(plan.space.dimensions)[-1]}"
+    )
+    assert len(worker.evaluated) == 1
+    assert study.counted == before.counted
+    if name == "all-combinations":
+        assert worker.evaluated == [before.entries[number].params]
+    assert number not in [entry.number for entry in archive.read(plan.folder).entries]
+
+
+def test_killed_trial_with_a_damaged_parameter_is_not_repeated(make_plan: MakePlan) -> None:
+    """A trial whose point is unknown is closed, with its folder, and is not run again."""
+    plan = make_plan(*_FINITE)
+    begun = open_study(plan).next()
+    lose_param(plan, begun.number)
+    study = open_study(plan)
+    (closed,) = study.closed
+    assert (closed.outcome, closed.directory) == (DROPPED, begun.directory)
+    assert study.next().origin is None

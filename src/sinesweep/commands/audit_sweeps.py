@@ -12,13 +12,11 @@ from sinesweep.errors import InputError
 from sinesweep.files import take_lock
 from sinesweep.report import process
 from sinesweep.report.files import REPORT_FILE
-from sinesweep.sweep.entry import DROPPED, INTERRUPTED, REUSED, RUNNING, Entry
+from sinesweep.sweep.entry import INTERRUPTED, RUNNING, Entry
 from sinesweep.sweep.plan import SWEEP_LOCK
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.sweep_record import SweepRecord
-
-_WITHOUT_END = (RUNNING, DROPPED, REUSED)
 
 
 def audit_sweeps(root: Path, location: Location) -> Iterator[Finding]:
@@ -72,7 +70,7 @@ def _audit_sweep(folder: Path, location: Location, sender: Sender) -> Iterator[F
 
 def _end_trials(account: SweepRecord, entries: Sequence[Entry], closed: Sequence[int]) -> None:
     for entry in entries:
-        if entry.outcome in _WITHOUT_END:
+        if entry.state == RUNNING or entry.directory is None:  # it has no run that could end
             continue
         if account.names(entry.number) or not account.is_shared:
             account.trial_ended(entry)

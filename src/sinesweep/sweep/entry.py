@@ -16,7 +16,9 @@ FAIL = "FAIL"
 # What became of a trial, where that is more than its state says.
 INTERRUPTED = "INTERRUPTED"  # stopped with the sweep: FAIL, and run again under a new number
 RETRIED = "RETRIED"  # failed, and run again under a new number
-DROPPED = "DROPPED"  # the sweep was killed before the trial began: FAIL, without folder or run
+# The sweep was killed before the trial began: FAIL, without folder or run. Or a value of its point
+# is lost: FAIL, with them, and the sampler is free to propose the point again.
+DROPPED = "DROPPED"
 WAITING = "WAITING"  # a point that another trial is evaluating: RUNNING, without a worker
 REUSED = "REUSED"  # a point that was evaluated before: COMPLETE, with that trial's values
 

@@ -15,7 +15,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from sinesweep.sweep.entry import COMPLETE, DROPPED, PRUNED, REUSED, WAITING, Entry
+from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, WAITING, Entry
 from sinesweep.sweep.ledger import Ledger
 from sinesweep.sweep.outcome import Outcome, read_outcome
 from sinesweep.sweep.space import Space
@@ -57,19 +57,23 @@ def to_entry(trial: FrozenTrial, folder: Path, space: Space) -> Entry:
         outcome = trial.state.name  # its owner told it while another was about to take it over
     start = trial.datetime_start
     began = outcome not in (DROPPED, WAITING, REUSED)
+    state, error = trial.state.name, trial.user_attrs.get(_ERROR)
+    if outcome != DROPPED and (lost := _lost_params(trial, space)):
+        state, outcome = FAIL, DROPPED
+        error = f"the study has lost the trial's value of {', '.join(lost)}"
     params = space.decoded(trial.params)
     place, waited = place_of(trial), trial.user_attrs.get(WAITED, 0.0)
     return Entry(
         number=trial.number,
-        state=trial.state.name,
+        state=state,
         outcome=outcome,
-        values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+        values=tuple(trial.values) if state == COMPLETE else None,
         params=params,
         overrides=space.overrides(params),
         directory=_directory(trial, folder) if began else None,
         start=start.timestamp() if start else None,
         seconds=_seconds(trial),
-        error=trial.user_attrs.get(_ERROR),
+        error=error,
         origin=place.get("origin"),
         waited=waited,
         participant=place.get("participant"),
@@ -77,6 +81,16 @@ def to_entry(trial: FrozenTrial, folder: Path, space: Space) -> Entry:
         constraints=trial.constraints,
         reported=None if trial.last_step is None else trial.intermediate_values[trial.last_step],
     )
+
+
+def _lost_params(trial: FrozenTrial, space: Space) -> list[str]:
+    """Return the dimensions that an ended trial lacks, because a line of the journal is damaged.
+
+    A custom search space only adds parameters, so each trial has a value of every dimension. A
+    running trial has none until it is asked for.
+    """
+    is_ended = trial.state.is_finished()
+    return [key for key in space.dimensions if key not in trial.params] if is_ended else []
 
 
 def _seconds(trial: FrozenTrial) -> float | None:

@@ -14,7 +14,7 @@ from sinesweep.files import append, unwritable
 from sinesweep.redaction import redact
 from sinesweep.report import files, process
 from sinesweep.report.process import ReportProcess
-from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, REUSED, RUNNING, Entry
+from sinesweep.sweep.entry import COMPLETE, DROPPED, FAIL, PRUNED, RUNNING, Entry
 from sinesweep.sweep.leaderboard import show_leaderboard
 from sinesweep.sweep.log_stream import LogStream
 from sinesweep.sweep.occupancy import Occupancy
@@ -31,7 +31,6 @@ from sinesweep.tracking.sweep_record import SweepTracker
 
 _REFRESH = 1.0  # seconds between writes of the tables, at least
 _PAUSES = 20  # times what a write took, at least: tables of thousands of trials take long
-_WITHOUT_RUN = (DROPPED, REUSED)
 _TABLES = (TRIALS_FILE, BEST_FILE, OPTIMIZATION_FILE)
 
 
@@ -187,12 +186,12 @@ class Reporter:
         return list(self._study.entries.values())
 
     def _tell_tracker(self, entry: Entry) -> None:
-        if entry.outcome not in _WITHOUT_RUN:
+        if entry.directory is not None:  # one that began: it has a run
             self._tracker.trial_ended(entry)
 
     def _reap(self, entry: Entry) -> None:
         """Close the run of a trial whose participant is dead."""
-        if entry.outcome in _WITHOUT_RUN:
+        if entry.directory is None:
             return
         if entry.participant == self._study.participant:
             self._tracker.trial_ended(entry)

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from sinesweep.redaction import redact_error
-from sinesweep.sweep.entry import COMPLETE, FAIL, INTERRUPTED, PRUNED, RETRIED, RUNNING, Entry
+from sinesweep.sweep.entry import (
+    COMPLETE,
+    DROPPED,
+    FAIL,
+    INTERRUPTED,
+    PRUNED,
+    RETRIED,
+    RUNNING,
+    Entry,
+)
 from sinesweep.tracking import record
 from sinesweep.tracking.location import Location
 from sinesweep.tracking.record import DIRECTORY_TAG, ERROR_TAG, RUN_TAG, STATE_TAG, Record
@@ -21,6 +30,7 @@ _STATUS = {
     FAIL: record.FAILED,
     RETRIED: record.FAILED,
     INTERRUPTED: record.KILLED,
+    DROPPED: record.KILLED,
 }
 
 
