@@ -95,7 +95,7 @@ class Runner:
 
 def environment(**variables: str) -> dict[str, str]:
     """Return an environment without MLflow's, Hydra's or torch's variables."""
-    # The last two choose the kernels of NumPy's linear algebra, and so the last bits of its results.
+    # The last two choose the kernels of NumPy's linear algebra, and so the last bits of results.
     names = ("PATH", "HOME", "TMPDIR", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     # As in an activated environment: `mlflow models serve` looks for its server on the path.
