@@ -154,8 +154,7 @@ def refuse_without_effect(cfg: DictConfig, overrides: Iterable[str]) -> None:
             if isinstance(found, DictConfig) and len(found):
                 raise InputError(
                     f"{emptied}: must have keys, but is {{}}, which Hydra merges with what is "
-                    f"there, so that nothing changes: leave it out, give keys, or remove the "
-                    f"section with ~{emptied}"
+                    "there, so that nothing changes: leave it out, or give keys"
                 )
 
 
