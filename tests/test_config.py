@@ -343,12 +343,21 @@ def test_direction_against_objective(
         parse(compose(f"objective={objective}", f"direction={direction}"))
 
 
-@pytest.mark.parametrize("section", ["trainer", "tracking", "artifacts"])
+@pytest.mark.parametrize("section", ["data", "model", "optimizer", "trainer", "tracking"])
 def test_missing_section(compose: Compose, section: str) -> None:
     """A section that is taken away is missed by its name."""
     fix = f"leave ~{section} out, or give the section"
     with refused_with(f"{section}: this section is missing: {fix}"):
         parse(compose(f"~{section}"))
+
+
+def test_every_missing_section_is_named(compose: Compose) -> None:
+    """Sections that other sections refer to are named themselves, one a line."""
+    with refused_with(
+        "scheduler: this section is missing: leave ~scheduler out, or give the section\n"
+        "data: this section is missing: leave ~data out, or give the section"
+    ):
+        parse(compose("~data", "~scheduler"))
 
 
 def test_missing_key(compose: Compose) -> None:
@@ -361,6 +370,12 @@ def test_missing_key(compose: Compose) -> None:
     ("override", "message"),
     [
         ("model.width=${nope}", "^model.width: Interpolation key 'nope' not found"),
+        (
+            "~data.output_steps",
+            r"^model.output_steps: Interpolation key 'data.output_steps' not found: give "
+            r"data.output_steps a value \(leave ~data.output_steps out\), or give "
+            "model.output_steps a value of its own$",
+        ),
         ("model.width=???", "^model.width: Missing mandatory value: width"),
     ],
 )

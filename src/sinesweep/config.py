@@ -74,6 +74,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 _SECTION_TYPES = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
 _SUBJECT = re.compile(r"^(Input|Value|String|List|Tuple|Mapping|Dictionary) should")
+_NOT_FOUND = re.compile(r"Interpolation key '(.+?)' not found")
 _LONGEST_SHOWN = 200  # characters
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -97,6 +98,9 @@ def parse(cfg: DictConfig) -> Config:
         InputError: naming each wrong key with its rule and value.
     """
     cfg = _without_hydra(cfg)
+    there = set(cfg)
+    if missing := [name for name in (*_SECTIONS, "data", "model") if name not in there]:
+        raise InputError("\n".join(map(missing_section, missing)))
     values = _resolve(cfg)
     learn_tree(values)
     sections: dict[str, type[BaseModel]] = dict(_SECTIONS)
@@ -183,6 +187,23 @@ def unknown_key(full_key: str, siblings: Iterable[str]) -> str:
     return f"{full_key}: there is no such key{nearest(key, siblings, prefix=parent)}"
 
 
+def missing_section(name: str) -> str:
+    """Return the message for a section that the configuration does not have."""
+    return f"{name}: this section is missing: leave ~{name} out, or give the section"
+
+
+def unresolved(error: OmegaConfBaseException) -> str:
+    """Return the message for a value that cannot be resolved."""
+    key, text = error.full_key or "config", str(error.msg or error).splitlines()[0]
+    if not (found := _NOT_FOUND.search(text)):
+        return f"{key}: {text}"
+    wanted = found[1]
+    return (
+        f"{key}: {text}: give {wanted} a value (leave ~{wanted} out), or give {key} a value of its "
+        "own"
+    )
+
+
 def _without_hydra(cfg: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
@@ -191,7 +212,7 @@ def _resolve(cfg: DictConfig) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key or 'config'}: {error.msg or error}") from error
+        raise InputError(unresolved(error)) from error
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
@@ -219,11 +240,6 @@ def _check(
     problems: list[str],
     repeated: Container[str] = (),
 ) -> BaseModel | None:
-    if section not in values:
-        problems.append(
-            f"{section}: this section is missing: leave ~{section} out, or give the section"
-        )
-        return None
     try:
         return schema.model_validate(values[section])
     except ValidationError as error:

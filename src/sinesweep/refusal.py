@@ -27,7 +27,7 @@ def _text(error: Exception, cause: BaseException) -> str:
         siblings = [key for key in known if not (hidden and key.startswith("_"))]
         return schema.unknown_key(str(cause.full_key), siblings)
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return f"{cause.full_key}: {str(cause.msg).splitlines()[0]}"
+        return schema.unresolved(cause)
     if isinstance(cause, yaml.YAMLError):
         return _yaml_text(cause)
     if isinstance(cause, UnicodeDecodeError):
