@@ -36,6 +36,11 @@ def add_folders_of_run(directory: Path) -> None:
     _add(path for path in map(Path, filter(None, found.split(os.pathsep))) if path.is_dir())
 
 
+def added() -> list[str]:
+    """Return the folders that were added."""
+    return list(_added)
+
+
 def tags() -> dict[str, str]:
     """Return the tag that names the folders, if any were added."""
     return {TAG: os.pathsep.join(_added)} if _added else {}

@@ -104,10 +104,20 @@ class Forecaster(pl.LightningModule):
         """Log the mean over the test set."""
         self._log_and_reset("test/mae", self.test_mae)
 
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Make the optimizer of the trainable parameters."""
+        return self._make_optimizer(p for p in self.parameters() if p.requires_grad)
+
+    def make_scheduler(
+        self, optimizer: torch.optim.Optimizer
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Make the learning rate schedule of an optimizer."""
+        return self._make_scheduler(optimizer)
+
     def configure_optimizers(self) -> Any:
         """Make optimizer and schedule from the configuration."""
-        optimizer = self._make_optimizer(p for p in self.parameters() if p.requires_grad)
-        scheduler = self._make_scheduler(optimizer)
+        optimizer = self.make_optimizer()
+        scheduler = self.make_scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):  # an epoch without validation changes nothing
             scheduler = {"scheduler": scheduler, "monitor": "val/mae", "strict": False}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
