@@ -58,7 +58,7 @@ def begin_run(tmp_path: Path) -> Callable[..., Path]:
     def begin(name: str, mlflow_id: str | None = None) -> Path:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
-        Record(folder).append("begin")
+        Record(folder).append("begin", name="a", experiment="e", params={}, tags={}, datasets=[])
         if mlflow_id:
             (folder / "delivery.json").write_text(json.dumps({"run_id": mlflow_id}))
         return folder

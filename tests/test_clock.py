@@ -19,11 +19,11 @@ def test_duration_of_a_run_does_not_follow_the_wall_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wall clock that is set back during a run changes no duration in its record."""
-    Record(tmp_path).append("begin")
+    Record(tmp_path).append("begin", name="a", experiment="e", params={}, tags={}, datasets=[])
     wall = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: wall() - 3_600_000_000_000)
     monkeypatch.setattr(time, "time", lambda: wall() / 1e9 - 3600)
-    Record(tmp_path).append("end")
+    Record(tmp_path).append("end", status="FINISHED", tags={})
 
     begin, end = (event["time"] for event, _ in record.read(tmp_path))
     assert 0 <= end - begin < 60_000

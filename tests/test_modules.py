@@ -39,7 +39,7 @@ def test_a_run_names_its_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "my").mkdir()
     modules.add_folders(["--config-dir", "my/conf"])
     tags = modules.tags()
-    Record(folder).append("begin", tags=tags)
+    Record(folder).append("begin", name="a", experiment="e", params={}, tags=tags, datasets=[])
     (tmp_path / "my").rmdir()
     monkeypatch.setattr(sys, "path", ["/python"])
     modules.add_folders_of_run(folder)

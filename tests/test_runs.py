@@ -184,7 +184,9 @@ def test_continued_hides_what_the_run_has_hidden(tmp_path: Path, compose: Compos
     folder = tmp_path / "runs" / NAME
     folder.mkdir(parents=True)
     add_rules(redacted_keys=["model.width"])
-    record.Record(folder).append("begin", redaction=user_rules())
+    record.Record(folder).append(
+        "begin", name="a", experiment="e", params={}, tags={}, datasets=[], redaction=user_rules()
+    )
     runs.save_config(folder, parse(compose("model.width=24", root)).values)
     reset_rules()
     with pytest.raises(
@@ -264,7 +266,7 @@ def test_continued_with_another_address(resume_secret: Resume) -> None:
 
 def test_continued_after_the_end(tmp_path: Path, resume: Resume) -> None:
     """A run that has finished is not continued."""
-    record.Record(tmp_path / "runs" / NAME).append("end", status=record.FINISHED)
+    record.Record(tmp_path / "runs" / NAME).append("end", status=record.FINISHED, tags={})
     message = f"^resume: the run must be unfinished, but {NAME} has finished$"
     with pytest.raises(InputError, match=message):
         resume()
@@ -273,7 +275,7 @@ def test_continued_after_the_end(tmp_path: Path, resume: Resume) -> None:
 @pytest.mark.parametrize("status", [record.FAILED, record.KILLED])
 def test_continued_after_a_bad_end(tmp_path: Path, resume: Resume, status: str) -> None:
     """A run that failed or was killed can be continued."""
-    record.Record(tmp_path / "runs" / NAME).append("end", status=status)
+    record.Record(tmp_path / "runs" / NAME).append("end", status=status, tags={})
     assert resume().model.width == 24
 
 

@@ -85,7 +85,9 @@ def make_sweep(tmp_path: Path) -> MakeSweep:
             study_name=name, storage=open_storage(storage, folder), directions=directions
         )
         for number, end in enumerate(ends):
-            _add(study, number, end, changes.get("choices"), violating=changes.get("violating", ()))
+            choices = {key: [1, 2] for key in changes.get("space", ()) if key != "x"}
+            choices |= {"db.password": changes["choices"]} if changes.get("choices") else {}
+            _add(study, number, end, choices, violating=changes.get("violating", ()))
             (folder / "trials" / str(number)).mkdir(parents=True)
         archive.save_state(folder, changes.get("state", "COMPLETE"), changes.get("total"))
         return folder
@@ -97,12 +99,11 @@ def _add(
     study: optuna.Study,
     number: int,
     end: object,
-    choices: Sequence[str] | None,
+    choices: Mapping[str, Sequence[Any]],
     violating: Collection[int],
 ) -> None:
     space: dict[str, Any] = {"x": FloatDistribution(0, 99)}
-    if choices:
-        space["db.password"] = CategoricalDistribution(choices)
+    space |= {key: CategoricalDistribution(values) for key, values in choices.items()}
     study.enqueue_trial({"x": float(number)})
     trial = study.ask(space)
     if number in violating:
@@ -120,7 +121,10 @@ def _tell(folder: Path, metrics: Mapping[str, float], **begin: Any) -> Path:
     """Record metrics in a run's folder; begin its record where params or tags are given."""
     folder.mkdir(parents=True, exist_ok=True)
     if begin:
-        Record(folder).append("begin", **{"params": {}, "tags": {}, **begin})
+        Record(folder).append(
+            "begin",
+            **{"name": "a", "experiment": "e", "params": {}, "tags": {}, "datasets": [], **begin},
+        )
     Record(folder).append_metrics(metrics, 0)
     return folder
 

@@ -157,6 +157,27 @@ def test_lost_database_is_rebuilt_from_the_records(
     assert capsys.readouterr().out == "every run is as the tracker says\n"
 
 
+@pytest.mark.parametrize(
+    "move", [shutil.move, pytest.param(shutil.copytree, marks=pytest.mark.slow)]
+)
+def test_lost_database_of_a_root_that_was_moved(
+    root: Path,
+    make_run: MakeRun,
+    capsys: pytest.CaptureFixture[str],
+    move: Callable[[Path, Path], None],
+) -> None:
+    """The database of the root under its new path gets the runs that the old one had."""
+    folder = make_run("a", ended=True)
+    moved = root.with_name("another place?")
+    move(root, moved)
+    (moved / "mlflow.db").unlink()
+    assert main(["audit", "--root", str(moved)]) == 0
+    assert "all, since its run was lost" in capsys.readouterr().out
+    assert runs.run_id(moved / "runs" / folder.name) is not None
+    assert main(["audit", "--root", str(moved)]) == 0
+    assert capsys.readouterr().out == "every run is as the tracker says\n"
+
+
 def test_run_that_the_user_deleted_stays_deleted(
     root: Path, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sinesweep.commands import main
 from sinesweep.commands.comparison import unfair
 from sinesweep.redaction import add_rules, reset_rules, user_rules
+from sinesweep.tracking.record import Record
 
 pytestmark = pytest.mark.xdist_group("looking")
 
@@ -204,7 +205,8 @@ def test_time_of_an_interrupted_run(tmp_path: Path, tell: Tell, compared: Compar
     for name in ("aaaa", "bbbb"):
         tell(tmp_path / "runs" / f"1-{name}", {})
     lines = [
-        f'{{"kind": "{kind}", "time": {seconds}000, "params": {{}}, "status": "FINISHED", '
+        f'{{"kind": "{kind}", "time": {seconds}000, "name": "a", "experiment": "e", '
+        '"params": {}, "datasets": [], "status": "FINISHED", '
         '"tags": {"sinesweep.state": "COMPLETE"}}'
         for kind, seconds in (("begin", 10), ("end", 13), ("resume", 100), ("end", 104))
     ]
@@ -214,6 +216,30 @@ def test_time_of_an_interrupted_run(tmp_path: Path, tell: Tell, compared: Compar
     assert rows["time"] == ["7.0 s", "7.0 s"]
     assert rows["state"] == ["complete", "complete"]
     assert "their parameters are the same" in text
+
+
+@pytest.mark.parametrize(
+    "line", ['{"kind": "end"}', '{"kind": "begin", "time": 1}', '{"kind": []}']
+)
+def test_record_with_an_incomplete_line(
+    tmp_path: Path, tell: Tell, compared: Compared, line: str
+) -> None:
+    """A line without the fields of its kind keeps no run from being compared."""
+    for name in ("aaaa", "bbbb"):
+        folder = tell(tmp_path / "runs" / f"1-{name}", {"test/mae": 0.1}, params={})
+        with (folder / "record.jsonl").open("a") as file:
+            file.write(f"{line}\n")
+    rows = cells(compared("aaaa", "bbbb"))
+    assert rows["state"] == ["left open", "left open"]
+    assert rows["test/mae"] == ["0.1", "0.1"]
+
+
+def test_end_without_a_state(tmp_path: Path, tell: Tell, compared: Compared) -> None:
+    """A run whose end has no state of this project's is shown as ended."""
+    for name in ("aaaa", "bbbb"):
+        folder = tell(tmp_path / "runs" / f"1-{name}", {}, params={})
+        Record(folder).append("end", status="FINISHED", tags={})
+    assert cells(compared("aaaa", "bbbb"))["state"] == ["ended", "ended"]
 
 
 def test_trials(make_sweep: MakeSweep, compared: Compared) -> None:

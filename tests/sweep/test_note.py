@@ -37,7 +37,14 @@ def tell(entry: Entry, **metrics: float) -> Entry:
     """Write a trial's params and metrics, as its worker does."""
     assert entry.directory is not None
     own = Record(entry.directory)
-    own.append("begin", params={"scheduler._target_": "Constant"})
+    own.append(
+        "begin",
+        name="a",
+        experiment="e",
+        params={"scheduler._target_": "Constant"},
+        tags={},
+        datasets=[],
+    )
     own.append_metrics({name.replace("__", "/"): value for name, value in metrics.items()}, 3)
     return entry
 

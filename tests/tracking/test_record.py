@@ -1,11 +1,43 @@
+import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sinesweep.tracking import record
 from sinesweep.tracking.record import Record
+
+# The least that an event of a kind has.
+FIELDS: dict[str, dict[str, Any]] = {
+    "begin": {"name": "a", "experiment": "e", "params": {}, "tags": {}, "datasets": []},
+    "resume": {"tags": {}},
+    "metrics": {"step": 0, "values": {}},
+    "tags": {"tags": {}},
+    "trial": {"path": "trials/0"},
+    "artifact": {"path": "a.txt", "folder": None},
+    "model": {
+        "checkpoint": "best.ckpt",
+        "example": [[0.0]],
+        "input_steps": 1,
+        "output_steps": 1,
+        "requirements": [],
+        "code": [],
+    },
+    "view": {"name": "a", "params": [], "metrics": [], "of_sweep": [], "maximize": True},
+    "end": {"status": "FINISHED", "tags": {}},
+}
+
+
+def tell(own: Record, kind: str, **content: Any) -> None:
+    """Append an event that has the fields of its kind."""
+    own.append(kind, **{**FIELDS[kind], **content})
+
+
+def line(kind: str) -> str:
+    """Return an event as a line, without its end."""
+    return json.dumps({"kind": kind, "time": 1, **FIELDS[kind]})
 
 
 def kinds(directory: Path) -> list[str]:
@@ -16,10 +48,12 @@ def kinds(directory: Path) -> list[str]:
 def test_events_come_back(tmp_path: Path) -> None:
     """What is appended is read again, in order, with its time."""
     for kind in ("begin", "end"):
-        Record(tmp_path).append(kind, number=0.1, names=["a"])
+        tell(Record(tmp_path), kind, number=0.1, names=["a"])
     events = [event for event, _ in record.read(tmp_path)]
     assert [event.pop("time") > 0 for event in events] == [True, True]
-    assert events == [{"kind": kind, "number": 0.1, "names": ["a"]} for kind in ("begin", "end")]
+    assert events == [
+        {"kind": kind, **FIELDS[kind], "number": 0.1, "names": ["a"]} for kind in ("begin", "end")
+    ]
 
 
 def test_no_record() -> None:
@@ -37,16 +71,16 @@ def test_offset(tmp_path: Path) -> None:
     """Reading goes on behind an event that was read before."""
     events = Record(tmp_path)
     for kind in ("begin", "metrics", "end"):
-        events.append(kind, values={}, step=0)
+        tell(events, kind)
     offsets = [offset for _, offset in record.read(tmp_path)]
     assert [event["kind"] for event, _ in record.read(tmp_path, offsets[0])] == ["metrics", "end"]
     assert list(record.read(tmp_path, offsets[-1])) == []
 
 
-@pytest.mark.parametrize("torn", ['{"kind": "end"', '{"kind": "end"}', "{"])
+@pytest.mark.parametrize("torn", [line("end")[:-1], line("end"), "{"])
 def test_torn_line_is_not_read(tmp_path: Path, torn: str) -> None:
     """A line without its end is no event yet."""
-    Record(tmp_path).append("begin")
+    tell(Record(tmp_path), "begin")
     with (tmp_path / record.FILE_NAME).open("a") as file:
         file.write(torn)
     assert kinds(tmp_path) == ["begin"]
@@ -54,10 +88,10 @@ def test_torn_line_is_not_read(tmp_path: Path, torn: str) -> None:
 
 def test_torn_line_is_dropped(tmp_path: Path) -> None:
     """A line that a killed process left half written is gone when the run goes on."""
-    Record(tmp_path).append("begin")
+    tell(Record(tmp_path), "begin")
     with (tmp_path / record.FILE_NAME).open("a") as file:
         file.write('{"kind": "metrics", "st')
-    Record(tmp_path).append("resume")
+    tell(Record(tmp_path), "resume")
     assert kinds(tmp_path) == ["begin", "resume"]
 
 
@@ -66,17 +100,50 @@ def test_foreign_line_is_skipped(
     tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A line that a trial's code wrote is skipped with a warning, and the others are read."""
-    Record(tmp_path).append("begin")
+    tell(Record(tmp_path), "begin")
     with (tmp_path / record.FILE_NAME).open("ab") as file:
         file.write(line)
-    Record(tmp_path).append("end")
+    tell(Record(tmp_path), "end")
     assert kinds(tmp_path) == ["begin", "end"]
     assert f"{tmp_path / record.FILE_NAME}: " in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, field) for kind, has in FIELDS.items() for field in (*has, "time")]
+)
+def test_event_without_its_fields_is_skipped(
+    tmp_path: Path, kind: str, field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An event that lacks a field of its kind is a damaged line."""
+    event = json.loads(line(kind))
+    del event[field]
+    (tmp_path / record.FILE_NAME).write_text(f"{json.dumps(event)}\n{line('trial')}\n")
+    assert kinds(tmp_path) == ["trial"]
+    assert "the line is skipped, the rest is read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"kind": "unknown", "time": 1},
+        {"kind": ["end"], "time": 1},
+        {"kind": "end", "time": "1", "status": "FINISHED", "tags": {}},
+        {"kind": "end", "time": 1, "status": 0, "tags": {}},
+        {"kind": "tags", "time": 1, "tags": ["a"]},
+        {"kind": "metrics", "time": 1, "step": "0", "values": {"a": 1.0}},
+        {"kind": "metrics", "time": 1, "step": 0, "values": {"a": "1.0"}},
+    ],
+    ids=str,
+)
+def test_event_of_other_types_is_skipped(tmp_path: Path, event: dict[str, Any]) -> None:
+    """An event of an unknown kind, or with a field of another type, is a damaged line."""
+    (tmp_path / record.FILE_NAME).write_text(f"{json.dumps(event)}\n{line('trial')}\n")
+    assert kinds(tmp_path) == ["trial"]
+
+
 def test_last_event_is_found_before_a_foreign_line(tmp_path: Path) -> None:
     """The last event is the last line that is one."""
-    Record(tmp_path).append("begin")
+    tell(Record(tmp_path), "begin")
     with (tmp_path / record.FILE_NAME).open("ab") as file:
         file.write(b"garbage\n")
     last = record.last(tmp_path)
@@ -95,7 +162,7 @@ def test_damaged_delivery_state_is_looked_up_again(tmp_path: Path, content: str)
 def test_record_of_a_torn_line_only(tmp_path: Path) -> None:
     """A record whose first line is torn is begun anew."""
     (tmp_path / record.FILE_NAME).write_text('{"kind": "beg')
-    Record(tmp_path).append("begin")
+    tell(Record(tmp_path), "begin")
     assert kinds(tmp_path) == ["begin"]
 
 
@@ -168,9 +235,9 @@ def test_last_end(tmp_path: Path, appended: list[str], status: str | None) -> No
     events = Record(tmp_path)
     for kind in appended:
         if kind.isupper():
-            events.append("end", status=kind)
+            tell(events, "end", status=kind)
         else:
-            events.append(kind)
+            tell(events, kind)
     end = record.last_end(tmp_path)
     assert (end and end["status"]) == status
 
@@ -180,9 +247,10 @@ def test_last_end(tmp_path: Path, appended: list[str], status: str | None) -> No
     [
         ("", None),
         ('{"kind": "be', None),
-        ('{"kind": "begin"}\n', "begin"),
-        ('{"kind": "begin"}\n{"kind": "end"}\n', "end"),
-        ('{"kind": "begin"}\n{"kind": "end"}', "begin"),
+        (f"{line('begin')}\n", "begin"),
+        (f"{line('begin')}\n{line('end')}\n", "end"),
+        (f"{line('begin')}\n{line('end')}", "begin"),
+        (f'{line("begin")}\n{{"kind": "end", "time": 1}}\n', "begin"),
     ],
 )
 def test_last(tmp_path: Path, content: str, kind: str | None) -> None:
@@ -210,7 +278,7 @@ def test_record_has_no_credentials(tmp_path: Path) -> None:
 def test_undecodable_bytes(tmp_path: Path) -> None:
     """Names, values and metrics lose what a tracker cannot take, and a metric is told once."""
     own = Record(tmp_path)
-    own.append("begin", name="\udcff", params={"a\x00": ["\ud800"]}, tags={})
+    tell(own, "begin", name="\udcff", params={"a\x00": ["\ud800"]})
     own.append_metrics({"loss\udcff": 1.0}, 0)
     own.append_metrics({"loss\udcff": 1.0}, 0)
     first, second = (event for event, _ in record.read(tmp_path))
@@ -223,7 +291,7 @@ def test_forked_process_does_not_write_its_parents_record(
 ) -> None:
     """A child that a training forks neither adds metrics to the run nor ends it."""
     made = Record(tmp_path)
-    made.append("begin")
+    tell(made, "begin")
     child = os.getpid() + 1
     monkeypatch.setattr(os, "getpid", lambda: child)
     with pytest.raises(RuntimeError, match="must be recorded by the process that trains it"):

@@ -177,12 +177,12 @@ def test_a_trial_that_the_tracker_refuses_keeps_no_other_back(
     account: SweepRecord, sweep_folder: Path, location: Location, make_entry: MakeEntry
 ) -> None:
     """As long as the tracker answers, all other trials are sent."""
-    worked(make_entry(0)).append("artifact", path=None, folder=None)  # nothing can send this
+    worked(make_entry(0)).append("artifact", path="gone.txt", folder=None)  # nothing can send this
     worked(make_entry(1))
     for number in range(2):
         account.trial_ended(make_entry(number))
     account.end(COMPLETE, None)
-    with pytest.raises(TypeError, match="NoneType"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.txt"):
         SweepDelivery(sweep_folder, location).pump()
 
     assert statuses(location)["trial-00001"] == "FINISHED"

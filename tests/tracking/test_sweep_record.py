@@ -107,7 +107,9 @@ def test_a_record_that_its_worker_began_is_ended(sweep_folder: Path, make_entry:
     entry = make_entry(0, FAIL)
     assert entry.directory is not None
     entry.directory.mkdir(parents=True)
-    Record(entry.directory).append("begin", name="its own")
+    Record(entry.directory).append(
+        "begin", name="its own", experiment="e", params={}, tags={}, datasets=[]
+    )
     with (entry.directory / record.FILE_NAME).open("a") as file:
         file.write('{"kind": "metr')
     begun(sweep_folder).trial_ended(entry)
@@ -143,7 +145,9 @@ def test_an_untracked_sweep_writes_no_record(sweep_folder: Path, make_entry: Mak
     kept, bare = make_entry(0), make_entry(1)
     assert kept.directory is not None
     kept.directory.mkdir(parents=True)
-    Record(kept.directory).append("begin")
+    Record(kept.directory).append(
+        "begin", name="a", experiment="e", params={}, tags={}, datasets=[]
+    )
     tracker = SweepTracker(sweep_folder, None)
     tracker.begin(name="quick", experiment="e", params={}, tags={})
     for entry in (kept, bare):

@@ -162,7 +162,7 @@ def test_what_an_experiment_does_not_have_is_named(tmp_path: Path) -> None:
 def test_forked_process_keeps_no_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that trains on is refused at the end of an epoch, even if nothing was logged."""
     tracker = Tracker(tmp_path, None)
-    tracker.record.append("begin")
+    tracker.record.append("begin", name="a", experiment="e", params={}, tags={}, datasets=[])
     child = os.getpid() + 1
     monkeypatch.setattr(os, "getpid", lambda: child)
     with pytest.raises(RuntimeError, match="must be recorded by the process that trains it"):

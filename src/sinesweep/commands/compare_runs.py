@@ -174,7 +174,7 @@ def _params(folder: Path, events: Sequence[record.Event]) -> dict[str, Any]:
 def _state(folder: Path) -> str:
     end = record.last_end(folder)
     if end is not None:
-        return STATES[end["tags"][record.STATE_TAG]]
+        return STATES.get(end["tags"].get(record.STATE_TAG, ""), "ended")
     return STATES[RUNNING] if runs.is_alive(folder) else "left open"
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from sinesweep import runs
 from sinesweep.commands.finding import Finding
 from sinesweep.files import take_lock, warn_of_damage
 from sinesweep.sweep.plan import DEFINITION_FILE, JOINED, SWEEP_LOCK
 from sinesweep.tracking import record
-from sinesweep.tracking.location import Location, limit_waiting, silence
+from sinesweep.tracking.location import Location, limit_waiting, silence, sqlite_uri
 
 if TYPE_CHECKING:
     from sinesweep.tracking.connection import Connection
@@ -92,7 +93,8 @@ class Sender:
         state = record.delivery_state(folder)
         if self._silence or not state.get("run_id"):
             return False
-        if state.get("tracker") not in (None, self._location.digest):
+        is_ours = state.get("tracker") in (None, self._location.digest)
+        if not is_ours and not _was_moved(folder, state, self._location):
             return False  # it was sent to another tracker
         if not self._location.exists:
             return True
@@ -112,6 +114,25 @@ class Sender:
                 opened.pump(skip_files=True)  # a lost file must not keep an end from being told
             raise
         return opened.run_id
+
+
+def _was_moved(folder: Path, state: Mapping[str, Any], location: Location) -> bool:
+    """Whether a record was sent to this database at the path that its folder had before.
+
+    A database in the root moves with the records in the root. Only the digest of the old path is
+    kept. The root is one of the folders around the run's artifacts.
+
+    Args:
+        folder: the record's.
+        state: how far it was sent.
+        location: the tracker.
+    """
+    database = location.database
+    if database is None or not folder.absolute().is_relative_to(database.absolute().parent):
+        return False
+    artifacts = Path(unquote(urlsplit(state.get("artifacts") or "").path))
+    places = (parent / database.name for parent in artifacts.parents)
+    return any(Location(sqlite_uri(path), None).digest == state["tracker"] for path in places)
 
 
 def _refresh_tables(folder: Path) -> bool:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from sinesweep import files
@@ -32,6 +33,26 @@ FAIL = "FAIL"
 INTERRUPTED = "INTERRUPTED"
 
 Event = dict[str, Any]
+
+# What every event of a kind has besides its time. It may have more.
+_FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "begin": {"name": str, "experiment": str, "params": dict, "tags": dict, "datasets": list},
+    "resume": {"tags": dict},
+    "metrics": {"step": int, "values": dict},
+    "tags": {"tags": dict},
+    "trial": {"path": str},
+    "artifact": {"path": str, "folder": (str, NoneType)},
+    "model": {
+        "checkpoint": str,
+        "example": list,
+        "input_steps": int,
+        "output_steps": int,
+        "requirements": list,
+        "code": list,
+    },
+    "view": {"name": str, "params": list, "metrics": list, "of_sweep": list, "maximize": bool},
+    "end": {"status": (str, NoneType), "tags": dict},
+}
 
 
 class Record:
@@ -92,7 +113,7 @@ class Record:
 def read(directory: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
     """Yield each whole event from a byte offset on, with the offset behind it.
 
-    A line that is no event is skipped with a warning.
+    A line that is no event, or lacks a field of its kind, is skipped with a warning.
     """
     path = directory / FILE_NAME
     if not path.exists():
@@ -112,7 +133,19 @@ def _event(line: bytes) -> Event | None:
         event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
+    return event if isinstance(event, dict) and _is_complete(event) else None
+
+
+def _is_complete(event: Event) -> bool:
+    """Whether an event has the fields of its kind."""
+    kind = event.get("kind")
+    fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+    if fields is None or not isinstance(event.get("time"), int):
+        return False
+    if not all(key in event and isinstance(event[key], kinds) for key, kinds in fields.items()):
+        return False
+    values = event["values"].values() if kind == "metrics" else ()
+    return all(isinstance(value, (int, float)) for value in values)
 
 
 def size(directory: Path) -> int:
