@@ -183,6 +183,23 @@ def test_an_own_class_that_fails_is_shown_with_its_traceback(runner):
     assert list(runner.folder.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_own_class_with_another_mapping_fails_the_run_with_one_message(runner):
+    """A forward method that returns another shape fails the run, without a traceback."""
+    (runner.folder / "mine.py").write_text(
+        "from ownmodel import OwnModel\n\n\n"
+        "class Net(OwnModel):\n"
+        "    def forward(self, series):\n"
+        "        return self.network(series)[..., :1]\n"
+    )
+    done = runner.own("model._target_=mine.Net", "data.num_series=16", "tracking=none")
+
+    assert done.code == 1
+    assert "sinesweep: Net must map a tensor (batch, input_steps) to a tensor" in done.err
+    assert "Traceback" not in done.err
+    assert "sinesweep: the run failed; its folder is" in done.err
+
+
 def test_config_errors_come_before_torch(runner):
     """A wrong key is refused without importing torch."""
     done = runner.train("model.layers=0", PYTHONPROFILEIMPORTTIME="1")

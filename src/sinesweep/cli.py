@@ -20,7 +20,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sinesweep import command_line, distributed, fairness, preflight, refusal, runs
 from sinesweep import config as schema
-from sinesweep.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+from sinesweep.errors import (
+    EXIT_FAILED,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    ForecastFault,
+    InputError,
+    Interrupted,
+)
 from sinesweep.files import refused_number, unwritable
 from sinesweep.fused.reference import is_trained_together
 from sinesweep.interruption import interruptible
@@ -29,6 +36,7 @@ from sinesweep.output import protect_log_files, protect_output
 from sinesweep.redaction import (
     HIDDEN,
     learn_overrides,
+    redact,
     redact_error,
     redact_override,
     redact_overrides,
@@ -188,7 +196,12 @@ def _run(cfg: DictConfig) -> float | tuple[float, ...] | None:
             whole = not is_trained_together(_read(cfg, overrides))
             _say_how_to_continue(redact_error(fault), directory, overrides, is_kept=whole)
             sys.exit(EXIT_FAILED)
-        print(redact_traceback(error), file=sys.stderr)  # noqa: T201
+        said = (
+            f"sinesweep: {redact(str(error))}"
+            if isinstance(error, ForecastFault)
+            else redact_traceback(error)
+        )
+        print(said, file=sys.stderr)  # noqa: T201
         _remove_unused(directory)
         where = f"; its folder is {directory}" if directory.exists() else " before it began"
         print(f"sinesweep: the run failed{where}", file=sys.stderr)  # noqa: T201

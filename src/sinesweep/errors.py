@@ -36,5 +36,13 @@ class EnvironmentFault(Exception):  # noqa: N818 # not a fault of the program
     """
 
 
+class ForecastFault(Exception):  # noqa: N818 # of the user's module, not of the program
+    """A module does not map the task's series to forecasts.
+
+    The message names the required mapping. The run is FAILED; the command prints the message
+    alone and exits with 1.
+    """
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or another stop signal asked the process to stop."""

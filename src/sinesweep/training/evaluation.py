@@ -75,7 +75,7 @@ def final_figures(
 
 def forecast_errors(module: pl.LightningModule, windows: Windows) -> NDArray[np.float64]:
     """Return each series' mean absolute error, (N,)."""
-    return absolute_errors(forecast(module, windows.inputs), windows)
+    return absolute_errors(forecast(module, windows.inputs, windows.targets.shape[1]), windows)
 
 
 def absolute_errors(forecasts: NDArray[np.float32], windows: Windows) -> NDArray[np.float64]:
