@@ -145,7 +145,6 @@ LATE = [
     ),
     late("a class that is not there", "model._target_=no.such.Class", "No module named 'no'"),
     late("a strategy that Lightning lacks", "trainer.strategy=warp", "trainer: "),
-    late("a duration that is none", "+trainer.max_time=soon", "not a valid duration"),
 ]
 
 

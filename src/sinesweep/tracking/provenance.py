@@ -75,7 +75,8 @@ def _git(*arguments: str) -> str | None:
     folder = Path(sys.argv[0]).resolve().parent
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],  # the user's own git
+            # Without optional locks git leaves no index.lock behind if the disk is full.
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
             check=True,
