@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import signal
-from pathlib import Path
 
 import optuna
 import pytest
@@ -152,7 +151,6 @@ def test_refused_writes_interrupt_the_sweep_and_charge_no_trial(runner: Runner) 
         "import resource, runpy, sys\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
         f"sys.argv = {[PLAIN, '-m', *command]!r}\n"
-        f"sys.path.insert(0, {str(Path(PLAIN).parent)!r})\n"
         f"runpy.run_path({PLAIN!r}, run_name='__main__')"
     )
     done = runner.evaluate(limited, PYTHONDONTWRITEBYTECODE="1")

@@ -6,13 +6,15 @@ import sys
 import time
 from pathlib import Path
 
-import hostile
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 import sinesweep
 from sinesweep.interruption import interruptible
+
+sys.path.insert(0, str(Path(__file__).parent))  # some tests run this file from another script
+import hostile  # noqa: E402
 
 
 def _raise() -> None:
