@@ -14,7 +14,7 @@ import sinesweep
 from sinesweep.interruption import interruptible
 
 sys.path.insert(0, str(Path(__file__).parent))  # some tests run this file from another script
-import hostile  # noqa: E402
+import hostile
 
 
 def _raise() -> None:
