@@ -9,7 +9,7 @@ import pytest
 from sinesweep import command_line
 
 SCRIPT = ["src/train.py", "-m", "x=1,2"]
-MODULE = ["/work/pkg/app.py", "-m", "x=1,2"]
+MODULE = ["/srv/pkg/app.py", "-m", "x=1,2"]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ MODULE = ["/work/pkg/app.py", "-m", "x=1,2"]
         (["python", "-m", "pkg.app", *MODULE[1:]], MODULE, "python -m pkg.app -m x=1,2"),
         (["python", "-um", "pkg.app", *MODULE[1:]], MODULE, "python -um pkg.app -m x=1,2"),
         (["python", "-mpkg.app", *MODULE[1:]], MODULE, "python -m pkg.app -m x=1,2"),
-        (["python", "-m", "pkg"], ["/work/pkg/__main__.py"], "python -m pkg"),
+        (["python", "-m", "pkg"], ["/srv/pkg/__main__.py"], "python -m pkg"),
         (
             ["python", "-m", "pytest", "-q", "tests"],  # the program was changed by a caller
             SCRIPT,
