@@ -45,7 +45,7 @@ def test_a_wrong_password(runner: Runner, database: str) -> None:
     assert_refused(done, runner.folder, words)
 
 
-@pytest.mark.parametrize("key", ["hydra.sweeper.storage", "tracking.uri"])
+@pytest.mark.parametrize("key", ["hydra.sweeper.storage", "hydra.sweeper.tracking.uri"])
 def test_a_password_with_a_raw_at_sign(runner: Runner, key: str) -> None:
     """SQLAlchemy would take what follows it for the host, and psycopg would show that."""
     address = "postgresql://me:hun@ter2@127.0.0.1:1/x"
