@@ -44,8 +44,7 @@ def _audit_sweep(folder: Path, location: Location, sender: Sender) -> Iterator[F
         return
     is_tracked = (folder / record.FILE_NAME).exists()
     was_killed = bool(closed) or (is_tracked and record.last_end(folder) is None)
-    if closed:
-        _write_table(folder, entries)
+    table = _write_table(folder, entries) if closed else None
     for number in closed:
         yield Finding(f"trial {number}: its process is gone: closed")
     has_report = False
@@ -57,6 +56,8 @@ def _audit_sweep(folder: Path, location: Location, sender: Sender) -> Iterator[F
     if not is_tracked:
         return
     account = SweepRecord(folder)
+    if table is not None:
+        account.log_artifact(table)
     if has_report:
         account.log_artifact(folder / REPORT_FILE)
     _end_trials(account, entries, closed)
@@ -87,11 +88,12 @@ def _end(account: SweepRecord, entries: Sequence[Entry]) -> str:
     return "its process is gone: closed as INTERRUPTED"
 
 
-def _write_table(folder: Path, entries: Sequence[Entry]) -> None:
-    from sinesweep.sweep.results import Results
+def _write_table(folder: Path, entries: Sequence[Entry]) -> Path:
+    from sinesweep.sweep.results import TRIALS_FILE, Results
 
     objectives = max((len(entry.values or ()) for entry in entries), default=1) or 1
     Results(folder, ["minimize"] * objectives).write_trials(entries, final=True)
+    return folder / TRIALS_FILE
 
 
 def _write_report(folder: Path, location: Location) -> bool:
