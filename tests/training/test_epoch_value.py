@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,7 @@ from sinesweep.training.serial import train
 Compose = Callable[..., DictConfig]
 Numbers = list[tuple[int, float]]
 
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    """Undo what a training does to its process."""
-    threads = torch.get_num_threads()
-    yield
-    set_current(None)
-    torch.set_num_threads(threads)
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("restored_process")
 
 
 def train_trial(compose: Compose, directory: Path, *overrides: str) -> tuple[Result, Numbers]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -30,15 +30,7 @@ from sinesweep.training.serial import train
 
 Compose = Callable[..., DictConfig]
 
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    """Undo what a training does to its process."""
-    threads = torch.get_num_threads()
-    yield
-    set_current(None)
-    torch.set_num_threads(threads)
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("restored_process")
 
 
 def run_trial(
