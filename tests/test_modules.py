@@ -1,4 +1,4 @@
-"""Where classes of the user's own are imported from."""
+"""Folders from which users' classes are imported."""
 
 from __future__ import annotations
 

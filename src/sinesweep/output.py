@@ -83,7 +83,7 @@ def protect_log_files() -> None:
 
 
 class _LostLines:
-    """What a log file's handler does about an error, instead of printing a traceback each time."""
+    """Print one message for a log file that cannot be written, instead of a traceback per line."""
 
     def __init__(self, handler: logging.FileHandler) -> None:
         self._handler = handler

@@ -28,7 +28,7 @@ def handle_stop_signals(handler: Callable[[int, FrameType | None], None]) -> Ite
 
 
 def is_ignored(number: int) -> bool:
-    """Whether this process ignores a signal."""
+    """Return whether this process ignores a signal."""
     return signal.getsignal(number) == signal.SIG_IGN
 
 

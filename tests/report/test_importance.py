@@ -1,4 +1,4 @@
-"""How much each parameter has to do with being among the best."""
+"""Importances of parameters in the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker makes of a trial's end, with a controller that the test plays."""
+"""Outcomes that a worker reports to a simulated controller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of classes and keys that data, model, optimizer or schedule cannot be made of."""
+"""Messages for wrong classes and keys of data, model, optimizer and schedule."""
 
 from __future__ import annotations
 

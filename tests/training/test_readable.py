@@ -1,4 +1,4 @@
-"""What checkpoints of a user's own classes hold, and how it is read."""
+"""Contents of the checkpoints of users' classes, and their readers."""
 
 from __future__ import annotations
 

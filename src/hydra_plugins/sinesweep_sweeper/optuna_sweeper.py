@@ -22,7 +22,7 @@ EXIT_INPUT = 2
 
 
 def is_needed() -> bool:
-    """Whether hydra-optuna-sweeper is not installed."""
+    """Return whether hydra-optuna-sweeper is missing."""
     return find_spec(_PACKAGE) is None
 
 

@@ -123,7 +123,7 @@ class Archive:
 
     @property
     def _loss(self) -> str:
-        """What a sweep without a study has lost, and what helps."""
+        """Describe the loss of a sweep without a study, and the remedy."""
         if not any(self.folder.glob("trials/*")):
             return f"has none yet: the command that began it begins it again: {self.command.text}"
         from sinesweep.sweep.storage import JOURNAL_FILE

@@ -60,7 +60,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 class _Names(dict[str, Any]):
-    """What an annotation may name; what is imported for type checkers alone may be anything."""
+    """Namespace of an annotation; names imported for type checkers only resolve to Any."""
 
     def __missing__(self, name: str) -> Any:
         for module in (builtins, collections.abc, typing):

@@ -283,7 +283,7 @@ class Controller:
                     return
                 message = seat.connection.recv()
             except (EOFError, OSError):  # at the end of a message, or in one
-                # It is gone: how, the nursery will say. Nobody listens until then.
+                # The worker has exited. The nursery reports the cause later.
                 seat.is_deaf = True
                 with suppress(KeyError):
                     self._selector.unregister(seat.connection)

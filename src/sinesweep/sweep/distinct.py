@@ -40,7 +40,7 @@ class DistinctSampler(BaseSampler):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether every point was proposed."""
+        """Whether the space has no untried point left."""
         return len(self._tried) >= (self._space.count or 0)
 
     def note(self, number: int, point: Mapping[str, Any] | None) -> None:
@@ -63,7 +63,7 @@ class DistinctSampler(BaseSampler):
         study: Study,  # noqa: ARG002 # Optuna's interface
         trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
-        """Propose every dimension at once."""
+        """Propose all dimensions together."""
         return self._distributions
 
     def sample_relative(

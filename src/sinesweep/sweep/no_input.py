@@ -1,6 +1,6 @@
-"""Standard input of a worker: a trial that asks for input fails at once, with a hint.
+"""Standard input of a worker: a trial that asks for input fails immediately, with a hint.
 
-A worker has no terminal, so nobody would see the question.
+A worker has no terminal, so the question would stay invisible.
 """
 
 from __future__ import annotations

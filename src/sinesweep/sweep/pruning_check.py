@@ -1,4 +1,4 @@
-"""Whether the trials of a sweep give its pruner anything to decide on."""
+"""Check that the trials of a sweep report values that its pruner can use."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def last(directory: Path) -> Event | None:
 def delivery_state(directory: Path) -> dict[str, Any]:
     """Return how far a record was sent; nothing if the file is missing or damaged.
 
-    Whoever sends the record then looks for its run in the tracker before creating one.
+    The exporter then looks for the run in the tracker before it creates one.
     """
     path = directory / STATE_FILE
     loss = "how far the record was sent is lost; `sinesweep sync` finds its run and sends it again"

@@ -1,4 +1,4 @@
-"""What a module finds as ``self.logger.experiment``."""
+"""Object that a module gets as ``self.logger.experiment``."""
 
 from __future__ import annotations
 
